@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* alloc — the only door to the heap for our own code, open at start-up and then closed.
+ *
+ * After alloc_close() a thread that has called alloc_thread_is_hot() may not allocate: doing
+ * so is a CHECK failure. wolfSSL and LMDB allocate by themselves and are the named
+ * exceptions; control and reload work runs on threads that are never hot.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Zeroed memory, never NULL: running out at start-up aborts with a message. `count * size`
+ * is checked for overflow. Release with alloc_free(). */
+void *alloc_array(size_t count, size_t size);
+/* A copy of the text, NUL-terminated. */
+char *alloc_text(const char *text);
+/* Accepts NULL. Any thread. */
+void alloc_free(void *memory);
+
+/* From now on allocating on this thread is a bug. */
+void alloc_thread_is_hot(void);
+/* The opposite, for a worker that shuts down. */
+void alloc_thread_is_cold(void);
+/* How often alloc_array() was called since start, over all threads. */
+uint64_t alloc_count(void);
+
+/* A large zeroed region straight from the kernel; pages cost memory only once touched.
+ * Release with alloc_unmap(). */
+void *alloc_map(size_t size);
+void alloc_unmap(void *memory, size_t size);

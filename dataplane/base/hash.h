@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* hash — SHA-256 behind our own name, and the fast non-cryptographic hashes.
+ *
+ * SHA-256 runs on the CPU's SHA instructions where there are any (wolfCrypt decides at run
+ * time). XXH3 guards records against rot and spreads keys; it proves nothing to anybody.
+ * Pure, any thread.
+ */
+#pragma once
+
+#include "base/bytes.h"
+
+enum { SHA256_SIZE = 32 };
+
+void hash_sha256(struct bytes bytes, uint8_t digest[static SHA256_SIZE]);
+/* Over the concatenation; saves a copy where a prefix is to be hashed with a body. */
+void hash_sha256_parts(const struct bytes *parts, size_t part_count,
+	uint8_t digest[static SHA256_SIZE]);
+
+uint64_t hash_xxh3(struct bytes bytes, uint64_t seed);
+
+struct hash128 {
+	uint64_t low;
+	uint64_t high;
+};
+struct hash128 hash_xxh128(struct bytes bytes, uint64_t seed);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* bounds — every limit of the system: its unit in the name, its reason beside it.
+ *
+ * What an operator may change is a configuration key whose default and range stand here.
+ * What may not be changed is here alone. (Not called limits.h: that would shadow libc's.)
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/check.h"
+
+/* ---- HTTP messages -------------------------------------------------------------------- */
+
+/* nginx and HAProxy take 8 to 16 KiB of head; providers send under 2 KiB. */
+#define HTTP_HEAD_SIZE_MAX 16384u
+#define HTTP_TARGET_SIZE_MAX 8192u
+/* Providers send 10 to 25 fields; proxies in front add a handful. */
+#define HTTP_FIELDS_MAX 100u
+/* A chunk header is hex size plus extensions nobody sends; more is an attack on memory. */
+#define HTTP_CHUNK_LINE_SIZE_MAX 256u
+#define HTTP_TRAILER_SIZE_MAX 4096u
+/* Interim (1xx) answers a target may send before its final one. */
+#define HTTP_INTERIM_MAX 8u
+
+/* ---- Connections from providers --------------------------------------------------------- */
+
+/* Whole head, from its first byte, whatever trickles in: the slow-loris bound. */
+#define RECEIVE_HEAD_TIMEOUT_MS 10000u
+/* Whole body. 1 MiB in 30 s is 35 KiB/s: slower than any provider's data centre. */
+#define RECEIVE_BODY_TIMEOUT_MS 30000u
+#define RECEIVE_HANDSHAKE_TIMEOUT_MS 8000u
+/* Between requests. Providers keep connections for a minute at most. */
+#define RECEIVE_IDLE_TIMEOUT_MS 75000u
+/* A client that does not read our small answers is stuck or hostile. */
+#define RECEIVE_SEND_TIMEOUT_MS 10000u
+/* Requests on one connection, so that long-lived ones rebalance over workers. */
+#define RECEIVE_REQUESTS_PER_CONNECTION_MAX 100000u
+/* Connections per worker: 1 KiB of ours each plus TLS state; see docs/performance.md. */
+#define RECEIVE_CONNECTIONS_DEFAULT 16384u
+/* Requests between first byte and answer, per worker: bounds body memory and the
+ * mailbox to the writer. */
+#define RECEIVE_REQUESTS_DEFAULT 4096u
+#define RECEIVE_BODY_SIZE_DEFAULT (1024u * 1024u)
+#define RECEIVE_BODY_SIZE_LIMIT (16u * 1024u * 1024u)
+/* What a shed client is told to wait. Providers retry 503 with their own back-off. */
+#define RECEIVE_RETRY_AFTER_S 5u
+
+/* ---- Engine ----------------------------------------------------------------------------- */
+
+/* One turn submits at most what fits; more than that waits a turn. */
+#define IO_ENTRIES 2048u
+/* Multishot operations complete unasked: four times the submissions (engine research §1.2). */
+#define IO_COMPLETIONS (4u * IO_ENTRIES)
+/* A TLS record with a 1 KiB body fits; a 16 KiB record takes five. */
+#define IO_BUFFER_SIZE 4096u
+#define IO_BUFFER_COUNT 4096u
+BOUND((IO_BUFFER_COUNT & (IO_BUFFER_COUNT - 1)) == 0 && IO_BUFFER_COUNT <= 32768u);
+/* Ciphertext one connection may hold back before its receive is paused. */
+#define IO_BUFFERS_PER_SOCKET_MAX 16u
+
+/* ---- Store ------------------------------------------------------------------------------ */
+
+/* One LMDB overflow page: larger values need contiguous pages, whose search is quadratic
+ * (engine research §0.6). */
+#define STORE_VALUE_SIZE_MAX 4080u
+/* Jobs in one transaction: bounds its dirty pages and the latency of the first in it. */
+#define STORE_BATCH_JOBS_MAX 1024u
+#define STORE_BATCH_BYTES_MAX (32u * 1024u * 1024u)
+/* Part of the quota kept back, because deleting needs pages too. */
+#define STORE_RESERVE_PERCENT 5u
+
+/* ---- Records ---------------------------------------------------------------------------- */
+
+#define NAME_SIZE_MAX 64u          /* endpoints, targets, tenants: labels in metrics */
+#define EVENT_ID_SIZE_MAX 256u     /* what a provider calls the event */
+#define CONTENT_TYPE_SIZE_MAX 256u
+#define CORRELATION_ID_SIZE_MAX 128u
+#define FORWARD_FIELDS_SIZE_MAX 2048u /* provider fields kept for the target */
+#define ENDPOINTS_MAX 65536u
+#define TARGETS_MAX 65536u
+#define TARGETS_PER_ENDPOINT_MAX 16u
+#define WORKERS_MAX 256u
+
+/* ---- Delivery ----------------------------------------------------------------------------- */
+
+#define DELIVER_ATTEMPTS_DEFAULT 5u
+#define DELIVER_ATTEMPTS_LIMIT 100u
+#define DELIVER_BACKOFF_BASE_MS_DEFAULT 1000u
+#define DELIVER_BACKOFF_MAX_MS_DEFAULT 60000u
+#define DELIVER_TIMEOUT_MS_DEFAULT 15000u /* Standard Webhooks: 15 to 30 s */
+#define DELIVER_CONNECT_TIMEOUT_MS_DEFAULT 5000u
+#define DELIVER_CONNECTIONS_DEFAULT 64u /* per target and worker */
+/* First bytes of a target's answer kept in the attempt record. */
+#define ATTEMPT_EXCERPT_SIZE_MAX 128u
+/* Deliveries a shard holds in memory, read ahead of their sending. */
+#define DELIVER_WINDOW_EVENTS 16384u
+BOUND((DELIVER_WINDOW_EVENTS & (DELIVER_WINDOW_EVENTS - 1)) == 0);
+/* Of one target; what comes beyond is deferred on disk, so that a slow target does not
+ * hold up the others. */
+#define DELIVER_READY_PER_TARGET 2048u
+
+/* ---- Replay memory -------------------------------------------------------------------------- */
+
+#define REPLAY_WINDOW_S_DEFAULT 86400u
+#define REPLAY_ENTRIES_DEFAULT (1u << 20)
+
+/* ---- Configuration: what keys may say; defaults stand with their subsystem above ------------- */
+
+/* 65,536 endpoints, the most there are, take 200 bytes each. */
+#define CONFIG_FILE_SIZE_MAX (16u * 1024u * 1024u)
+/* Keys and values: 65,536 endpoints and as many targets with 30 of them each. */
+#define CONFIG_NODES_MAX (1u << 22)
+/* The deepest that means anything is 6 (a name of a certificate of a listener). */
+#define CONFIG_DEPTH_MAX 16u
+/* One value; the longest that means anything is a URL. */
+#define CONFIG_SCALAR_SIZE_MAX 8192u
+#define FILE_NAME_SIZE_MAX 4095u  /* PATH_MAX less its NUL */
+#define SOCKET_NAME_SIZE_MAX 107u /* sun_path less its NUL */
+#define HOST_SIZE_MAX 253u        /* RFC 1035 §2.3.4, in text form */
+#define URL_SIZE_MAX 2048u
+/* An endpoint's path; it has to fit into a request target with room for a query. */
+#define ENDPOINT_PATH_SIZE_MAX 1024u
+BOUND(ENDPOINT_PATH_SIZE_MAX < HTTP_TARGET_SIZE_MAX);
+/* Addresses times workers are sockets; hosts have a handful of addresses. */
+#define LISTENERS_MAX 64u
+/* wolfSSL keeps one context per certificate and worker. */
+#define CERTIFICATES_PER_LISTENER_MAX 1024u
+/* Public authorities issue 100 names per certificate. */
+#define NAMES_PER_CERTIFICATE_MAX 100u
+#define CONTROL_ADMINS_MAX 64u
+/* A CPU number; the kernel's own bound for affinity masks of fixed size. */
+#define CPU_INDEX_LIMIT 1024u
+BOUND(WORKERS_MAX <= CPU_INDEX_LIMIT);
+
+#define RECEIVE_CONNECTIONS_MIN 16u
+#define RECEIVE_CONNECTIONS_LIMIT (1u << 20)
+#define RECEIVE_REQUESTS_MIN 16u
+#define RECEIVE_REQUESTS_LIMIT (1u << 16)
+#define RECEIVE_BODY_SIZE_MIN 1024u
+/* A provider's timestamp may be off by minutes; an hour is a broken clock, a day an open door. */
+#define VERIFY_TOLERANCE_S_LIMIT 3600u
+#define REPLAY_WINDOW_S_MIN 1u
+/* Providers retry for up to a week; fingerprints of the window are read again at every start. */
+#define REPLAY_WINDOW_S_LIMIT (30u * 86400u)
+#define REPLAY_ENTRIES_MIN 1024u
+#define REPLAY_ENTRIES_LIMIT (1u << 28)
+/* Less than a few batches with their reserve cannot work. */
+#define STORE_QUOTA_SIZE_MIN (64u * 1024u * 1024u)
+#define STORE_QUOTA_SIZE_LIMIT (UINT64_C(1) << 50)
+/* A week covers a long weekend plus the time to notice. */
+#define STORE_RETENTION_S_DEFAULT (7u * 86400u)
+#define STORE_RETENTION_S_MIN 1u
+#define STORE_RETENTION_S_LIMIT (3650u * 86400u)
+/* Below it an operator who was asleep finds nothing to replay: a warning. */
+#define STORE_RETENTION_S_SHORT 86400u
+#define DELIVER_TIMEOUT_MS_MIN 100u
+#define DELIVER_TIMEOUT_MS_LIMIT 600000u
+#define DELIVER_CONNECT_TIMEOUT_MS_MIN 50u
+#define DELIVER_CONNECT_TIMEOUT_MS_LIMIT 60000u
+#define DELIVER_CONNECTIONS_LIMIT 65536u
+#define DELIVER_BACKOFF_MS_MIN 10u
+#define DELIVER_BACKOFF_MS_LIMIT (24u * 3600u * 1000u)
+/* systemd's TimeoutStopSec is 90 s; drain inside it with time to close the store. */
+#define DRAIN_TIMEOUT_S_DEFAULT 30u
+#define DRAIN_TIMEOUT_S_LIMIT 3600u
+/* Threads that wait for name servers while a flow is compiled. */
+#define RESOLVE_THREADS_MAX 16u

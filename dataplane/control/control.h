@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* control — the management side: control socket (HTTP/1.1 and JSON over a Unix socket) and the
+ * loopback listener for /metrics, /healthz and /readyz. One cold thread; never in the delivery
+ * path: when it is stuck or gone, events still flow.
+ *
+ * It asks the daemon through struct control_daemon, which main.c fills in, so that nothing
+ * below knows that control exists.
+ */
+#pragma once
+
+#include "config/config.h"
+#include "flow/flow.h"
+#include "queue/queue.h"
+
+enum daemon_state { DAEMON_STARTING, DAEMON_READY, DAEMON_DRAINING, DAEMON_STOPPING, DAEMON_FAILED };
+const char *daemon_state_code(enum daemon_state state);
+
+/* A worker's figures, as of its last turn or so. */
+struct control_worker_status {
+	int cpu;
+	uint32_t connections;
+	uint32_t connections_max;
+	uint32_t requests;   /* between first byte and answer */
+	uint32_t deliveries; /* attempts under way */
+	uint32_t target_connections_idle;
+	uint32_t target_connections_active;
+	uint64_t turns;
+	uint64_t cpu_us;
+	uint64_t cq_overflows;
+	uint64_t buffers_exhausted;
+	struct queue_usage queue;
+};
+
+/* Per target, summed over workers. */
+struct control_target_status {
+	uint32_t active;
+	uint32_t idle;
+	uint64_t ready; /* deliveries waiting in memory */
+	char last_error[96]; /* of the last failed attempt, empty when the last one went well */
+};
+
+struct control_daemon {
+	void *owner;
+	wall_t started;
+	enum daemon_state (*state)(void *owner);
+	uint32_t worker_count;
+	struct shard *const *shards; /* worker_count of them */
+	struct queue *const *queues; /* for queue_dead_replay() only */
+	struct replay *replay;
+	void (*worker_status)(void *owner, uint32_t worker, struct control_worker_status *ret);
+	void (*target_status)(void *owner, uint32_t target_id, struct control_target_status *ret);
+	/* The current snapshot, acquired: release it. */
+	struct flow *(*flow)(void *owner);
+	/* Loads the file again and publishes when it is right; synchronous: every worker serves
+	 * the new generation when it returns RESULT_OK. The report is always filled. */
+	enum result (*reload)(void *owner, struct config_report *report, uint64_t *ret_generation);
+	/* Readiness off, no more intake; deliveries go on. Then stop() exits. */
+	void (*drain)(void *owner);
+	void (*stop)(void *owner);
+	const char *io_features;
+};
+
+struct control;
+
+/* Opens both listeners and starts the thread. `error` gets a sentence. */
+MUST_USE enum result control_start(const struct config *config, const struct control_daemon *daemon,
+	struct control **ret, char *error, size_t error_size);
+void control_stop(struct control *control);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* loop — one worker's turn: submit and wait → callbacks → mail → due timers → deferred work.
+ *
+ * Work that a callback should not do at once (it would recurse, or use up the stack) is
+ * deferred: a task embedded in its owner runs once at the end of the same turn. When deferred
+ * work was added during that phase, the next turn does not wait.
+ */
+#pragma once
+
+#include "base/mailbox.h"
+#include "engine/io.h"
+#include "engine/timers.h"
+
+struct task {
+	struct list node; /* private */
+	void (*run)(void *owner);
+	void *owner;
+};
+
+struct loop {
+	struct io *io;
+	struct timers timers;
+	struct list tasks;
+	struct mailbox mailbox;
+	/* What to do with mail; set by the worker before the first turn. */
+	void (*mail)(void *owner, struct mail *mail);
+	void *owner;
+};
+
+/* Opens the io with the loop's own woken(). `config->woken` and `owner` are ignored. */
+MUST_USE enum result loop_open(struct loop *loop, const struct io_config *config);
+void loop_close(struct loop *loop);
+
+/* One turn. Never waits when tasks or mail are waiting; else until the next timer. */
+MUST_USE enum result loop_turn(struct loop *loop);
+
+void task_init(struct task *task, void (*run)(void *owner), void *owner);
+/* Idempotent until it runs. */
+void loop_defer(struct loop *loop, struct task *task);
+void task_cancel(struct task *task);
+
+/* Any thread: puts the mail in the box and wakes the loop when the box was empty. */
+void loop_post(struct loop *loop, struct mail *mail);
+
+static inline mono_t loop_now(const struct loop *loop)
+{
+	return io_mono(loop->io);
+}

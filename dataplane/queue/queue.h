@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* queue — what is to be delivered next, per target: the worker's side of the durable queue.
+ *
+ * New events are delivered from a window over the event log that is read once, in order, and
+ * never written; what goes wrong leaves the window for a row of its own (schedule for a later
+ * try, dead letters, deferred when a slow target would hold up the others). So the log needs
+ * no per-event bookkeeping, a low-water mark bounds what a restart reads (at most
+ * DELIVER_WINDOW_EVENTS), and a backlog costs no memory.
+ *
+ *   appended ──► window ──► leased ──► delivered
+ *                  │           ├─────► schedule ──► leased …        (retry, at its due time)
+ *                  │           └─────► dead letters ──► schedule    (replayed by a person)
+ *                  └─► deferred ──► leased …                        (slow target, window full)
+ *
+ * One worker thread. At least once: a delivery whose settling was not committed before a crash
+ * is delivered again.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "queue/shard.h"
+
+struct queue;
+
+/* One (event, target) that is to be sent. Belongs to the queue; leased to deliver between
+ * queue_lease() and queue_settle() or queue_release(). */
+struct delivery {
+	struct list node; /* for whoever holds it: the queue's ready list, then deliver's own */
+	struct queue *queue;
+	uint64_t sequence;
+	uint32_t target_id;
+	uint16_t attempt_number; /* of the coming attempt, from 1, over replays */
+	uint16_t tries;          /* spent of the present budget (a replay starts a new one) */
+	uint8_t origin;          /* private: window, schedule or deferred */
+	uint64_t row_due_us;     /* private: key of its schedule row */
+	struct store_job job;    /* private: settling */
+	struct attempt attempt;  /* private: what is being settled */
+	uint8_t attempt_text[ATTEMPT_DETAIL_SIZE_MAX + ATTEMPT_EXCERPT_SIZE_MAX]; /* private */
+};
+
+struct queue_events {
+	/* This target has something ready where it had nothing before. */
+	void (*ready)(void *owner, uint32_t target_id);
+	/* From any thread: have queue_work() called soon on the worker (loop_post). */
+	void (*wake)(void *owner);
+	/* Worker thread: call queue_work() at this time (earliest due row), UINT64_MAX: never. */
+	void (*due)(void *owner, wall_t when);
+	void *owner;
+};
+
+/* On the worker's thread after shard_open(). Reads the window from the low-water mark: at most
+ * DELIVER_WINDOW_EVENTS events. */
+MUST_USE enum result queue_open(struct shard *shard, const struct queue_events *events, wall_t now,
+	struct queue **ret);
+void queue_close(struct queue *queue);
+
+/* An event of this shard was committed (the worker learns it from its append's completion):
+ * it enters the window at once when there is room, without being read back. */
+void queue_appended(struct queue *queue, const struct event *event);
+
+/* Reads ahead, takes due rows, collects finished settlings, defers for slow targets. Called
+ * after wake(), at due(), and after deliveries were settled. Bounded work per call; asks for
+ * another by wake() when there is more. */
+void queue_work(struct queue *queue, wall_t now);
+
+/* The next ready delivery of a target, or NULL. */
+struct delivery *queue_lease(struct queue *queue, uint32_t target_id);
+/* Unsent: back to the front of the ready list. */
+void queue_release(struct queue *queue, struct delivery *delivery);
+/* Tried (or given up without a try, error TARGET_REMOVED): writes the attempt record, its audit
+ * leaf and what follows from `attempt->outcome` in one transaction. Copies what `attempt`
+ * points to. Sequence, target and number are filled in by the queue. */
+void queue_settle(struct queue *queue, struct delivery *delivery, const struct attempt *attempt);
+
+/* Event and payload for a leased delivery: views until queue_read_end(). Call both in the same
+ * turn, no I/O between. */
+MUST_USE enum result queue_read_begin(struct queue *queue, const struct delivery *delivery,
+	struct event *ret);
+MUST_USE enum result queue_read_payload(struct queue *queue, const struct event *event,
+	uint64_t offset, struct bytes *ret);
+void queue_read_end(struct queue *queue);
+
+struct queue_usage {
+	uint64_t window_events;
+	uint64_t ready;
+	uint64_t leased;
+	uint64_t settling;
+	uint64_t backlog; /* committed, not yet in the window */
+};
+struct queue_usage queue_usage(const struct queue *queue);
+
+/* ---- Dead letters (any thread: a job to the writer, then the queue is woken) ---------------- */
+
+struct queue_dead_job {
+	struct store_job job; /* complete by the caller */
+	struct queue *queue;
+	uint64_t sequence;
+	uint32_t target_id;
+	wall_t now;
+	bool found; /* set when applied */
+	char actor[64]; /* who asked, for the audit leaf */
+};
+/* Dead letter → schedule, due now, with a fresh budget of tries. */
+void queue_dead_replay(struct queue *queue, struct queue_dead_job *job);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* shard — one worker's part of the durable state: store, writer thread, event tail, audit log,
+ * counters. Everything that must commit together commits here.
+ */
+#pragma once
+
+#include "audit/audit.h"
+#include "queue/event.h"
+#include "store/store_writer.h"
+#include "verify/replay.h"
+
+struct shard;
+
+struct shard_config {
+	struct store_config store;
+	struct replay *replay; /* process-wide; restored from this shard's rows at open */
+	uint64_t retention_us; /* settled events older than that are deleted, little by little */
+	int cpu;               /* for the writer thread, or -1 */
+	bool threaded;
+	void (*failed)(void *owner, enum result result); /* writer thread: the disk has failed */
+	void *owner;
+};
+
+MUST_USE enum result shard_open(const struct shard_config *config, struct shard **ret, char *error,
+	size_t error_size);
+void shard_close(struct shard *shard);
+struct store *shard_store(struct shard *shard);
+struct store_writer *shard_writer(struct shard *shard);
+uint16_t shard_number(const struct shard *shard);
+
+/* Committed together with what they count, so exact over crashes. Any thread (a consistent
+ * copy of the last commit). */
+struct shard_counters {
+	uint64_t events_accepted;
+	uint64_t deliveries_created; /* events times their targets */
+	uint64_t deliveries_delivered;
+	uint64_t deliveries_dead;    /* in the dead letter queue now */
+	uint64_t attempts;
+	uint64_t dead_replayed;      /* taken out of the dead letter queue again */
+	uint64_t events_expired;     /* deleted by retention */
+	uint64_t next_sequence;
+	uint64_t low_water;          /* all before it is settled or has a row of its own */
+	uint64_t leaf_count;
+};
+struct shard_counters shard_counters(const struct shard *shard);
+
+/* ---- Appending an event ------------------------------------------------------------------- */
+
+/* Embedded in the request; one transaction: event rows, replay fingerprint, audit leaf. The
+ * views of `event` and `payload` stay untouched until complete(). */
+struct shard_append {
+	struct store_job job; /* apply and size are set by shard_append_submit(); complete by the caller */
+	struct shard *shard;
+	struct event event;   /* sequence and shard number are set when applied */
+	struct bytes payload;
+	struct hash128 identity;
+	uint64_t body_hash;
+	wall_t replay_expires;
+	uint64_t leaf_index;  /* set when applied */
+};
+void shard_append_submit(struct shard *shard, struct shard_append *append);
+
+/* Remembers what an id is called, for people. Kind 'e' endpoint, 't' target. Blocking: cold
+ * thread. */
+MUST_USE enum result shard_remember_name(struct shard *shard, char kind, uint32_t id, const char *name);
+
+/* ---- Reading (any thread, own transaction) ---------------------------------------------------- */
+
+/* Decodes the record; views are into the store until the read ends. */
+MUST_USE enum result shard_event_read(struct store_txn *txn, uint64_t sequence, struct event *ret);
+/* Payload bytes from `offset` on, one stored chunk at most: empty at the end. */
+MUST_USE enum result shard_payload_read(struct store_txn *txn, const struct event *event,
+	uint64_t offset, struct bytes *ret);
+/* RESULT_NOT_FOUND after the last. Start with number 0 to get the first of that target. */
+MUST_USE enum result shard_attempt_next(struct store_txn *txn, uint64_t sequence, uint32_t target_id,
+	uint16_t number, struct attempt *ret);
+/* The name for an id, or "?" */
+void shard_name(struct store_txn *txn, char kind, uint32_t id, char to[static NAME_SIZE_MAX + 1]);
+
+struct dead_letter {
+	uint64_t sequence;
+	uint32_t target_id;
+	wall_t since;
+	uint16_t attempt_count;
+	enum attempt_error error;
+	uint16_t status;
+};
+/* The next one after (sequence, target_id); (0, 0) starts: sequences start from 1. */
+MUST_USE enum result shard_dead_next(struct store_txn *txn, uint64_t sequence, uint32_t target_id,
+	struct dead_letter *ret);
+/* State of one delivery, for people. */
+enum delivery_state {
+	DELIVERY_PENDING, DELIVERY_RETRY, DELIVERY_DELIVERED, DELIVERY_DEAD,
+};
+const char *delivery_state_code(enum delivery_state state);
+enum delivery_state shard_delivery_state(struct store_txn *txn, uint64_t sequence, uint32_t target_id);
+
+/* Recomputes the audit log of the shard; see audit.h. Long. */
+MUST_USE enum result shard_audit_verify(struct shard *shard,
+	void (*progress)(void *owner, uint64_t done, uint64_t all), void *owner,
+	struct audit_report *ret);

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* store — one LMDB environment (a shard's), its tables, and transactions with a sticky error.
+ * The only folder that includes lmdb.h.
+ *
+ * LMDB's caveats that bind us: open an environment once per process and never open its files
+ * elsewhere in the process (POSIX locks die with the first close); never hold a read
+ * transaction across I/O (it pins freed pages and the file grows); never use it after fork.
+ * Default sync always: no NOSYNC, WRITEMAP, DUPSORT.
+ *
+ * Every value is stored as XXH3-64 of (key, value), then the value: rot shows as
+ * RESULT_MALFORMED on read, never as wrong bytes.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/bytes.h"
+#include "bounds.h"
+
+/* Bumped when a table's layout changes; store_migrate.c has a step for each old version. */
+enum { STORE_SCHEMA_VERSION = 1 };
+
+/* name, what a row is. Keys are big-endian so that they sort. */
+#define STORE_TABLE_TABLE(X) \
+	X(META,     "meta",     "name → schema version, shard identity, state") \
+	X(NAMES,    "names",    "kind(1) id(4) → name: what an id in a record was called") \
+	X(EVENTS,   "events",   "sequence(6) chunk(2) → record header and first payload bytes, or more payload") \
+	X(ATTEMPTS, "attempts", "sequence(8) target(4) number(2) → attempt record") \
+	X(SCHEDULE, "schedule", "due_us(8) sequence(8) target(4) → what waits for its next try") \
+	X(DEFERRED, "deferred", "target(4) sequence(8) → what a slow target left on disk") \
+	X(DEAD,     "dead",     "sequence(8) target(4) → dead letter") \
+	X(REPLAY,   "replay",   "first sequence(8) → a commit's replay fingerprints") \
+	X(LEAVES,   "leaves",   "first leaf index(8) → a commit's audit leaves")
+
+enum store_table {
+#define X(name, text, row) STORE_##name,
+	STORE_TABLE_TABLE(X)
+#undef X
+	STORE_TABLE_COUNT
+};
+
+struct store;
+
+struct store_config {
+	const char *path;    /* folder of this shard; made with mode 0700 when missing */
+	uint16_t shard;      /* must be what the shard was created as: RESULT_VERSION otherwise */
+	uint64_t quota_size; /* bytes this shard may use */
+};
+
+/* Cold thread. RESULT_VERSION for a newer schema (refused) or another shard's folder;
+ * RESULT_BUSY when another process has it open (flock on <path>/lock of our own);
+ * RESULT_DISK, RESULT_SPACE, RESULT_PERMISSION. `error` gets a sentence. */
+MUST_USE enum result store_open(const struct store_config *config, struct store **ret, char *error,
+	size_t error_size);
+void store_close(struct store *store);
+
+/* ---- Transactions --------------------------------------------------------------------------
+ * After the first error every call does nothing and `result` keeps it: check once, at commit. */
+
+struct store_txn {
+	struct store *store;
+	void *handle; /* MDB_txn */
+	enum result result;
+	bool writable;
+};
+
+/* The writer thread only; one at a time. */
+void store_write_begin(struct store_txn *txn, struct store *store);
+/* RESULT_OK: on disk, whatever happens next. RESULT_SPACE: nothing was written, the store is
+ * as before. RESULT_DISK: a write or sync failed: the store refuses all further writes. */
+MUST_USE enum result store_write_commit(struct store_txn *txn);
+void store_write_abort(struct store_txn *txn);
+
+/* Any thread. A reader slot is kept per struct: begin again after end is cheap (mdb_txn_renew).
+ * Zero the struct before the first begin; store_read_done() at the very end. */
+void store_read_begin(struct store_txn *txn, struct store *store);
+void store_read_end(struct store_txn *txn);
+void store_read_done(struct store_txn *txn);
+
+/* `value` parts are concatenated; together at most STORE_VALUE_SIZE_MAX - 8. */
+void store_put(struct store_txn *txn, enum store_table table, struct bytes key,
+	const struct bytes *parts, size_t part_count);
+/* For keys greater than all in the table: cheaper, and fills pages. CHECKs the order. */
+void store_append(struct store_txn *txn, enum store_table table, struct bytes key,
+	const struct bytes *parts, size_t part_count);
+/* No error when absent. Returns whether it was there. */
+bool store_delete(struct store_txn *txn, enum store_table table, struct bytes key);
+/* A view valid until the transaction ends (or writes). RESULT_NOT_FOUND is not sticky. */
+MUST_USE enum result store_get(struct store_txn *txn, enum store_table table, struct bytes key,
+	struct bytes *ret_value);
+
+/* Walks a table in key order from the first key ≥ `from` (or backwards from the last ≤ it).
+ * No allocation after the first use in a thread. */
+struct store_cursor {
+	struct store_txn *txn;
+	void *handle; /* MDB_cursor */
+	enum store_table table;
+	struct bytes key;
+	struct bytes value;
+};
+void store_cursor_open(struct store_cursor *cursor, struct store_txn *txn, enum store_table table);
+void store_cursor_close(struct store_cursor *cursor);
+/* False at the end of the table, and on error (then txn->result is set). */
+bool store_cursor_seek(struct store_cursor *cursor, struct bytes from);
+bool store_cursor_seek_backward(struct store_cursor *cursor, struct bytes from);
+bool store_cursor_last(struct store_cursor *cursor);
+bool store_cursor_next(struct store_cursor *cursor);
+bool store_cursor_previous(struct store_cursor *cursor);
+
+/* Rows in a table; O(1). */
+uint64_t store_row_count(struct store_txn *txn, enum store_table table);
+
+struct store_space {
+	uint64_t used_size;  /* non-free pages */
+	uint64_t file_size;
+	uint64_t quota_size;
+	uint64_t disk_free_size;
+};
+/* Cheap enough for every batch (statvfs is cached for a second). */
+struct store_space store_space(struct store *store);
+/* Whether ingest of `size` more bytes leaves the reserve alone. */
+bool store_has_room(struct store *store, uint64_t size);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* store_writer — the one thread that writes a shard: takes whatever jobs have queued up while
+ * the last commit ran, applies them in one transaction, commits, reports (group commit, no
+ * timer, no polling).
+ *
+ * A job is embedded in its owner and knows how to apply itself; the writer knows no events.
+ * Hooks run around each batch for rows that are written once per commit (leaves,
+ * fingerprints, state). An I/O error on commit stops the writer: every job from then on fails
+ * with RESULT_DISK, and `failed` is called once so that the process can say so and exit.
+ */
+#pragma once
+
+#include "base/mailbox.h"
+#include "store/store.h"
+
+struct store_job {
+	struct mail mail;
+	/* Writer thread, inside the transaction. Errors are the transaction's. May be applied
+	 * again in a smaller batch after a batch failed for space: it must start from scratch. */
+	void (*apply)(struct store_job *job, struct store_txn *txn);
+	/* Writer thread, after the commit, with `result` set: hand the job back to its owner's
+	 * thread and be quick. */
+	void (*complete)(struct store_job *job);
+	uint32_t size; /* bytes it will add, roughly: for the batch bound and the quota */
+	/* Jobs that free space or settle what was accepted are applied although the quota is
+	 * reached. */
+	bool uses_reserve;
+	enum result result;
+};
+
+struct store_hooks {
+	/* Before the first job: remember state, for abort. */
+	void (*begin)(void *owner);
+	/* After the last job, before the commit: write the per-commit rows. */
+	void (*finish)(void *owner, struct store_txn *txn);
+	/* Undo what was remembered: the batch did not happen. */
+	void (*abort)(void *owner);
+	/* After RESULT_OK, before the jobs complete. */
+	void (*committed)(void *owner);
+	/* The shard cannot write any more; called once. */
+	void (*failed)(void *owner, enum result result);
+	void *owner;
+};
+
+struct store_writer;
+
+/* cpu: where to pin the thread, or -1. threaded false (simulation): no thread is made, the
+ * test calls store_writer_step(). */
+MUST_USE enum result store_writer_start(struct store *store, const struct store_hooks *hooks,
+	int cpu, bool threaded, struct store_writer **ret);
+/* Finishes what is queued, then stops the thread. */
+void store_writer_stop(struct store_writer *writer);
+
+/* Any thread. The job is the writer's until complete() was called. */
+void store_writer_submit(struct store_writer *writer, struct store_job *job);
+
+/* Simulation: one batch, on the calling thread. Returns the number of jobs done. */
+unsigned store_writer_step(struct store_writer *writer);
+
+struct store_writer_statistics {
+	uint64_t commits;
+	uint64_t jobs;
+	uint64_t commit_us_total;
+	uint64_t commit_us_max;
+	uint64_t cpu_us; /* CPU time of the thread */
+};
+struct store_writer_statistics store_writer_statistics(const struct store_writer *writer);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* tls — TLS 1.2 and 1.3 by wolfSSL, over plain memory: bytes in, bytes out, no fd.
+ *
+ * A tls_context is immutable once built: it holds certificates, trust and policy. One per
+ * worker and identity, because wolfSSL contexts share locks. Built on cold threads; used and
+ * released by the worker's. Reload builds fresh contexts and swaps the pointer: connections
+ * that are under way keep the old one alive until they end.
+ *
+ * Policy (engine research §3.2): process-wide session cache off; tickets under process-wide
+ * rotating keys, but none where client certificates are asked for (CVE-2025-23419 class);
+ * no 0-RTT; ALPN http/1.1.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+
+/* Once per process, before any thread, and once at the end. */
+MUST_USE enum result tls_library_open(void);
+void tls_library_close(void);
+
+/* Crypto paths in use: "AES-NI" or "portable" …, for --version and status. */
+struct tls_library_info {
+	const char *version; /* wolfSSL's */
+	bool aes_instructions;
+	bool sha_instructions;
+	bool avx2;
+};
+struct tls_library_info tls_library_info(void);
+
+/* ---- Ticket keys: process-wide, current and previous ------------------------------------ */
+
+/* Fresh random key becomes current, current becomes previous. Any thread; control calls it by
+ * time. Tickets older than two rotations are refused (full handshake). */
+MUST_USE enum result tls_ticket_keys_rotate(void);
+
+/* ---- Contexts ----------------------------------------------------------------------------- */
+
+enum tls_client_certificate { TLS_CLIENT_NONE, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
+
+struct tls_certificate {
+	struct bytes chain_pem; /* leaf first */
+	struct bytes key_pem;
+	/* Names it serves, exact or "*.example.org"; for SNI. The first certificate of a
+	 * listener also serves everybody else. */
+	const char *const *names;
+	size_t name_count;
+};
+
+struct tls_server_config {
+	const struct tls_certificate *certificates;
+	size_t certificate_count; /* at least one */
+	enum tls_client_certificate client_certificate;
+	struct bytes client_ca_pem; /* needed unless NONE */
+};
+
+struct tls_client_config {
+	struct bytes ca_pem; /* empty: the system's bundle */
+	/* For mTLS; empty when there is none. */
+	struct bytes chain_pem;
+	struct bytes key_pem;
+};
+
+struct tls_context;
+
+/* RESULT_CRYPTO: `error` (size error_size) gets a sentence saying which part is wrong (key
+ * does not match certificate, not PEM, expired is a warning and not an error …). */
+MUST_USE enum result tls_server_context_create(const struct tls_server_config *config,
+	struct tls_context **ret, char *error, size_t error_size);
+MUST_USE enum result tls_client_context_create(const struct tls_client_config *config,
+	struct tls_context **ret, char *error, size_t error_size);
+/* Drops the creator's reference; live connections hold their own. */
+void tls_context_release(struct tls_context *context);
+/* Earliest notAfter of its own certificates, for metrics; 0 when there are none. */
+uint64_t tls_context_expires_s(const struct tls_context *context);
+
+/* ---- Connections --------------------------------------------------------------------------- */
+
+enum tls_status {
+	TLS_OK,        /* handshake: done; read and write: see the count */
+	TLS_MORE,      /* more input is needed */
+	TLS_CLOSED,    /* the peer said close_notify */
+	TLS_FAILED,    /* see tls_error(); an alert may be in the output: send it, then close */
+};
+
+/* Where ciphertext comes from and goes to: filled in by the owner (stream.c), called by
+ * wolfSSL's I/O callbacks. */
+struct tls_transport {
+	/* Takes up to `size` bytes of input; 0 when none is there. */
+	size_t (*take)(void *owner, uint8_t *to, size_t size);
+	/* Accepts up to `size` bytes of output; 0 when there is no room. */
+	size_t (*put)(void *owner, const uint8_t *from, size_t size);
+	void *owner;
+};
+
+struct tls_conn;
+
+/* `transport` must outlive the connection. Allocates inside wolfSSL: a named exception.
+ * RESULT_MEMORY, RESULT_CRYPTO. */
+MUST_USE enum result tls_conn_open_server(struct tls_context *context,
+	const struct tls_transport *transport, struct tls_conn **ret);
+/* Verifies the peer's chain and that it is for `host_name` (or IP address literal), which is
+ * also the SNI unless it is an address. `session` may hold what tls_conn_session_take() gave
+ * for the same target, or NULL. */
+struct tls_session;
+MUST_USE enum result tls_conn_open_client(struct tls_context *context, const char *host_name,
+	const struct tls_session *session, const struct tls_transport *transport,
+	struct tls_conn **ret);
+void tls_conn_close(struct tls_conn *conn);
+
+enum tls_status tls_handshake(struct tls_conn *conn);
+/* TLS_OK with *ret_size ≥ 1, or another status with *ret_size 0. Reading can produce output
+ * (key updates, tickets). */
+enum tls_status tls_read(struct tls_conn *conn, uint8_t *to, size_t size, size_t *ret_size);
+/* TLS_OK with *ret_size = how much was taken: less than `size` only when the transport had no
+ * room; then call again with the rest once it has. */
+enum tls_status tls_write(struct tls_conn *conn, const uint8_t *from, size_t size, size_t *ret_size);
+/* Puts close_notify into the output, once. */
+void tls_shutdown(struct tls_conn *conn);
+/* A sentence for the last TLS_FAILED, never NULL. */
+const char *tls_error(const struct tls_conn *conn);
+
+/* The session for resumption by a later client connection, or NULL. Owned by the caller. */
+struct tls_session *tls_conn_session_take(struct tls_conn *conn);
+void tls_session_free(struct tls_session *session);
+
+struct tls_peer {
+	const char *protocol; /* "TLSv1.3" */
+	const char *cipher;
+	bool resumed;
+	bool has_certificate; /* verified against the listener's CA */
+	/* The one URI SAN of the leaf (typed by the ASN.1 tag, never by its text), empty when
+	 * there is none; more than one URI SAN refuses the handshake when client certificates
+	 * are asked for (X.509-SVID). */
+	char uri_san[2049];
+};
+void tls_conn_peer(struct tls_conn *conn, struct tls_peer *ret);

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* verify — is this request authentic, and what makes it the same event when it comes again?
+ *
+ * A scheme is a row of a table (scheme_table.c): where the signature stands and how it is
+ * spelled, digest, key derivation, where the timestamp comes from, which parts are signed, how
+ * far the clock may be off, which signed parts identify the event. verify_request() is the
+ * one engine that reads all rows. Pure and constant time in everything secret: current and
+ * previous key are both tried against every presented signature.
+ *
+ * Any thread; a verifier is immutable once created.
+ */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/cursor.h"
+#include "base/hash.h"
+#include "http/http.h"
+
+struct scheme; /* one row; see scheme.h */
+
+/* By name ("standard-webhooks", "github", "stripe", "slack", "shopify", "gitlab-token",
+ * "gitlab", "svix", "zen"); NULL when there is none. */
+const struct scheme *scheme_find(struct bytes name);
+const char *scheme_name(const struct scheme *scheme);
+/* All rows, for listings: index 0 … scheme_count()-1. */
+size_t scheme_count(void);
+const struct scheme *scheme_at(size_t index);
+
+#define VERDICT_TABLE(X) \
+	X(AUTHENTIC,          "authentic",                   "the signature is right") \
+	X(SIGNATURE_MISMATCH, "signature_mismatch",          "no signature matches under the current or the previous secret") \
+	X(TIMESTAMP,          "timestamp_outside_tolerance", "the timestamp is too old or too far ahead") \
+	X(MISSING_HEADER,     "missing_header",              "a header that the scheme needs is missing") \
+	X(DUPLICATE_HEADER,   "duplicate_header",            "a header that the scheme needs is there more than once") \
+	X(MALFORMED_SIGNATURE, "malformed_signature",        "the signature header is not of the scheme's form") \
+	X(MALFORMED_TIMESTAMP, "malformed_timestamp",        "the timestamp is not of the scheme's form") \
+	X(MALFORMED_ID,       "malformed_id",                "the event id or nonce is empty, too long or holds forbidden characters")
+
+enum verdict {
+#define X(name, code, text) VERDICT_##name,
+	VERDICT_TABLE(X)
+#undef X
+	VERDICT_COUNT
+};
+
+const char *verdict_code(enum verdict verdict);
+const char *verdict_text(enum verdict verdict);
+
+/* Scheme plus keys, as one endpoint uses it. */
+struct verifier;
+
+/* `previous` may be empty: then only `current` counts. tolerance_s 0 takes the scheme's own.
+ * RESULT_MALFORMED when a secret does not have the form the scheme wants (whsec_ base64 …);
+ * ret_error then gets a sentence for the operator that names the form but not the secret. */
+MUST_USE enum result verifier_create(const struct scheme *scheme, struct bytes current,
+	struct bytes previous, uint32_t tolerance_s, struct verifier **ret, const char **ret_error);
+void verifier_free(struct verifier *verifier);
+const struct scheme *verifier_scheme(const struct verifier *verifier);
+
+struct verify_input {
+	struct bytes method;
+	struct bytes url; /* as the provider saw it; empty when the scheme does not sign it */
+	const struct http_fields *fields;
+	struct bytes body; /* the raw bytes */
+};
+
+struct verify_outcome {
+	enum verdict verdict;
+	const char *header;      /* the header the verdict is about, or NULL */
+	uint8_t key_index;       /* 0 current, 1 previous; meaningful when authentic */
+	uint64_t timestamp_s;    /* 0 when the scheme has none */
+	struct bytes event_id;   /* the provider's id of the event: view into the input, may be empty */
+	/* Same value = same event. Only over parts an attacker cannot change without breaking
+	 * the signature, as far as the scheme signs any; see scheme_table.c for each. The caller
+	 * mixes in its endpoint. */
+	struct hash128 identity;
+	/* Fast digest of the body: same identity with another body is a conflict. */
+	uint64_t body_hash;
+};
+
+/* Hot path: no allocation. All of *ret is set. */
+void verify_request(const struct verifier *verifier, const struct verify_input *input, wall_t now,
+	struct verify_outcome *ret);
+
+/* Writes what the scheme signs for this request (the text an operator compares with the
+ * provider's): only for people, never for the decision. RESULT_NOT_FOUND when a part is
+ * missing. */
+MUST_USE enum result verify_signed_text(const struct verifier *verifier,
+	const struct verify_input *input, struct writer *writer);
+
+/* The other direction, for delivery, load generation and tests: writes complete header
+ * lines ("Name: value\r\n") that make the request authentic under the current key.
+ * `event_id` becomes webhook-id, X-GitHub-Delivery, nonce …, as the scheme has it. */
+struct sign_input {
+	struct bytes event_id;
+	struct bytes method;
+	struct bytes url;
+	struct bytes body;
+	wall_t now;
+};
+MUST_USE enum result verifier_sign(const struct verifier *verifier, const struct sign_input *input,
+	struct writer *writer);
+
+/* Which of the provider's fields go on to the target: true for names such as X-GitHub-Event.
+ * Never for signatures or tokens. */
+bool scheme_forwards_field(const struct scheme *scheme, struct bytes name);
