@@ -41,6 +41,11 @@
 /* Requests between first byte and answer, per worker: bounds body memory and the
  * mailbox to the writer. */
 #define RECEIVE_REQUESTS_DEFAULT 4096u
+/* Head and body of a request that fits; virtual memory, touched only as far as used. */
+#define RECEIVE_BUFFER_SIZE 65536u
+BOUND(RECEIVE_BUFFER_SIZE > 2 * HTTP_HEAD_SIZE_MAX);
+/* Requests with larger bodies under way at once, per worker: 64 MiB at the default size. */
+#define RECEIVE_LARGE_BUFFERS 64u
 #define RECEIVE_BODY_SIZE_DEFAULT (1024u * 1024u)
 #define RECEIVE_BODY_SIZE_LIMIT (16u * 1024u * 1024u)
 /* What a shed client is told to wait. Providers retry 503 with their own back-off. */
@@ -91,6 +96,15 @@ BOUND((IO_BUFFER_COUNT & (IO_BUFFER_COUNT - 1)) == 0 && IO_BUFFER_COUNT <= 32768
 #define DELIVER_TIMEOUT_MS_DEFAULT 15000u /* Standard Webhooks: 15 to 30 s */
 #define DELIVER_CONNECT_TIMEOUT_MS_DEFAULT 5000u
 #define DELIVER_CONNECTIONS_DEFAULT 64u /* per target and worker */
+/* Connections to all targets together, per worker. */
+#define DELIVER_CHANNELS_MAX 4096u
+/* Idle connections to a target are closed after this: shorter than common keep-alive
+ * limits of servers (nginx 75 s), so that we do not race their close. */
+#define DELIVER_IDLE_TIMEOUT_MS 55000u
+/* Of an answer's body; beyond it the connection is given up, the status still counts. */
+#define DELIVER_ANSWER_SIZE_MAX 65536u
+/* Longest Retry-After that is honoured. */
+#define DELIVER_RETRY_AFTER_MAX_S 86400u
 /* First bytes of a target's answer kept in the attempt record. */
 #define ATTEMPT_EXCERPT_SIZE_MAX 128u
 /* Deliveries a shard holds in memory, read ahead of their sending. */
@@ -166,3 +180,27 @@ BOUND(WORKERS_MAX <= CPU_INDEX_LIMIT);
 #define DRAIN_TIMEOUT_S_LIMIT 3600u
 /* Threads that wait for name servers while a flow is compiled. */
 #define RESOLVE_THREADS_MAX 16u
+
+/* ---- Control ------------------------------------------------------------------------------ */
+
+/* On the control socket, and as many on the loopback listener: an operator's shell, a few
+ * scripts, two Prometheus servers and a kubelet leave most of them free. */
+#define CONTROL_CLIENTS_MAX 32u
+/* What a client may keep to itself: the first byte to the last of a request, between requests,
+ * and while it takes nothing of its answer. Prometheus asks every 15 to 60 s. */
+#define CONTROL_HEAD_TIMEOUT_MS 10000u
+#define CONTROL_IDLE_TIMEOUT_MS 75000u
+#define CONTROL_SEND_TIMEOUT_MS 10000u
+/* An answer with its head: the largest payload, or all metrics. Address space, not memory. */
+#define CONTROL_ANSWER_SIZE_MAX (32u * 1024u * 1024u)
+BOUND(CONTROL_ANSWER_SIZE_MAX > RECEIVE_BODY_SIZE_LIMIT + (1u << 20));
+/* Events one request may look at while it filters; the page then ends early, with a cursor.
+ * At 1 to 2 µs each the control thread is busy for some 20 ms. */
+#define CONTROL_SCAN_EVENTS_MAX 10000u
+/* How long one replay request goes on taking dead letters out; what is left is said. */
+#define CONTROL_REPLAY_TIME_MAX_MS 30000u
+/* Replays handed to the writers at once: one group commit's worth. */
+#define CONTROL_REPLAY_BATCH 256u
+BOUND(CONTROL_REPLAY_BATCH <= STORE_BATCH_JOBS_MAX);
+/* What control_stop() gives clients to take the answers that are ready. */
+#define CONTROL_STOP_TIMEOUT_MS 1000u

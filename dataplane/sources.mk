@@ -7,16 +7,44 @@
 # dataplane/main.c is not listed: the Makefile links it into penstockd alone.
 
 # dataplane/base
-BASE_SRC :=
+BASE_SRC := \
+	dataplane/base/alloc.c \
+	dataplane/base/bytes.c \
+	dataplane/base/check.c \
+	dataplane/base/cursor.c \
+	dataplane/base/encoding.c \
+	dataplane/base/hash.c \
+	dataplane/base/log.c \
+	dataplane/base/mailbox.c \
+	dataplane/base/pool.c \
+	dataplane/base/result.c \
+	dataplane/base/version.c
 
 # dataplane/metrics
-METRICS_SRC :=
+METRICS_SRC := \
+	dataplane/metrics/metrics.c \
+	dataplane/metrics/metrics_expose.c
 
 # dataplane/engine
-ENGINE_SRC :=
+ENGINE_SRC := \
+	dataplane/engine/address.c \
+	dataplane/engine/io_uring.c \
+	dataplane/engine/io_uring_complete.c \
+	dataplane/engine/io_uring_open.c \
+	dataplane/engine/io_uring_socket.c \
+	dataplane/engine/io_uring_submit.c \
+	dataplane/engine/loop.c \
+	dataplane/engine/timers.c
 
 # dataplane/tls
-TLS_SRC :=
+TLS_SRC := \
+	dataplane/tls/stream.c \
+	dataplane/tls/tls_conn.c \
+	dataplane/tls/tls_context.c \
+	dataplane/tls/tls_error.c \
+	dataplane/tls/tls_library.c \
+	dataplane/tls/tls_ticket.c \
+	dataplane/tls/tls_verify.c
 
 # dataplane/http
 HTTP_SRC :=
@@ -43,16 +71,34 @@ FLOW_SRC :=
 CONFIG_SRC :=
 
 # dataplane/receive
-RECEIVE_SRC :=
+RECEIVE_SRC := \
+	dataplane/receive/receive.c \
+	dataplane/receive/receive_answer.c \
+	dataplane/receive/receive_connection.c \
+	dataplane/receive/receive_event.c \
+	dataplane/receive/receive_request.c
 
 # dataplane/deliver
-DELIVER_SRC :=
+DELIVER_SRC := \
+	dataplane/deliver/backoff.c \
+	dataplane/deliver/deliver.c \
+	dataplane/deliver/deliver_answer.c \
+	dataplane/deliver/deliver_attempt.c \
+	dataplane/deliver/deliver_channel.c \
+	dataplane/deliver/outcome.c
 
 # dataplane/control
 CONTROL_SRC :=
 
 # dataplane/worker
-WORKER_SRC :=
+WORKER_SRC := \
+	dataplane/worker/contexts.c \
+	dataplane/worker/worker.c
+
+# dataplane: the wiring
+DAEMON_SRC := \
+	dataplane/daemon.c \
+	dataplane/notify.c
 
 DATAPLANE_SRC := \
 	$(BASE_SRC) \
@@ -70,4 +116,5 @@ DATAPLANE_SRC := \
 	$(RECEIVE_SRC) \
 	$(DELIVER_SRC) \
 	$(CONTROL_SRC) \
-	$(WORKER_SRC)
+	$(WORKER_SRC) \
+	$(DAEMON_SRC)

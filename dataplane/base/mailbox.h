@@ -15,6 +15,12 @@ struct mail {
 	struct mail *next;
 };
 
+/* Mail that knows what to do with itself on arrival: what loops exchange. */
+struct letter {
+	struct mail mail;
+	void (*open)(struct letter *letter); /* on the receiving thread */
+};
+
 struct mailbox {
 	_Atomic(struct mail *) newest;
 };

@@ -60,6 +60,10 @@ struct shard_append {
 };
 void shard_append_submit(struct shard *shard, struct shard_append *append);
 
+/* Deletes a bounded number of settled events older than the retention. Asynchronous, any
+ * thread; a call while the last one is still under way does nothing. */
+void shard_expire(struct shard *shard, wall_t now);
+
 /* Remembers what an id is called, for people. Kind 'e' endpoint, 't' target. Blocking: cold
  * thread. */
 MUST_USE enum result shard_remember_name(struct shard *shard, char kind, uint32_t id, const char *name);

@@ -54,11 +54,11 @@ void streams_close(struct streams *streams);
 
 struct stream_output;
 
+/* Private, but for `tls`, of which tls_conn_peer() and tls_conn_session_take() may be asked. */
 struct stream {
 	struct streams *streams;
 	struct io_socket *socket;
 	struct tls_conn *tls; /* NULL for a plain stream */
-	struct tls_transport transport;
 	const struct stream_events *events;
 	void *owner;
 	struct io_buffer *input_first;
@@ -67,13 +67,16 @@ struct stream {
 	struct stream_output *sending;
 	struct task flush;
 	uint32_t input_count;
+	uint32_t flags;
 	int error; /* errno, when there was one */
-	uint16_t flags; /* private, see stream.c */
-	char padding[2];
+	enum stream_end end;
+	struct tls_transport transport;
+	struct tls_conn tls_conn;
 };
 
 /* Takes over an accepted socket and starts receiving. `context` NULL: plain. On a result other
- * than OK the socket was closed and no callback comes. */
+ * than OK the socket was closed and no callback comes. The content of `stream` does not matter
+ * before; it must stay where it is until closed(). */
 MUST_USE enum result stream_accept(struct stream *stream, struct streams *streams,
 	struct io_socket *socket, struct tls_context *context, const struct stream_events *events,
 	void *owner);
@@ -86,16 +89,21 @@ MUST_USE enum result stream_connect(struct stream *stream, struct streams *strea
 /* How many bytes were read; 0 when nothing is there (then readable() or ended() comes). */
 size_t stream_read(struct stream *stream, uint8_t *to, size_t size);
 /* How many bytes were taken; fewer than `size` when the buffers are full: go on in drained().
- * It leaves at the end of this turn. */
+ * It leaves at the end of this turn. Nothing is taken once the stream has failed. Not before
+ * opened(). */
 size_t stream_write(struct stream *stream, const uint8_t *from, size_t size);
 /* Asks for one drained() even though nothing was cut short. */
 void stream_notify_drained(struct stream *stream);
 bool stream_handshaking(const struct stream *stream);
 
 /* Sends what is pending (and close_notify), then closes; does not wait for the peer for longer
- * than the kernel's own buffers. `abort` drops pending output and resets. closed() comes. */
+ * than the kernel's own buffers. `abort` drops pending output and resets, also while a close
+ * waits for a peer that does not read. closed() comes, once. */
 void stream_close(struct stream *stream);
 void stream_abort(struct stream *stream);
+
+/* It ended other than by the peer's orderly close: writes are dropped. */
+bool stream_failed(const struct stream *stream);
 
 /* A sentence about why it ended, never NULL. */
 const char *stream_error(const struct stream *stream);

@@ -27,6 +27,8 @@ struct tls_library_info {
 	bool aes_instructions;
 	bool sha_instructions;
 	bool avx2;
+	/* How often wolfSSL has allocated since tls_library_open(), over all threads. */
+	uint64_t allocation_count;
 };
 struct tls_library_info tls_library_info(void);
 
@@ -66,11 +68,14 @@ struct tls_client_config {
 struct tls_context;
 
 /* RESULT_CRYPTO: `error` (size error_size) gets a sentence saying which part is wrong (key
- * does not match certificate, not PEM, expired is a warning and not an error …). */
+ * does not match certificate, not PEM …). A certificate of its own that has expired is taken:
+ * whether to warn is for the caller, with tls_context_expires_s() and its clock. */
 MUST_USE enum result tls_server_context_create(const struct tls_server_config *config,
 	struct tls_context **ret, char *error, size_t error_size);
 MUST_USE enum result tls_client_context_create(const struct tls_client_config *config,
 	struct tls_context **ret, char *error, size_t error_size);
+/* One more reference, for a second owner in the same thread or before the hand-over. */
+struct tls_context *tls_context_acquire(struct tls_context *context);
 /* Drops the creator's reference; live connections hold their own. */
 void tls_context_release(struct tls_context *context);
 /* Earliest notAfter of its own certificates, for metrics; 0 when there are none. */
@@ -80,7 +85,7 @@ uint64_t tls_context_expires_s(const struct tls_context *context);
 
 enum tls_status {
 	TLS_OK,        /* handshake: done; read and write: see the count */
-	TLS_MORE,      /* more input is needed */
+	TLS_MORE,      /* again when more input has come, or output has left */
 	TLS_CLOSED,    /* the peer said close_notify */
 	TLS_FAILED,    /* see tls_error(); an alert may be in the output: send it, then close */
 };
@@ -95,19 +100,33 @@ struct tls_transport {
 	void *owner;
 };
 
-struct tls_conn;
+struct WOLFSSL;
+struct tls_identity;
 
-/* `transport` must outlive the connection. Allocates inside wolfSSL: a named exception.
- * RESULT_MEMORY, RESULT_CRYPTO. */
-MUST_USE enum result tls_conn_open_server(struct tls_context *context,
-	const struct tls_transport *transport, struct tls_conn **ret);
+/* Lives inside its owner (a stream), so that opening one allocates nothing of ours. Private. */
+struct tls_conn {
+	struct WOLFSSL *ssl;
+	struct tls_context *context;
+	const struct tls_transport *transport;
+	const char *error; /* a sentence that lasts for ever, NULL while nothing failed */
+	char *host_name;   /* the name a server must prove, in wolfSSL's memory; NULL on servers */
+	char *uri_san;     /* the client's, in wolfSSL's memory; NULL when there is none */
+	const struct tls_identity *ticket_identity;
+	uint32_t write_pending; /* plaintext of a record the transport has not taken whole */
+	uint32_t flags;
+};
+
+/* `conn` (its content does not matter before) and `transport` must stay where they are until
+ * tls_conn_close(). Allocates inside wolfSSL: a named exception. RESULT_MEMORY, RESULT_CRYPTO. */
+MUST_USE enum result tls_conn_open_server(struct tls_conn *conn, struct tls_context *context,
+	const struct tls_transport *transport);
 /* Verifies the peer's chain and that it is for `host_name` (or IP address literal), which is
  * also the SNI unless it is an address. `session` may hold what tls_conn_session_take() gave
- * for the same target, or NULL. */
+ * for the same target, or NULL; it is not used for another host name or context than its own. */
 struct tls_session;
-MUST_USE enum result tls_conn_open_client(struct tls_context *context, const char *host_name,
-	const struct tls_session *session, const struct tls_transport *transport,
-	struct tls_conn **ret);
+MUST_USE enum result tls_conn_open_client(struct tls_conn *conn, struct tls_context *context,
+	const char *host_name, const struct tls_session *session,
+	const struct tls_transport *transport);
 void tls_conn_close(struct tls_conn *conn);
 
 enum tls_status tls_handshake(struct tls_conn *conn);
@@ -115,7 +134,8 @@ enum tls_status tls_handshake(struct tls_conn *conn);
  * (key updates, tickets). */
 enum tls_status tls_read(struct tls_conn *conn, uint8_t *to, size_t size, size_t *ret_size);
 /* TLS_OK with *ret_size = how much was taken: less than `size` only when the transport had no
- * room; then call again with the rest once it has. */
+ * room; then call again with the rest once it has. The last record taken may wait inside for
+ * room; the next call, even one with size 0, sends it on. */
 enum tls_status tls_write(struct tls_conn *conn, const uint8_t *from, size_t size, size_t *ret_size);
 /* Puts close_notify into the output, once. */
 void tls_shutdown(struct tls_conn *conn);

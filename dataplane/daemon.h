@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* daemon — the whole program put together: replay memory, shards, workers, control; and the
+ * three things that happen to it while it runs: reload, drain, stop.
+ *
+ * Wiring only; main.c reads options and signals and calls these in order. Cold threads.
+ */
+#pragma once
+
+#include "config/config.h"
+
+struct daemon;
+
+/* Takes the config over in any case. On failure `error` has a sentence or the report has
+ * diagnostics, and the result says which kind of exit it is (RESULT_CONFIG …). */
+MUST_USE enum result daemon_open(struct config *config, struct config_report *report,
+	struct daemon **ret, char *error, size_t error_size);
+
+/* Blocks until stop was asked for (by a signal that main.c passes on, or over the control
+ * socket) or the store failed. RESULT_OK or RESULT_DISK. */
+MUST_USE enum result daemon_wait(struct daemon *daemon);
+/* From any thread, and from daemon_wait()'s signals. */
+void daemon_reload(struct daemon *daemon);
+void daemon_stop(struct daemon *daemon);
+
+/* Finishes what is under way and frees everything. */
+void daemon_close(struct daemon *daemon);
+
+/* The checks of `penstockd -t` beyond the configuration's own: certificates and keys. */
+MUST_USE enum result daemon_check(struct config *config, struct config_report *report);

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* deliver — targets, their channels in number, and the pump that leases work. See deliver.h. */
+#include "deliver/deliver_internal.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "deliver/outcome.h"
+
+/* How long to wait when this host is short of descriptors or memory. */
+#define SHORTAGE_PAUSE_US (US_PER_S / 2)
+
+/* ---- Targets ------------------------------------------------------------------------------- */
+
+static uint32_t table_slot(const struct deliver *deliver, uint32_t target_id)
+{
+	/* Ids are hashes of names already. */
+	uint32_t slot = target_id & (deliver->table_size - 1);
+	while (deliver->table[slot] != NULL && deliver->table[slot]->id != target_id) {
+		slot = (slot + 1) & (deliver->table_size - 1);
+	}
+	return slot;
+}
+
+struct deliver_target *target_of_id(struct deliver *deliver, uint32_t target_id)
+{
+	uint32_t slot = table_slot(deliver, target_id);
+	struct deliver_target *target = deliver->table[slot];
+	if (target != NULL) return target;
+
+	/* Targets are never forgotten while the process lives; there are as many as names were
+	 * ever configured, or stand in records that are still to be delivered. */
+	target = pool_take(&deliver->targets);
+	if (target == NULL) return NULL;
+	*target = (struct deliver_target){ .deliver = deliver, .id = target_id };
+	list_init(&target->pending);
+	list_init(&target->idle);
+	list_init(&target->busy);
+	deliver->table[slot] = target;
+	return target;
+}
+
+void target_pump_later(struct deliver_target *target)
+{
+	struct deliver *deliver = target->deliver;
+
+	if (deliver->draining || !list_empty(&target->pending)) return;
+	list_append(&deliver->pending, &target->pending);
+	loop_defer(deliver->loop, &deliver->pump);
+}
+
+/* ---- The pump ---------------------------------------------------------------------------------- */
+
+static void delivery_unsendable(struct deliver_target *target, struct delivery *delivery)
+{
+	bool removed = target->flow == NULL;
+	delivery_settle(target, delivery,
+		&(struct attempt_end){
+			.error = removed ? ATTEMPT_ERROR_TARGET_REMOVED : ATTEMPT_ERROR_UNRESOLVED,
+			.detail = attempt_error_text(
+				removed ? ATTEMPT_ERROR_TARGET_REMOVED : ATTEMPT_ERROR_UNRESOLVED),
+			.started = io_wall(target->deliver->loop->io),
+		});
+}
+
+/* Returns false when the target can take no more for now. */
+static bool target_pump_one(struct deliver_target *target)
+{
+	struct deliver *deliver = target->deliver;
+	bool sendable = target->flow != NULL && target->flow->resolved;
+
+	if (sendable && list_empty(&target->idle)) {
+		if (target->busy_count >= target->flow->config->connections_max) return false;
+		if (deliver->channels.used_count == deliver->channels.count) {
+			/* Every channel is in use, of all targets: some will close. */
+			list_append(&deliver->pending, &target->pending);
+			return false;
+		}
+	}
+	struct delivery *delivery = queue_lease(deliver->config.queue, target->id);
+	if (delivery == NULL) return false;
+
+	if (!sendable) {
+		delivery_unsendable(target, delivery);
+	} else if (!list_empty(&target->idle)) {
+		channel_reuse(LIST_ENTRY(target->idle.next, struct channel, node), delivery);
+	} else if (!channel_open(target, delivery)) {
+		list_append(&deliver->pending, &target->pending);
+		timer_start(&deliver->loop->timers, &deliver->again, loop_now(deliver->loop),
+			SHORTAGE_PAUSE_US);
+		return false;
+	}
+	return true;
+}
+
+static void deliver_pump(void *owner)
+{
+	struct deliver *deliver = owner;
+	struct list work;
+	struct list *node;
+
+	list_init(&work);
+	list_splice(&work, &deliver->pending);
+	while ((node = list_pop(&work)) != NULL) {
+		struct deliver_target *target = LIST_ENTRY(node, struct deliver_target, pending);
+		while (!deliver->draining && target_pump_one(target)) continue;
+	}
+}
+
+static void shortage_over(void *owner)
+{
+	struct deliver *deliver = owner;
+	loop_defer(deliver->loop, &deliver->pump);
+}
+
+void deliver_ready(struct deliver *deliver, uint32_t target_id)
+{
+	struct deliver_target *target = target_of_id(deliver, target_id);
+	CHECK(target != NULL); /* targets_max covers what the queue can hold */
+	target_pump_later(target);
+}
+
+/* ---- Settling ------------------------------------------------------------------------------------ */
+
+static void target_count(struct deliver_target *target, const struct outcome *outcome)
+{
+	struct metrics *metrics = target->deliver->config.metrics;
+	if (target->flow == NULL) return;
+
+	uint32_t slot = target->flow->metrics_slot;
+	metrics_target_add(metrics, slot, METRICS_TARGET_ATTEMPTS, 1);
+	switch (outcome->outcome) {
+	case ATTEMPT_DELIVERED: metrics_target_add(metrics, slot, METRICS_TARGET_DELIVERED, 1); break;
+	case ATTEMPT_RETRY: metrics_target_add(metrics, slot, METRICS_TARGET_RETRIED, 1); break;
+	case ATTEMPT_DEAD: metrics_target_add(metrics, slot, METRICS_TARGET_DEAD, 1); break;
+	case ATTEMPT_OUTCOME_COUNT: UNREACHABLE();
+	}
+}
+
+void delivery_settle(struct deliver_target *target, struct delivery *delivery,
+	const struct attempt_end *end)
+{
+	struct deliver *deliver = target->deliver;
+	struct io *io = deliver->loop->io;
+	const struct config_retry *retry = target->flow == NULL ? NULL : &target->flow->config->retry;
+
+	struct outcome outcome = outcome_judge(&(struct outcome_input){
+		.error = end->error,
+		.status = end->status,
+		.tries = delivery->tries + 1u,
+		.tries_max = retry == NULL ? 1 : retry->attempts_max,
+		.backoff = { .base_ms = retry == NULL ? 1 : retry->backoff_base_ms,
+			.max_ms = retry == NULL ? 1 : retry->backoff_max_ms },
+		.retry_after_s = end->retry_after_s,
+		.now = io_wall(io),
+		.random = io_random(io),
+	});
+	const char *detail = end->detail != NULL ? end->detail : "";
+	if (outcome.outcome == ATTEMPT_DELIVERED) {
+		target->last_error[0] = '\0';
+	} else {
+		const char *text = end->detail != NULL ? detail : attempt_error_text(outcome.error);
+		bytes_to_text(bytes_of_text(text), target->last_error, sizeof target->last_error);
+	}
+	target_count(target, &outcome);
+	metrics_observe(deliver->config.metrics, METRICS_HISTOGRAM_ATTEMPT, end->duration_us);
+
+	struct bytes detail_bytes = bytes_of_text(detail);
+	if (detail_bytes.size > ATTEMPT_DETAIL_SIZE_MAX) detail_bytes.size = ATTEMPT_DETAIL_SIZE_MAX;
+	queue_settle(deliver->config.queue, delivery,
+		&(struct attempt){
+			.outcome = outcome.outcome,
+			.error = outcome.error,
+			.status = end->status,
+			.started = end->started,
+			.duration_us = end->duration_us,
+			.next_due = outcome.next_due,
+			.detail = detail_bytes,
+			.excerpt = end->excerpt,
+		});
+}
+
+/* ---- Opening, flows, draining --------------------------------------------------------------------- */
+
+void deliver_open(const struct deliver_config *config, struct deliver **ret)
+{
+	struct deliver *deliver = alloc_array(1, sizeof *deliver);
+
+	deliver->config = *config;
+	deliver->loop = config->streams->loop;
+	deliver->table_size = 1;
+	while (deliver->table_size < 2 * config->targets_max) deliver->table_size *= 2;
+	deliver->table = alloc_map(deliver->table_size * sizeof(struct deliver_target *));
+	pool_init(&deliver->channels, sizeof(struct channel), config->channels_max);
+	pool_init(&deliver->targets, sizeof(struct deliver_target), config->targets_max);
+	list_init(&deliver->pending);
+	task_init(&deliver->pump, deliver_pump, deliver);
+	timer_init(&deliver->again, shortage_over, deliver);
+	deliver->scratch = alloc_map(REQUEST_HEAD_SIZE_MAX + RECEIVE_BODY_SIZE_LIMIT);
+	*ret = deliver;
+}
+
+void deliver_close(struct deliver *deliver)
+{
+	CHECK(deliver_idle(deliver));
+
+	task_cancel(&deliver->pump);
+	timer_stop(&deliver->loop->timers, &deliver->again);
+	for (uint32_t slot = 0; slot < deliver->table_size; slot++) {
+		struct deliver_target *target = deliver->table[slot];
+		if (target == NULL) continue;
+		if (target->context != NULL) tls_context_release(target->context);
+		pool_give(&deliver->targets, target);
+	}
+	alloc_unmap(deliver->table, deliver->table_size * sizeof(struct deliver_target *));
+	pool_done(&deliver->channels);
+	pool_done(&deliver->targets);
+	alloc_unmap(deliver->scratch, REQUEST_HEAD_SIZE_MAX + RECEIVE_BODY_SIZE_LIMIT);
+	alloc_free(deliver);
+}
+
+static void target_channels_close_idle(struct deliver_target *target)
+{
+	while (!list_empty(&target->idle)) {
+		channel_close(LIST_ENTRY(target->idle.next, struct channel, node));
+	}
+}
+
+void deliver_flow_set(struct deliver *deliver, const struct flow *flow,
+	struct tls_context *const *contexts)
+{
+	deliver->flow = flow;
+	for (uint32_t slot = 0; slot < deliver->table_size; slot++) {
+		if (deliver->table[slot] != NULL) deliver->table[slot]->flow = NULL;
+	}
+	for (uint32_t i = 0; i < flow->target_count; i++) {
+		struct deliver_target *target = target_of_id(deliver, flow->targets[i].id);
+		CHECK(target != NULL);
+		target->flow = &flow->targets[i];
+		if (target->context != NULL) tls_context_release(target->context);
+		target->context = contexts[i];
+		target->epoch++;
+		target_channels_close_idle(target);
+		target_pump_later(target);
+	}
+}
+
+void deliver_drain(struct deliver *deliver)
+{
+	deliver->draining = true;
+	for (uint32_t slot = 0; slot < deliver->table_size; slot++) {
+		if (deliver->table[slot] != NULL) target_channels_close_idle(deliver->table[slot]);
+	}
+}
+
+void deliver_abort(struct deliver *deliver)
+{
+	deliver_drain(deliver);
+	for (uint32_t slot = 0; slot < deliver->table_size; slot++) {
+		struct deliver_target *target = deliver->table[slot];
+		if (target == NULL) continue;
+		struct list *next;
+		for (struct list *node = target->busy.next; node != &target->busy; node = next) {
+			next = node->next;
+			struct channel *channel = LIST_ENTRY(node, struct channel, node);
+			if (channel->state != CHANNEL_CLOSING) channel_abort(channel);
+		}
+	}
+}
+
+bool deliver_idle(const struct deliver *deliver)
+{
+	return deliver->channels.used_count == 0;
+}
+
+bool deliver_quiet(const struct deliver *deliver)
+{
+	return deliver->attempts == 0;
+}
+
+struct deliver_usage deliver_usage(const struct deliver *deliver)
+{
+	struct deliver_usage usage = { .attempts = deliver->attempts };
+
+	usage.channels_active = deliver->attempts;
+	usage.channels_idle = (uint32_t)deliver->channels.used_count - deliver->attempts;
+	return usage;
+}
+
+bool deliver_target_usage(const struct deliver *deliver, uint32_t target_id,
+	struct deliver_target_usage *ret)
+{
+	const struct deliver_target *target = deliver->table[table_slot(deliver, target_id)];
+	if (target == NULL) return false;
+
+	*ret = (struct deliver_target_usage){ .active = target->busy_count, .idle = target->idle_count };
+	memcpy(ret->last_error, target->last_error, sizeof ret->last_error);
+	return true;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* deliver — the outbound side of a worker: leases what is ready, sends it over warm HTTP/1.1
+ * connections (channels), judges the answer, settles.
+ *
+ * Happy path of an attempt: lease → warm channel, or a new one (connect, TLS, certificate and
+ * host name verified) → head with a fresh Standard Webhooks signature, and the body → answer →
+ * settle. One attempt at a time on a channel, and never a second request on one whose answer
+ * was not understood to its end.
+ *
+ * Ways it fails: no address, no connection, TLS refused, broken or silent connection, an
+ * answer that is not HTTP, a status other than 2xx. Each becomes an attempt record and, by
+ * outcome_judge(), a retry or a dead letter. A warm connection that the target closed just
+ * before our request reached it is no attempt: the delivery goes out again at once on a new
+ * one, if nothing of an answer had come.
+ *
+ * Everything belongs to one worker thread.
+ */
+#pragma once
+
+#include "flow/flow.h"
+#include "metrics/metrics.h"
+#include "queue/queue.h"
+#include "tls/stream.h"
+
+struct deliver;
+
+struct deliver_config {
+	struct streams *streams;
+	struct queue *queue;
+	struct metrics *metrics;
+	uint32_t channels_max; /* to all targets together */
+	uint32_t targets_max;
+};
+
+/* Cold. */
+void deliver_open(const struct deliver_config *config, struct deliver **ret);
+void deliver_close(struct deliver *deliver);
+
+/* The targets from now on, and for each (by its index in the flow) the client TLS context, or
+ * NULL for http. Takes the contexts' references over. Channels of targets that changed or
+ * vanished close after their attempt. */
+void deliver_flow_set(struct deliver *deliver, const struct flow *flow,
+	struct tls_context *const *contexts);
+
+/* From queue_events.ready: at the end of this turn something is leased for that target. */
+void deliver_ready(struct deliver *deliver, uint32_t target_id);
+
+/* No new attempts; those under way finish. */
+void deliver_drain(struct deliver *deliver);
+/* Ends them too: what they carry stays pending. */
+void deliver_abort(struct deliver *deliver);
+/* No channel is open any more. */
+bool deliver_idle(const struct deliver *deliver);
+/* No attempt is under way (channels may be warm). */
+bool deliver_quiet(const struct deliver *deliver);
+
+struct deliver_usage {
+	uint32_t attempts;
+	uint32_t channels_idle;
+	uint32_t channels_active;
+};
+struct deliver_usage deliver_usage(const struct deliver *deliver);
+
+/* For status: of one target. False when it is not known here. */
+struct deliver_target_usage {
+	uint32_t active;
+	uint32_t idle;
+	char last_error[ATTEMPT_DETAIL_SIZE_MAX];
+};
+bool deliver_target_usage(const struct deliver *deliver, uint32_t target_id,
+	struct deliver_target_usage *ret);

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* deliver_internal — what the files of deliver/ share. Not for other folders. */
+#pragma once
+
+#include "deliver/deliver.h"
+#include "http/http_chunked.h"
+#include "http/http_response.h"
+
+enum channel_state {
+	CHANNEL_CONNECTING, /* with its first delivery waiting */
+	CHANNEL_SENDING,    /* a request is (partly) written, no answer head yet */
+	CHANNEL_BODY,       /* the answer's head has come */
+	CHANNEL_IDLE,       /* warm */
+	CHANNEL_CLOSING,
+};
+
+/* A connection to a target. */
+struct channel {
+	struct list node; /* of the target's idle list, or its busy list */
+	struct stream stream;
+	struct deliver_target *target;
+	struct delivery *delivery; /* while an attempt is under way */
+	struct timer timer;
+	uint8_t state; /* enum channel_state */
+	bool reused;   /* carried an attempt before this one */
+	bool answered; /* a byte of the answer has come */
+	bool input_ended;
+	uint32_t epoch; /* of the target's settings when it was opened */
+	mono_t started;
+	wall_t started_wall;
+	uint64_t payload_size;
+	uint64_t payload_sent;
+	/* The answer. */
+	size_t scanned;
+	uint32_t filled;
+	uint32_t interim_count;
+	uint16_t status;
+	bool keep_alive;
+	enum http_body body;
+	uint64_t body_left; /* of a body with a length */
+	uint64_t body_size; /* read so far, decoded */
+	uint64_t retry_after_s;
+	struct http_chunked chunked;
+	uint32_t excerpt_size;
+	uint8_t excerpt[ATTEMPT_EXCERPT_SIZE_MAX];
+	uint8_t buffer[HTTP_HEAD_SIZE_MAX]; /* last: large, and mostly untouched */
+};
+
+struct deliver_target {
+	struct list pending; /* in deliver->pending when it is to be pumped */
+	struct deliver *deliver;
+	const struct flow_target *flow; /* NULL: not configured any more */
+	struct tls_context *context;
+	uint32_t id;
+	uint32_t epoch;
+	struct list idle; /* channels, warmest first */
+	struct list busy;
+	uint32_t idle_count;
+	uint32_t busy_count; /* connecting, sending, reading, closing */
+	char last_error[ATTEMPT_DETAIL_SIZE_MAX];
+};
+
+struct deliver {
+	struct deliver_config config;
+	struct loop *loop;
+	const struct flow *flow;
+	struct pool channels;
+	struct pool targets;
+	struct deliver_target **table; /* by id, open addressing, power of two */
+	uint32_t table_size;
+	struct list pending; /* targets to pump */
+	struct task pump;
+	struct timer again; /* pumps when a resource of ours was short */
+	uint32_t attempts; /* under way */
+	bool draining;
+	uint8_t *scratch; /* a request being composed: head, then body */
+};
+
+/* Head of a request to a target: our fields and what was kept of the provider's. */
+#define REQUEST_HEAD_SIZE_MAX (HTTP_TARGET_SIZE_MAX + FORWARD_FIELDS_SIZE_MAX + 4096u)
+
+/* ---- deliver.c ---- */
+struct deliver_target *target_of_id(struct deliver *deliver, uint32_t target_id);
+/* Has it pumped at the end of this turn. */
+void target_pump_later(struct deliver_target *target);
+/* Records the end of an attempt (or of a delivery that could not be tried), and settles. */
+struct attempt_end {
+	enum attempt_error error; /* NONE: answered */
+	const char *detail;       /* or NULL */
+	uint16_t status;
+	uint64_t retry_after_s;
+	wall_t started;
+	uint64_t duration_us;
+	struct bytes excerpt;
+};
+void delivery_settle(struct deliver_target *target, struct delivery *delivery,
+	const struct attempt_end *end);
+
+/* ---- deliver_channel.c ---- */
+/* Opens a new channel for this delivery. False, with the delivery released, when this host
+ * lacks what a connection needs. */
+bool channel_open(struct deliver_target *target, struct delivery *delivery);
+/* Sends a delivery over a warm channel. */
+void channel_reuse(struct channel *channel, struct delivery *delivery);
+/* The attempt on it failed: settle, close. */
+void channel_fail(struct channel *channel, enum attempt_error error, const char *detail);
+/* The attempt on it was answered: settle, keep warm or close. */
+void channel_answered(struct channel *channel, bool reusable);
+void channel_close(struct channel *channel);
+void channel_abort(struct channel *channel);
+
+/* ---- deliver_attempt.c ---- */
+/* Composes and writes the request. RESULT_NOT_FOUND and RESULT_MALFORMED when the event cannot
+ * be read. */
+MUST_USE enum result attempt_send(struct channel *channel);
+/* Goes on writing a large payload after the stream drained. */
+MUST_USE enum result attempt_send_more(struct channel *channel);
+
+/* ---- deliver_answer.c ---- */
+void answer_reset(struct channel *channel);
+/* Reads what is there. Calls channel_answered() or channel_fail() when it is decided. */
+void answer_read(struct channel *channel);
+/* The target closed: decides what that means. */
+void answer_ended(struct channel *channel, const char *detail);

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* penstockd — options, signals, exit codes. What the daemon is made of is in daemon.c.
+ *
+ * Exit codes (sysexits): 0 stopped as asked, 64 usage, 69 the kernel lacks something, 71 the
+ * system refused something, 74 the store failed, 77 permission, 78 configuration.
+ */
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "daemon.h"
+#include "tls/tls.h"
+
+#define CONFIG_PATH_DEFAULT "/etc/penstock/penstock.yaml"
+
+struct options {
+	const char *config_path;
+	bool test;
+	bool json;
+};
+
+static void print_help(FILE *to)
+{
+	fprintf(to,
+		"penstockd — takes webhooks in, proves who sent them, makes them durable, delivers them.\n"
+		"\n"
+		"usage: penstockd [-f FILE] [-t [--json]]\n"
+		"\n"
+		"  -f, --config FILE  configuration (default " CONFIG_PATH_DEFAULT ")\n"
+		"  -t, --test         check configuration, secrets and certificates, then exit: 0 or 78\n"
+		"      --json         with -t: diagnostics as JSON\n"
+		"  -V, --version      version and the crypto instructions in use\n"
+		"  -h, --help         this text\n"
+		"\n"
+		"SIGHUP reloads, SIGTERM and SIGINT stop after finishing what is under way.\n"
+		"Everything else is done with penstockctl; begin with: penstockctl status\n");
+}
+
+static void print_version(void)
+{
+	struct tls_library_info info = tls_library_info();
+
+	printf("penstockd %s\n", penstock_version);
+	printf("TLS: wolfSSL %s\n", info.version);
+	printf("AES-GCM: %s\n", info.aes_instructions ? "AES-NI" : "portable");
+	printf("SHA-256: %s\n", info.sha_instructions ? "SHA-NI" : info.avx2 ? "AVX2" : "portable");
+}
+
+static int options_parse(int argc, char **argv, struct options *options)
+{
+	static const struct option table[] = {
+		{ "config", required_argument, NULL, 'f' },
+		{ "test", no_argument, NULL, 't' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+
+	int option;
+	while ((option = getopt_long(argc, argv, "f:tVh", table, NULL)) != -1) {
+		switch (option) {
+		case 'f': options->config_path = optarg; break;
+		case 't': options->test = true; break;
+		case 'j': options->json = true; break;
+		case 'V': print_version(); exit(EX_OK);
+		case 'h': print_help(stdout); exit(EX_OK);
+		default: print_help(stderr); return EX_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "penstockd: unexpected argument '%s'; try penstockd --help\n", argv[optind]);
+		return EX_USAGE;
+	}
+	return EX_OK;
+}
+
+static void report_print(const struct config_report *report, bool json)
+{
+	if (json) {
+		config_report_print_json(report, stdout);
+	} else {
+		config_report_print(report, stderr, isatty(STDERR_FILENO) != 0);
+	}
+}
+
+static int exit_code(enum result result)
+{
+	switch (result) {
+	case RESULT_OK: return EX_OK;
+	case RESULT_CONFIG:
+	case RESULT_UNSUPPORTED: /* 78 too: the fix is a setting of the host */ return EX_CONFIG;
+	case RESULT_PERMISSION: return EX_NOPERM;
+	case RESULT_DISK:
+	case RESULT_SPACE: return EX_IOERR;
+	case RESULT_MALFORMED:
+	case RESULT_VERSION: return EX_DATAERR;
+	case RESULT_BUSY: return EX_UNAVAILABLE;
+	case RESULT_FULL:
+	case RESULT_MEMORY:
+	case RESULT_KERNEL:
+	case RESULT_NOT_FOUND:
+	case RESULT_EXISTS:
+	case RESULT_CRYPTO:
+	case RESULT_CLOSED: return EX_OSERR;
+	case RESULT_COUNT: break;
+	}
+	UNREACHABLE();
+}
+
+static int config_test(const struct options *options, struct config *config,
+	struct config_report *report)
+{
+	enum result result = daemon_check(config, report);
+
+	report_print(report, options->json);
+	if (result == RESULT_OK && !options->json) printf("%s: ok\n", options->config_path);
+	return exit_code(result);
+}
+
+/* ---- Signals ------------------------------------------------------------------------------------- */
+
+struct signals {
+	sigset_t set;
+	struct daemon *daemon;
+};
+
+/* Blocked in every thread and taken here, one after the other. */
+static void *signals_main(void *owner)
+{
+	struct signals *signals = owner;
+	unsigned stops = 0;
+
+	pthread_setname_np(pthread_self(), "signals");
+	for (;;) {
+		int signal = 0;
+		CHECK(sigwait(&signals->set, &signal) == 0);
+		if (signal == SIGHUP) {
+			daemon_reload(signals->daemon);
+			continue;
+		}
+		log_notice("stopping on signal %d", signal);
+		if (++stops > 1) _exit(EX_OK); /* twice is now: the store is safe at any time */
+		daemon_stop(signals->daemon);
+	}
+	return NULL;
+}
+
+static void signals_block(struct signals *signals)
+{
+	sigemptyset(&signals->set);
+	sigaddset(&signals->set, SIGHUP);
+	sigaddset(&signals->set, SIGINT);
+	sigaddset(&signals->set, SIGTERM);
+	CHECK(pthread_sigmask(SIG_BLOCK, &signals->set, NULL) == 0);
+	CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
+}
+
+/* As many descriptors as we may have: connections are descriptors. */
+static void descriptors_raise(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0) log_warning("cannot raise the descriptor limit");
+}
+
+static int run(struct config *config, struct config_report *report)
+{
+	struct signals signals = { 0 };
+	struct daemon *daemon = NULL;
+	char error[512];
+
+	signals_block(&signals);
+	descriptors_raise();
+	log_set_level((enum log_level)config->log_level);
+	enum result result = daemon_open(config, report, &daemon, error, sizeof error);
+	report_print(report, false);
+	if (result != RESULT_OK) {
+		if (error[0] != '\0') fprintf(stderr, "penstockd: %s\n", error);
+		/* Threads may be running already: leave without taking them apart. */
+		fflush(NULL);
+		_exit(exit_code(result));
+	}
+	pthread_t thread;
+	signals.daemon = daemon;
+	CHECK(pthread_create(&thread, NULL, signals_main, &signals) == 0);
+	log_notice("penstockd %s is ready", penstock_version);
+
+	result = daemon_wait(daemon);
+	if (result == RESULT_DISK) {
+		/* Nothing may be written any more, so there is nothing to finish. */
+		fflush(NULL);
+		_exit(exit_code(result));
+	}
+	daemon_close(daemon);
+	log_notice("stopped");
+	tls_library_close();
+	return exit_code(result);
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = { .config_path = CONFIG_PATH_DEFAULT };
+	struct config *config = NULL;
+
+	if (tls_library_open() != RESULT_OK) {
+		fprintf(stderr, "penstockd: the TLS library does not start\n");
+		return EX_SOFTWARE;
+	}
+	int code = options_parse(argc, argv, &options);
+	if (code != EX_OK) return code;
+
+	struct config_report *report = alloc_array(1, sizeof *report);
+	if (config_load(options.config_path, &config, report) != RESULT_OK) {
+		report_print(report, options.json);
+		return EX_CONFIG;
+	}
+	return options.test ? config_test(&options, config, report) : run(config, report);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* receive_answer — what is written back, by table. See receive_internal.h. */
+#include "receive/receive_internal.h"
+
+#include "base/check.h"
+#include "http/http_write.h"
+
+/* The largest answer: a problem document with all its texts is under 700 bytes. */
+enum { ANSWER_SIZE_MAX = 1536 };
+
+struct answer_row {
+	uint16_t status;
+	bool again;
+	const char *code;
+	const char *text;
+};
+
+static const struct answer_row answer_rows[ANSWER_COUNT] = {
+#define X(name, status_, code_, text_, again_) \
+	[ANSWER_##name] = { .status = (status_), .again = (again_), .code = (code_), .text = (text_) },
+	ANSWER_TABLE(X)
+#undef X
+};
+
+/* Small answers always fit the stream's buffers, unless the client never reads: then it is
+ * cut off. Returns whether the connection lives. */
+static bool answer_write(struct connection *connection, const struct writer *writer)
+{
+	CHECK(!writer->failed);
+
+	if (stream_write(&connection->stream, writer->data, writer->size) == writer->size) return true;
+	connection_abort(connection);
+	return false;
+}
+
+void answer_problem(struct request *request, enum answer answer, const char *detail_code,
+	const char *detail)
+{
+	CHECK(answer < ANSWER_COUNT);
+
+	uint8_t text[ANSWER_SIZE_MAX];
+	struct writer writer = writer_of(text, sizeof text);
+	struct connection *connection = request->connection;
+	const struct answer_row *row = &answer_rows[answer];
+	/* The body of a refused request may not have been read: then the framing is unknown. */
+	bool complete = request->complete.us != 0;
+	bool keep_alive = complete && request->http.keep_alive;
+
+	if (row->again) metrics_add(request->receive->config.metrics, METRICS_REQUESTS_SHED, 1);
+	struct http_problem problem = {
+		.status = row->status,
+		.code = detail_code == NULL ? row->code : detail_code,
+		.title = row->text,
+		.detail = detail,
+		.retry_after_s = row->again ? RECEIVE_RETRY_AFTER_S : 0,
+		.close = !keep_alive,
+	};
+	http_write_problem(&writer, &problem);
+	if (answer_write(connection, &writer)) connection_next(connection, keep_alive);
+}
+
+void answer_fault(struct request *request, enum http_fault fault)
+{
+	uint8_t text[ANSWER_SIZE_MAX];
+	struct writer writer = writer_of(text, sizeof text);
+	struct connection *connection = request->connection;
+
+	metrics_add(request->receive->config.metrics, METRICS_REQUESTS_MALFORMED, 1);
+	struct http_problem problem = {
+		.status = http_fault_status(fault),
+		.code = http_fault_code(fault),
+		.title = http_fault_text(fault),
+		.close = true,
+	};
+	http_write_problem(&writer, &problem);
+	if (answer_write(connection, &writer)) connection_next(connection, false);
+}
+
+void answer_accepted(struct request *request, const struct event *event, bool duplicate)
+{
+	uint8_t text[512];
+	struct writer writer = writer_of(text, sizeof text);
+	struct connection *connection = request->connection;
+	bool keep_alive = request->http.keep_alive;
+	char id[EVENT_ID_TEXT_SIZE];
+	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+				   "Content-Length: ";
+	static const char tail_new[] = "\",\"status\":\"accepted\"}\n";
+	static const char tail_duplicate[] = "\",\"status\":\"duplicate\"}\n";
+
+	event_id_format(event, id);
+	size_t tail_size = (duplicate ? sizeof tail_duplicate : sizeof tail_new) - 1;
+	write_bytes(&writer, BYTES_LITERAL(head));
+	write_decimal(&writer, sizeof "{\"id\":\"" - 1 + strlen(id) + tail_size);
+	if (!keep_alive) write_text(&writer, "\r\nConnection: close");
+	write_text(&writer, "\r\n\r\n{\"id\":\"");
+	write_text(&writer, id);
+	write_bytes(&writer, bytes_of(duplicate ? tail_duplicate : tail_new, tail_size));
+	if (answer_write(connection, &writer)) connection_next(connection, keep_alive);
+}
+
+void answer_overload(struct connection *connection)
+{
+	uint8_t text[ANSWER_SIZE_MAX];
+	struct writer writer = writer_of(text, sizeof text);
+
+	metrics_add(connection->receive->config.metrics, METRICS_REQUESTS_SHED, 1);
+	struct http_problem problem = {
+		.status = answer_rows[ANSWER_OVERLOAD].status,
+		.code = answer_rows[ANSWER_OVERLOAD].code,
+		.title = answer_rows[ANSWER_OVERLOAD].text,
+		.retry_after_s = RECEIVE_RETRY_AFTER_S,
+		.close = true,
+	};
+	http_write_problem(&writer, &problem);
+	if (answer_write(connection, &writer)) connection_close(connection);
+}
+
+void answer_continue(struct request *request)
+{
+	struct connection *connection = request->connection;
+	struct bytes text = BYTES_LITERAL("HTTP/1.1 100 Continue\r\n\r\n");
+
+	/* When it does not fit, the body's time limit ends the wait. */
+	if (stream_write(&connection->stream, text.data, text.size) != text.size) return;
+}

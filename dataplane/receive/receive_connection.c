@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* receive_connection — life of one connection: handshake → idle ⇄ request → closing, and the
+ * time it may take for each.
+ *
+ * The timer is lazy: a deadline that moves later only changes a field; the timer, when it
+ * fires early, arms itself again for the rest. On a busy connection it is touched about once
+ * per idle limit instead of several times per request.
+ */
+#include "receive/receive_internal.h"
+
+#include "base/check.h"
+
+static const struct stream_events connection_events;
+
+/* ---- Time -------------------------------------------------------------------------------- */
+
+static void timer_arm(struct connection *connection, uint64_t delay_us)
+{
+	struct loop *loop = connection->receive->loop;
+
+	connection->armed = (mono_t){ loop_now(loop).us + delay_us };
+	timer_start(&loop->timers, &connection->timer, loop_now(loop), delay_us);
+}
+
+void connection_limit(struct connection *connection, uint64_t limit_ms)
+{
+	uint64_t now_us = loop_now(connection->receive->loop).us;
+
+	connection->deadline.us = now_us + limit_ms * US_PER_MS;
+	if (!timer_running(&connection->timer) || connection->deadline.us < connection->armed.us) {
+		timer_arm(connection, limit_ms * US_PER_MS);
+	}
+}
+
+static void connection_timer_expired(void *owner)
+{
+	struct connection *connection = owner;
+	struct receive *receive = connection->receive;
+	mono_t now = loop_now(receive->loop);
+
+	if (now.us < connection->deadline.us) {
+		timer_arm(connection, connection->deadline.us - now.us);
+		return;
+	}
+	/* The disk has its own limits; the client is not to blame for them. */
+	if (connection->state == CONNECTION_COMMIT) {
+		connection_limit(connection, RECEIVE_IDLE_TIMEOUT_MS);
+		return;
+	}
+	metrics_add(receive->config.metrics, METRICS_CONNECTIONS_TIMED_OUT, 1);
+	if (connection->state == CONNECTION_IDLE) {
+		connection_close(connection);
+	} else {
+		connection_abort(connection);
+	}
+}
+
+/* ---- Opening and closing -------------------------------------------------------------------- */
+
+/* Keeps the kernel's backlog as the waiting room while every connection is taken. */
+static void admission_update(struct receive *receive)
+{
+	bool full = receive->connections.used_count == receive->connections.count;
+	if (full == receive->accept_paused || receive->draining) return;
+
+	receive->accept_paused = full;
+	for (uint32_t i = 0; i < receive->listener_count; i++) {
+		struct io_socket *socket = receive->listeners[i].socket;
+		if (full) {
+			io_accept_pause(receive->loop->io, socket);
+		} else {
+			io_accept_resume(receive->loop->io, socket);
+		}
+	}
+}
+
+void connection_open(struct listener *listener, struct io_socket *socket)
+{
+	struct receive *receive = listener->receive;
+
+	metrics_add(receive->config.metrics, METRICS_CONNECTIONS_ACCEPTED, 1);
+	struct connection *connection =
+		receive->draining ? NULL : pool_take(&receive->connections);
+	if (connection == NULL) {
+		metrics_add(receive->config.metrics, METRICS_CONNECTIONS_SHED, 1);
+		io_socket_close(receive->loop->io, socket);
+		return;
+	}
+	*connection = (struct connection){
+		.receive = receive,
+		.state = listener->context == NULL ? CONNECTION_IDLE : CONNECTION_HANDSHAKE,
+		.secure = listener->context != NULL,
+	};
+	timer_init(&connection->timer, connection_timer_expired, connection);
+	if (stream_accept(&connection->stream, receive->config.streams, socket, listener->context,
+		&connection_events, connection) != RESULT_OK) {
+		metrics_add(receive->config.metrics, METRICS_HANDSHAKES_FAILED, 1);
+		pool_give(&receive->connections, connection);
+		return;
+	}
+	list_append(&receive->open_connections, &connection->node);
+	connection_limit(connection, connection->secure ? RECEIVE_HANDSHAKE_TIMEOUT_MS
+							: RECEIVE_IDLE_TIMEOUT_MS);
+	admission_update(receive);
+}
+
+/* A request on its way to disk stays with the writer; all others end with the connection. */
+static void request_detach(struct connection *connection)
+{
+	struct request *request = connection->request;
+	if (request == NULL) return;
+
+	connection->request = NULL;
+	if (connection->state == CONNECTION_COMMIT) {
+		request->connection = NULL;
+	} else {
+		request_give(request);
+	}
+}
+
+void connection_close(struct connection *connection)
+{
+	CHECK(connection->state != CONNECTION_CLOSING);
+
+	request_detach(connection);
+	connection->state = CONNECTION_CLOSING;
+	connection_limit(connection, RECEIVE_SEND_TIMEOUT_MS);
+	stream_close(&connection->stream);
+}
+
+void connection_abort(struct connection *connection)
+{
+	request_detach(connection);
+	connection->state = CONNECTION_CLOSING;
+	timer_stop(&connection->receive->loop->timers, &connection->timer);
+	stream_abort(&connection->stream);
+}
+
+static void connection_closed(void *owner)
+{
+	struct connection *connection = owner;
+	struct receive *receive = connection->receive;
+
+	CHECK(connection->state == CONNECTION_CLOSING);
+	CHECK(connection->request == NULL);
+	timer_stop(&receive->loop->timers, &connection->timer);
+	list_remove(&connection->node);
+	pool_give(&receive->connections, connection);
+	admission_update(receive);
+}
+
+/* ---- Running ---------------------------------------------------------------------------------- */
+
+static void connection_opened(void *owner)
+{
+	struct connection *connection = owner;
+
+	CHECK(connection->state == CONNECTION_HANDSHAKE);
+	metrics_add(connection->receive->config.metrics, METRICS_HANDSHAKES, 1);
+	connection->state = CONNECTION_IDLE;
+	connection_limit(connection, RECEIVE_IDLE_TIMEOUT_MS);
+	connection_run(connection);
+}
+
+/* Returns false when nothing new is there. */
+static bool request_fill(struct connection *connection)
+{
+	struct request *request = connection->request;
+	size_t room = request_room(request);
+	size_t size = stream_read(&connection->stream, request->buffer + request->filled, room);
+
+	request->filled += (uint32_t)size;
+	return size > 0;
+}
+
+/* An idle connection takes a request slot only when there is a byte for it. */
+static bool request_begin(struct connection *connection)
+{
+	if (connection->request != NULL) return true;
+
+	connection->request = request_take(connection->receive, connection);
+	if (connection->request == NULL) {
+		answer_overload(connection);
+		return false;
+	}
+	if (!request_fill(connection)) {
+		request_give(connection->request);
+		connection->request = NULL;
+		return false;
+	}
+	connection->state = CONNECTION_HEAD;
+	return true;
+}
+
+/* One request as far as its bytes go. Returns whether to look for more work. */
+static bool request_step(struct connection *connection)
+{
+	struct request *request = connection->request;
+	uint8_t state_before = connection->state;
+
+	switch (request_parse(request)) {
+	case REQUEST_MORE:
+		if (request_fill(connection)) return true;
+		/* The limits run from a phase's first byte, not from its last. */
+		if (connection->state != state_before || connection->deadline.us == 0) {
+			connection_limit(connection, connection->state == CONNECTION_HEAD
+					? RECEIVE_HEAD_TIMEOUT_MS
+					: RECEIVE_BODY_TIMEOUT_MS);
+		}
+		return false;
+	case REQUEST_COMPLETE:
+		request->complete = loop_now(connection->receive->loop);
+		connection->request_count++;
+		event_receive(request);
+		return true;
+	case REQUEST_ANSWERED:
+		return true;
+	}
+	UNREACHABLE();
+}
+
+void connection_run(struct connection *connection)
+{
+	while (connection->state == CONNECTION_IDLE || connection->state == CONNECTION_HEAD ||
+		connection->state == CONNECTION_BODY) {
+		if (connection->state == CONNECTION_IDLE) {
+			if (!request_begin(connection)) break;
+			connection->deadline.us = 0;
+		}
+		if (!request_step(connection)) break;
+	}
+	if (connection->input_ended && connection->state != CONNECTION_COMMIT &&
+		connection->state != CONNECTION_CLOSING) {
+		connection_close(connection);
+	}
+}
+
+void connection_next(struct connection *connection, bool keep_alive)
+{
+	struct receive *receive = connection->receive;
+	struct request *request = connection->request;
+
+	if (!keep_alive || receive->draining ||
+		connection->request_count >= RECEIVE_REQUESTS_PER_CONNECTION_MAX) {
+		/* Not COMMIT any more: closing may give the request back. */
+		connection->state = CONNECTION_IDLE;
+		connection_close(connection);
+		return;
+	}
+	if (request->next_size == 0) {
+		request_give(request);
+		connection->request = NULL;
+		connection->state = CONNECTION_IDLE;
+	} else {
+		/* Pipelined: the next request's first bytes came with this one's last. */
+		struct request *following = request_take(receive, connection);
+		if (following == NULL) {
+			connection->state = CONNECTION_IDLE;
+			answer_overload(connection);
+			return;
+		}
+		CHECK(request->next_size <= following->buffer_size);
+		memcpy(following->buffer, request->buffer + request->next, request->next_size);
+		following->filled = request->next_size;
+		request_give(request);
+		connection->request = following;
+		connection->state = CONNECTION_HEAD;
+		connection->deadline.us = 0; /* the head's limit starts when it proves incomplete */
+		return;
+	}
+	connection_limit(connection, RECEIVE_IDLE_TIMEOUT_MS);
+}
+
+static void connection_readable(void *owner)
+{
+	connection_run(owner);
+}
+
+static void connection_ended(void *owner, enum stream_end end)
+{
+	struct connection *connection = owner;
+
+	if (connection->state == CONNECTION_CLOSING) return;
+	if (connection->state == CONNECTION_HANDSHAKE) {
+		metrics_add(connection->receive->config.metrics, METRICS_HANDSHAKES_FAILED, 1);
+	}
+	/* After an orderly end the answer can still be read: finish what is on its way to disk. */
+	connection->input_ended = true;
+	if (end != STREAM_END_PEER) {
+		connection_abort(connection);
+	} else if (connection->state != CONNECTION_COMMIT) {
+		connection_run(connection);
+	}
+}
+
+static const struct stream_events connection_events = {
+	.opened = connection_opened,
+	.readable = connection_readable,
+	.ended = connection_ended,
+	.closed = connection_closed,
+};

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* receive_event — the promise on one screen: an authentic, new event is appended to the shard,
+ * and answered 2xx when its commit has come back. Nothing else answers 2xx for a new event.
+ */
+#include "receive/receive_internal.h"
+
+#include "base/check.h"
+#include "http/http_write.h"
+
+static void event_count(const struct request *request, enum metrics_endpoint counter)
+{
+	metrics_endpoint_add(request->receive->config.metrics, request->metrics_slot, counter, 1);
+}
+
+/* ---- After the commit ------------------------------------------------------------------------ */
+
+static void event_committed(struct request *request)
+{
+	struct receive *receive = request->receive;
+	struct shard_append *append = &request->append;
+	mono_t now = loop_now(receive->loop);
+
+	replay_confirm(receive->config.replay, append->identity,
+		(struct replay_place){
+			.sequence = append->event.sequence,
+			.received_us = append->event.received.us,
+			.shard = append->event.shard,
+		},
+		append->replay_expires);
+	queue_appended(receive->config.queue, &append->event);
+	metrics_observe(receive->config.metrics, METRICS_HISTOGRAM_COMMIT,
+		mono_since_us(request->complete, now));
+	event_count(request, METRICS_ENDPOINT_ACCEPTED);
+	metrics_endpoint_add(receive->config.metrics, request->metrics_slot, METRICS_ENDPOINT_BYTES,
+		append->payload.size);
+	if (append->event.key_index != 0) event_count(request, METRICS_ENDPOINT_PREVIOUS_SECRET);
+}
+
+/* Worker thread: the writer's answer has arrived. */
+static void event_returned(struct letter *letter)
+{
+	struct request *request = CONTAINER_OF(letter, struct request, reply);
+	struct receive *receive = request->receive;
+	struct connection *connection = request->connection;
+	enum result result = request->append.job.result;
+
+	if (result == RESULT_OK) {
+		event_committed(request);
+	} else {
+		replay_release(receive->config.replay, request->append.identity);
+		event_count(request, METRICS_ENDPOINT_SHED);
+	}
+	if (connection == NULL) {
+		/* The client has gone; the event stays accepted, its retry will be a duplicate. */
+		request_give(request);
+		return;
+	}
+	connection->state = CONNECTION_BODY; /* no longer with the writer: may be given back */
+	if (result == RESULT_OK) {
+		metrics_observe(receive->config.metrics, METRICS_HISTOGRAM_ACK,
+			mono_since_us(request->complete, loop_now(receive->loop)));
+		answer_accepted(request, &request->append.event, false);
+	} else {
+		answer_problem(request, result == RESULT_SPACE ? ANSWER_SPACE : ANSWER_DISK, NULL, NULL);
+	}
+	connection_run(connection);
+}
+
+/* Writer thread. */
+static void append_complete(struct store_job *job)
+{
+	struct request *request = CONTAINER_OF(job, struct request, append.job);
+	loop_post(request->receive->loop, &request->reply.mail);
+}
+
+/* ---- Before the commit ------------------------------------------------------------------------- */
+
+/* Header lines of the provider that tell the target what the event is. */
+static struct bytes forward_fields(struct request *request, const struct scheme *scheme)
+{
+	struct writer writer = writer_of(request->forward, sizeof request->forward);
+
+	for (uint32_t i = 0; i < request->http.fields.count; i++) {
+		const struct http_field *field = &request->http.fields.field[i];
+		if (!scheme_forwards_field(scheme, field->name)) continue;
+		size_t before = writer.size;
+		http_write_field(&writer, field->name, field->value);
+		if (writer.failed) {
+			/* Beyond the bound the rest is left out, whole lines only. */
+			writer.size = before;
+			break;
+		}
+	}
+	return bytes_of(writer.data, writer.size);
+}
+
+static struct bytes field_within(const struct http_fields *fields, struct bytes name, size_t size_max)
+{
+	const struct http_field *field = http_field_find(fields, name);
+	if (field == NULL || field->value.size > size_max) return BYTES_EMPTY;
+	return field->value;
+}
+
+static void event_fill(struct request *request, const struct flow_endpoint *endpoint,
+	const struct verify_outcome *outcome)
+{
+	struct receive *receive = request->receive;
+	struct event *event = &request->append.event;
+
+	*event = (struct event){
+		.received = io_wall(receive->loop->io),
+		.tenant_id = FLOW_TENANT_DEFAULT,
+		.endpoint_id = endpoint->id,
+		.flow_version = FLOW_VERSION_FIRST,
+		.key_index = outcome->key_index,
+		.target_count = (uint8_t)endpoint->target_count,
+		.payload_size = request->body_size,
+		.content_type = field_within(&request->http.fields, BYTES_LITERAL("content-type"),
+			CONTENT_TYPE_SIZE_MAX),
+		.provider_event_id = outcome->event_id.size <= EVENT_ID_SIZE_MAX ? outcome->event_id
+										: BYTES_EMPTY,
+		.correlation_id = field_within(&request->http.fields, BYTES_LITERAL("x-correlation-id"),
+			CORRELATION_ID_SIZE_MAX),
+		.forward_fields = forward_fields(request, verifier_scheme(endpoint->verifier)),
+	};
+	memcpy(event->target_ids, endpoint->target_ids,
+		endpoint->target_count * sizeof event->target_ids[0]);
+	hash_sha256(request_body(request), event->payload_sha256);
+}
+
+static void event_append(struct request *request, const struct flow_endpoint *endpoint,
+	const struct verify_outcome *outcome, struct hash128 identity)
+{
+	struct shard_append *append = &request->append;
+	struct receive *receive = request->receive;
+
+	append->job = (struct store_job){ .complete = append_complete };
+	append->payload = request_body(request);
+	append->identity = identity;
+	append->body_hash = outcome->body_hash;
+	event_fill(request, endpoint, outcome);
+	append->replay_expires.us = append->event.received.us +
+		endpoint->config->replay_window_s * US_PER_S;
+	request->reply.open = event_returned;
+	request->connection->state = CONNECTION_COMMIT;
+	shard_append_submit(receive->config.shard, append);
+}
+
+/* The endpoint is part of what makes an event the same: two endpoints may share a provider. */
+static struct hash128 identity_at(const struct flow_endpoint *endpoint, struct hash128 identity)
+{
+	uint64_t words[3] = { identity.low, identity.high, endpoint->id };
+	return hash_xxh128(bytes_of(words, sizeof words), 0);
+}
+
+static void event_admit(struct request *request, const struct flow_endpoint *endpoint,
+	const struct verify_outcome *outcome)
+{
+	struct receive *receive = request->receive;
+	struct hash128 identity = identity_at(endpoint, outcome->identity);
+	struct replay_place original;
+
+	enum replay_verdict verdict = replay_reserve(receive->config.replay, identity,
+		outcome->body_hash, io_wall(receive->loop->io), &original);
+	switch (verdict) {
+	case REPLAY_NEW: event_append(request, endpoint, outcome, identity); return;
+	case REPLAY_DUPLICATE:
+		event_count(request, METRICS_ENDPOINT_DUPLICATE);
+		answer_accepted(request,
+			&(struct event){
+				.sequence = original.sequence,
+				.shard = original.shard,
+				.received = { original.received_us },
+			},
+			true);
+		return;
+	case REPLAY_CONFLICT:
+		event_count(request, METRICS_ENDPOINT_REFUSED_CONFLICT);
+		answer_problem(request, ANSWER_CONFLICT, NULL, NULL);
+		return;
+	case REPLAY_PENDING:
+	case REPLAY_FULL:
+		event_count(request, METRICS_ENDPOINT_SHED);
+		answer_problem(request,
+			verdict == REPLAY_FULL ? ANSWER_REPLAY : ANSWER_PENDING, NULL, NULL);
+		return;
+	}
+	UNREACHABLE();
+}
+
+/* The URL as the provider wrote it: needed by schemes that sign it, and only the operator
+ * knows it when there is a proxy in front. */
+static struct bytes public_url(struct receive *receive, const struct flow_endpoint *endpoint,
+	struct bytes target)
+{
+	if (endpoint->config->public_url == NULL) return BYTES_EMPTY;
+
+	struct writer writer = writer_of(receive->url, sizeof receive->url);
+	write_text(&writer, endpoint->config->public_url);
+	write_bytes(&writer, target);
+	return writer.failed ? BYTES_EMPTY : writer_bytes(&writer);
+}
+
+void event_receive(struct request *request)
+{
+	struct receive *receive = request->receive;
+	struct metrics *metrics = receive->config.metrics;
+	struct verify_outcome outcome;
+
+	metrics_add(metrics, METRICS_REQUESTS, 1);
+	/* Looked up again: a reload may have come while the body did. */
+	const struct flow_endpoint *endpoint =
+		flow_endpoint_find(receive->flow, request->http.host, request->http.path);
+	bool is_post = bytes_equal(request->http.method, BYTES_LITERAL("POST"));
+	if (endpoint == NULL || !is_post) {
+		metrics_add(metrics, METRICS_REQUESTS_UNROUTED, 1);
+		answer_problem(request, endpoint == NULL ? ANSWER_UNROUTED : ANSWER_METHOD, NULL, NULL);
+		return;
+	}
+	request->metrics_slot = endpoint->metrics_slot;
+	struct verify_input input = {
+		.method = request->http.method,
+		.url = public_url(receive, endpoint, request->http.target),
+		.fields = &request->http.fields,
+		.body = request_body(request),
+	};
+	verify_request(endpoint->verifier, &input, io_wall(receive->loop->io), &outcome);
+	if (outcome.verdict == VERDICT_AUTHENTIC) {
+		event_admit(request, endpoint, &outcome);
+		return;
+	}
+	event_count(request, outcome.verdict == VERDICT_TIMESTAMP
+			? METRICS_ENDPOINT_REFUSED_TIMESTAMP
+			: METRICS_ENDPOINT_REFUSED_SIGNATURE);
+	answer_problem(request, ANSWER_SIGNATURE, verdict_code(outcome.verdict),
+		verdict_text(outcome.verdict));
+}

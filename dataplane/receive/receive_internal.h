@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* receive_internal — what the files of receive/ share. Not for other folders. */
+#pragma once
+
+#include "http/http_chunked.h"
+#include "http/http_request.h"
+#include "receive/receive.h"
+
+/* Where a connection stands. */
+enum connection_state {
+	CONNECTION_HANDSHAKE, /* TLS is being set up */
+	CONNECTION_IDLE,      /* between requests, holds nothing */
+	CONNECTION_HEAD,      /* a request's first bytes have come */
+	CONNECTION_BODY,
+	CONNECTION_COMMIT,    /* the event is on its way to disk */
+	CONNECTION_CLOSING,   /* stream_close() was called */
+};
+
+struct connection;
+
+/* A request between its first byte and its answer. */
+struct request {
+	struct letter reply; /* the commit comes back with it */
+	struct receive *receive;
+	struct connection *connection; /* NULL once the client has gone */
+	uint8_t *buffer;
+	uint32_t buffer_size;
+	bool large;         /* buffer is from the large pool */
+	bool continue_sent;
+	uint32_t filled;    /* bytes in the buffer */
+	size_t scanned;     /* see http_head_find() */
+	uint32_t head_size; /* 0 until the head is complete */
+	uint32_t body_size; /* decoded so far; with a length: of the whole */
+	uint32_t next;      /* where the following request's bytes start; 0: unknown yet */
+	uint32_t next_size;
+	uint32_t body_size_max;
+	struct http_chunked chunked;
+	mono_t complete; /* when the last byte had come */
+	uint32_t metrics_slot;
+	uint8_t forward[FORWARD_FIELDS_SIZE_MAX];
+	struct shard_append append;
+	struct http_request http; /* last: large, and mostly untouched */
+};
+
+struct connection {
+	struct list node;
+	struct stream stream;
+	struct receive *receive;
+	struct request *request; /* NULL between requests */
+	struct timer timer;
+	mono_t deadline;
+	mono_t armed; /* when the timer will fire */
+	uint32_t request_count;
+	uint8_t state; /* enum connection_state */
+	bool input_ended;
+	bool secure;
+};
+
+struct listener {
+	struct receive *receive;
+	struct io_socket *socket;
+	struct tls_context *context;
+	bool closed;
+};
+
+struct receive {
+	struct receive_config config;
+	const struct flow *flow;
+	struct loop *loop;
+	struct pool connections;
+	struct pool requests;
+	struct pool buffers;
+	struct pool large_buffers;
+	struct list open_connections;
+	struct listener *listeners;
+	uint32_t listener_count;
+	uint32_t listeners_open;
+	bool draining;
+	bool accept_paused;
+	uint8_t url[HTTP_TARGET_SIZE_MAX + 512]; /* scratch: the URL a provider signed */
+};
+
+/* ---- receive_connection.c ---- */
+void connection_open(struct listener *listener, struct io_socket *socket);
+/* Reads what is there and goes on with it as far as possible. */
+void connection_run(struct connection *connection);
+void connection_close(struct connection *connection);
+void connection_abort(struct connection *connection);
+/* From now on the connection has this long for what it is doing. */
+void connection_limit(struct connection *connection, uint64_t limit_ms);
+/* After an answer was written: next request, or close. */
+void connection_next(struct connection *connection, bool keep_alive);
+
+/* ---- receive_request.c ---- */
+/* NULL when the pool is empty. */
+struct request *request_take(struct receive *receive, struct connection *connection);
+void request_give(struct request *request);
+
+/* How much may be read now: what this request is known to need, or a bounded look-ahead. */
+size_t request_room(const struct request *request);
+
+enum request_progress {
+	REQUEST_MORE,     /* more bytes are needed */
+	REQUEST_COMPLETE, /* head and body are there */
+	REQUEST_ANSWERED, /* refused; the answer was written and the connection closes */
+};
+/* Goes on with the bytes in the buffer. */
+enum request_progress request_parse(struct request *request);
+struct bytes request_body(const struct request *request);
+
+/* ---- receive_event.c ---- */
+/* Verifies and appends, or answers. */
+void event_receive(struct request *request);
+
+/* ---- receive_answer.c ---- */
+/* What an authentic or refused event is answered with: status, code, sentence, whether the
+ * client is told to come back. */
+#define ANSWER_TABLE(X) \
+	X(UNROUTED,  404, "no_endpoint",          "no endpoint has this host and path", false) \
+	X(METHOD,    405, "method_not_allowed",   "events are sent with POST", false) \
+	X(SIGNATURE, 401, "signature",            "the request is not authentic", false) \
+	X(CONFLICT,  409, "id_reused",            "this id was used before with another body", false) \
+	X(PENDING,   503, "event_in_flight",      "the same event is being stored right now", true) \
+	X(REPLAY,    503, "replay_memory_full",   "the replay memory is full", true) \
+	X(OVERLOAD,  503, "overloaded",           "too many requests are under way", true) \
+	X(SPACE,     503, "store_full",           "the store has no room", true) \
+	X(DISK,      503, "store_failed",         "the store cannot write", true)
+enum answer {
+#define X(name, status, code, text, again) ANSWER_##name,
+	ANSWER_TABLE(X)
+#undef X
+	ANSWER_COUNT
+};
+
+/* All of these write the answer and then go on with the connection: the request is given
+ * back, so it must not be touched afterwards. */
+void answer_problem(struct request *request, enum answer answer, const char *detail_code,
+	const char *detail);
+void answer_fault(struct request *request, enum http_fault fault);
+void answer_accepted(struct request *request, const struct event *event, bool duplicate);
+/* For a connection that could not even get a request; closes. */
+void answer_overload(struct connection *connection);
+void answer_continue(struct request *request);

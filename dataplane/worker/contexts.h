@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* contexts — the TLS contexts one worker needs for a flow: one per listener, one per target.
+ *
+ * Built from the files a configuration names, on a cold thread, for each worker its own
+ * (wolfSSL contexts share locks); handed over whole. Targets with equal settings share one.
+ */
+#pragma once
+
+#include "flow/flow.h"
+#include "tls/tls.h"
+
+struct contexts {
+	uint32_t listener_count;
+	uint32_t target_count;
+	struct tls_context **listeners; /* NULL for plaintext */
+	struct tls_context **targets;   /* NULL for http; each entry is a reference of its own */
+};
+
+/* RESULT_CONFIG with diagnostics that point at the configuration when a file cannot be read or
+ * does not hold what it should. */
+MUST_USE enum result contexts_build(const struct flow *flow, struct config_report *report,
+	struct contexts **ret);
+/* Frees the arrays; releases what was not taken out (set to NULL). Accepts NULL. */
+void contexts_free(struct contexts *contexts);

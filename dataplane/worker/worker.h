@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* worker — one pinned thread: its loop, its streams, receive and deliver over its shard.
+ *
+ * Started and stopped from cold threads; in between it is spoken to by letters, which it opens
+ * at a turn's boundary. Calls below that say "synchronous" wait for the worker's answer.
+ */
+#pragma once
+
+#include "deliver/deliver.h"
+#include "receive/receive.h"
+#include "worker/contexts.h"
+
+struct worker;
+
+struct worker_config {
+	uint32_t index;
+	int cpu; /* -1: not pinned */
+	const struct config *config; /* sizes and addresses; read only while starting */
+	struct shard *shard; /* outlives the worker */
+	struct replay *replay;
+	uint64_t drain_us; /* how long stopping may take before connections are cut */
+};
+
+/* Opens everything on a new thread and begins to serve. Takes `contexts` over in any case; the
+ * worker holds a reference to the flow. `error` gets a sentence. Synchronous. */
+MUST_USE enum result worker_start(const struct worker_config *config, struct flow *flow,
+	struct contexts *contexts, struct worker **ret, char *error, size_t error_size);
+
+/* Serves the new snapshot from its next turn on, and has let go of the old one when this
+ * returns. Takes `contexts` over. Synchronous. */
+void worker_publish(struct worker *worker, struct flow *flow, struct contexts *contexts);
+
+/* Intake ends, deliveries go on. Synchronous: no new event after it returns, but those whose
+ * request was under way. */
+void worker_drain(struct worker *worker);
+
+/* Finishes what is under way within the drain time, ends the thread, frees. */
+void worker_stop(struct worker *worker);
+/* The same in two steps, so that several workers stop at the same time. */
+void worker_stop_begin(struct worker *worker);
+void worker_stop_finish(struct worker *worker);
+
+struct worker_status {
+	struct receive_usage receive;
+	struct deliver_usage deliver;
+	struct queue_usage queue;
+	struct io_statistics io;
+	uint64_t cpu_us;
+};
+/* Synchronous. */
+void worker_status(struct worker *worker, struct worker_status *ret);
+/* Synchronous. False when the worker has had nothing to do with that target. */
+bool worker_target_usage(struct worker *worker, uint32_t target_id, struct deliver_target_usage *ret);
+
+struct queue *worker_queue(struct worker *worker);
+const char *worker_io_features(const struct worker *worker);
+/* Where listener `index` of the configuration is bound. */
+struct io_address worker_listener_address(const struct worker *worker, uint32_t index);
