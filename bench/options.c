@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sysexits.h>
+
+#include "base/check.h"
+#include "base/version.h"
+
+static const char help[] =
+	"penstock-bench — load generator and target for webhooks, with a ledger that must balance.\n"
+	"\n"
+	"usage: penstock-bench send --target URL --endpoint PATH:SCHEME:SECRETFILE [options]\n"
+	"       penstock-bench run  --target URL --endpoint … --listen ADDR [options]\n"
+	"       penstock-bench sink --listen ADDR [options]\n"
+	"       penstock-bench hold --target URL --connections N --pid PID\n"
+	"\n"
+	"  send  plays the providers         run   both, and checks every event\n"
+	"  sink  plays a target              hold  idle connections: memory of each\n"
+	"\n"
+	"the daemon\n"
+	"  --target URL            https://host:port (or http://)\n"
+	"  --ca FILE               trust this certificate authority\n"
+	"  --endpoint P:S:F        path, scheme and secret file; up to 16 of them, used in turn\n"
+	"  --pid PID               measure this process's CPU and memory\n"
+	"load\n"
+	"  --connections N         keep-alive connections (default 64)\n"
+	"  --rate R                events per second, open loop (default 0: closed loop)\n"
+	"  --count N               events in all\n"
+	"  --duration S            or seconds of sending (default 10)\n"
+	"  --warmup S              seconds before measuring begins (default 0)\n"
+	"  --drain S               seconds to wait for the last deliveries (default 60)\n"
+	"  --size B                body size in bytes (default 1024)\n"
+	"  --forged N --stale N --replay N   attacks per 1000 requests\n"
+	"  --no-retry              do not send again what got no answer\n"
+	"  --handshakes            a new connection for each event\n"
+	"sink\n"
+	"  --listen ADDR           127.0.0.1:9000\n"
+	"  --sink-certificate F --sink-key F   TLS\n"
+	"  --sink-secret F         check the deliveries' Standard Webhooks signature\n"
+	"  --delay MS --fail N --busy N --reset N --retry-after S   misbehave (N per 1000)\n"
+	"  --pending-ok            what is not delivered in time is pending, not lost\n"
+	"this process\n"
+	"  --cpu N                 pin to a CPU\n"
+	"  --json FILE             write the result as JSON ('-': standard output)\n"
+	"  --ready-file FILE       made once the sink listens\n"
+	"  --run HEX --seed N      repeat a run\n"
+	"  --quiet                 no summary\n"
+	"\n"
+	"exit: 0 fine, 1 trouble, 2 an acked event is lost or corrupt or an attack got in, 64 usage\n";
+
+enum option_id {
+	OPTION_TARGET = 256, OPTION_CA, OPTION_ENDPOINT, OPTION_PID, OPTION_CONNECTIONS, OPTION_RATE,
+	OPTION_COUNT, OPTION_DURATION, OPTION_WARMUP, OPTION_DRAIN, OPTION_SIZE, OPTION_FORGED,
+	OPTION_STALE, OPTION_REPLAY, OPTION_NO_RETRY, OPTION_HANDSHAKES, OPTION_LISTEN,
+	OPTION_SINK_CERTIFICATE, OPTION_SINK_KEY, OPTION_SINK_SECRET, OPTION_DELAY, OPTION_FAIL,
+	OPTION_BUSY, OPTION_RESET, OPTION_RETRY_AFTER, OPTION_PENDING_OK, OPTION_CPU, OPTION_JSON,
+	OPTION_READY_FILE, OPTION_RUN, OPTION_SEED, OPTION_QUIET, OPTION_HELP, OPTION_VERSION,
+};
+
+static const struct option table[] = {
+	{ "target", required_argument, NULL, OPTION_TARGET },
+	{ "ca", required_argument, NULL, OPTION_CA },
+	{ "endpoint", required_argument, NULL, OPTION_ENDPOINT },
+	{ "pid", required_argument, NULL, OPTION_PID },
+	{ "connections", required_argument, NULL, OPTION_CONNECTIONS },
+	{ "rate", required_argument, NULL, OPTION_RATE },
+	{ "count", required_argument, NULL, OPTION_COUNT },
+	{ "duration", required_argument, NULL, OPTION_DURATION },
+	{ "warmup", required_argument, NULL, OPTION_WARMUP },
+	{ "drain", required_argument, NULL, OPTION_DRAIN },
+	{ "size", required_argument, NULL, OPTION_SIZE },
+	{ "forged", required_argument, NULL, OPTION_FORGED },
+	{ "stale", required_argument, NULL, OPTION_STALE },
+	{ "replay", required_argument, NULL, OPTION_REPLAY },
+	{ "no-retry", no_argument, NULL, OPTION_NO_RETRY },
+	{ "handshakes", no_argument, NULL, OPTION_HANDSHAKES },
+	{ "listen", required_argument, NULL, OPTION_LISTEN },
+	{ "sink-certificate", required_argument, NULL, OPTION_SINK_CERTIFICATE },
+	{ "sink-key", required_argument, NULL, OPTION_SINK_KEY },
+	{ "sink-secret", required_argument, NULL, OPTION_SINK_SECRET },
+	{ "delay", required_argument, NULL, OPTION_DELAY },
+	{ "fail", required_argument, NULL, OPTION_FAIL },
+	{ "busy", required_argument, NULL, OPTION_BUSY },
+	{ "reset", required_argument, NULL, OPTION_RESET },
+	{ "retry-after", required_argument, NULL, OPTION_RETRY_AFTER },
+	{ "pending-ok", no_argument, NULL, OPTION_PENDING_OK },
+	{ "cpu", required_argument, NULL, OPTION_CPU },
+	{ "json", required_argument, NULL, OPTION_JSON },
+	{ "ready-file", required_argument, NULL, OPTION_READY_FILE },
+	{ "run", required_argument, NULL, OPTION_RUN },
+	{ "seed", required_argument, NULL, OPTION_SEED },
+	{ "quiet", no_argument, NULL, OPTION_QUIET },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ "version", no_argument, NULL, OPTION_VERSION },
+	{ NULL, 0, NULL, 0 },
+};
+
+static int complain(const char *what, const char *value)
+{
+	fprintf(stderr, "penstock-bench: %s: '%s'; try penstock-bench --help\n", what, value);
+	return EX_USAGE;
+}
+
+static int parse_number(const char *text, uint64_t max, uint64_t *ret)
+{
+	if (bytes_parse_u64(bytes_of_text(text), ret) != RESULT_OK || *ret > max) {
+		return complain("not a number in range", text);
+	}
+	return -1;
+}
+
+static int parse_u32(const char *text, uint32_t max, uint32_t *ret)
+{
+	uint64_t value = 0;
+	int code = parse_number(text, max, &value);
+	*ret = (uint32_t)value;
+	return code;
+}
+
+static int parse_decimal(const char *text, double *ret)
+{
+	char *end = NULL;
+
+	*ret = strtod(text, &end);
+	if (end == text || *end != '\0' || !(*ret >= 0) || *ret > 1e9) {
+		return complain("not a number", text);
+	}
+	return -1;
+}
+
+static int parse_target(const char *url, struct options *options)
+{
+	struct bytes rest = bytes_of_text(url);
+	struct bytes host;
+	struct bytes port;
+	uint64_t number;
+
+	if (bytes_starts_with(rest, BYTES_LITERAL("https://"))) {
+		options->target_tls = true;
+		rest = bytes_from(rest, 8);
+	} else if (bytes_starts_with(rest, BYTES_LITERAL("http://"))) {
+		rest = bytes_from(rest, 7);
+	} else {
+		return complain("not an http or https URL", url);
+	}
+	if (!bytes_split(rest, ':', &host, &port) || host.size == 0 ||
+		!bytes_to_text(host, options->target_host, sizeof options->target_host) ||
+		bytes_parse_u64(port, &number) != RESULT_OK || number == 0 || number > UINT16_MAX) {
+		return complain("a target needs a host and a port", url);
+	}
+	options->target_port = (uint16_t)number;
+	return -1;
+}
+
+/* The argument is cut up in place. */
+static int parse_endpoint(char *text, struct options *options)
+{
+	if (options->endpoint_count == SENDER_ENDPOINTS_MAX) return complain("too many endpoints", text);
+	char *scheme = strchr(text, ':');
+	char *file = scheme == NULL ? NULL : strchr(scheme + 1, ':');
+	if (file == NULL) return complain("not PATH:SCHEME:SECRETFILE", text);
+	*scheme++ = '\0';
+	*file++ = '\0';
+	options->endpoints[options->endpoint_count++] =
+		(struct endpoint_option){ .path = text, .scheme = scheme, .secret_file = file };
+	return -1;
+}
+
+static int parse_load(int option, char *value, struct options *options)
+{
+	switch (option) {
+	case OPTION_CONNECTIONS: return parse_u32(value, 200000, &options->connections);
+	case OPTION_RATE: return parse_decimal(value, &options->rate);
+	case OPTION_COUNT: return parse_number(value, UINT32_MAX, &options->count);
+	case OPTION_DURATION: return parse_decimal(value, &options->duration_s);
+	case OPTION_WARMUP: return parse_decimal(value, &options->warmup_s);
+	case OPTION_DRAIN: return parse_decimal(value, &options->drain_s);
+	case OPTION_SIZE: return parse_u32(value, PAYLOAD_SIZE_MAX, &options->size);
+	case OPTION_FORGED: return parse_u32(value, 1000, &options->forged_permille);
+	case OPTION_STALE: return parse_u32(value, 1000, &options->stale_permille);
+	case OPTION_REPLAY: return parse_u32(value, 1000, &options->replay_permille);
+	case OPTION_NO_RETRY: options->retry = false; return -1;
+	case OPTION_HANDSHAKES: options->full_handshakes = true; return -1;
+	default: return EX_USAGE;
+	}
+}
+
+static int parse_sink(int option, char *value, struct options *options)
+{
+	switch (option) {
+	case OPTION_LISTEN:
+		if (address_parse(bytes_of_text(value), &options->listen) == RESULT_OK) return -1;
+		return complain("not an address and port", value);
+	case OPTION_SINK_CERTIFICATE: options->sink_certificate_file = value; return -1;
+	case OPTION_SINK_KEY: options->sink_key_file = value; return -1;
+	case OPTION_SINK_SECRET: options->sink_secret_file = value; return -1;
+	case OPTION_DELAY: return parse_u32(value, 600000, &options->delay_ms);
+	case OPTION_FAIL: return parse_u32(value, 1000, &options->fail_permille);
+	case OPTION_BUSY: return parse_u32(value, 1000, &options->busy_permille);
+	case OPTION_RESET: return parse_u32(value, 1000, &options->reset_permille);
+	case OPTION_RETRY_AFTER: return parse_u32(value, 86400, &options->retry_after_s);
+	case OPTION_PENDING_OK: options->pending_ok = true; return -1;
+	default: return parse_load(option, value, options);
+	}
+}
+
+static int parse_one(int option, char *value, struct options *options)
+{
+	uint32_t number = 0;
+	int code;
+
+	switch (option) {
+	case OPTION_TARGET: return parse_target(value, options);
+	case OPTION_CA: options->ca_file = value; return -1;
+	case OPTION_ENDPOINT: return parse_endpoint(value, options);
+	case OPTION_PID:
+		code = parse_u32(value, INT32_MAX, &number);
+		options->pid = (pid_t)number;
+		return code;
+	case OPTION_CPU:
+		code = parse_u32(value, 4095, &number);
+		options->cpu = (int)number;
+		return code;
+	case OPTION_JSON: options->json_file = value; return -1;
+	case OPTION_READY_FILE: options->ready_file = value; return -1;
+	case OPTION_RUN: options->run = strtoull(value, NULL, 16); return -1;
+	case OPTION_SEED: return parse_number(value, UINT64_MAX, &options->seed);
+	case OPTION_QUIET: options->quiet = true; return -1;
+	case OPTION_VERSION: printf("penstock-bench %s\n", penstock_version); return EX_OK;
+	case OPTION_HELP: fputs(help, stdout); return EX_OK;
+	default: return parse_sink(option, value, options);
+	}
+}
+
+static int parse_mode(const char *text, struct options *options)
+{
+	static const char *const names[] = { "send", "sink", "run", "hold" };
+
+	for (unsigned i = 0; i < ARRAY_COUNT(names); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			options->mode = (enum mode)i;
+			return -1;
+		}
+	}
+	return complain("not a command", text);
+}
+
+static int options_check(const struct options *options)
+{
+	bool sends = options->mode != MODE_SINK;
+	bool sinks = options->mode == MODE_SINK || options->mode == MODE_RUN;
+
+	if (sends && options->target_port == 0) return complain("missing option", "--target");
+	if ((options->mode == MODE_SEND || options->mode == MODE_RUN) && options->endpoint_count == 0) {
+		return complain("missing option", "--endpoint");
+	}
+	if (sinks && options->listen.port == 0) return complain("missing option", "--listen");
+	if (options->size < PAYLOAD_SIZE_MIN) return complain("too small", "--size");
+	if (options->connections == 0) return complain("too few", "--connections");
+	return -1;
+}
+
+int options_parse(int argc, char **argv, struct options *ret)
+{
+	*ret = (struct options){
+		.connections = 64, .duration_s = 10, .drain_s = 60, .size = 1024, .retry = true,
+		.retry_after_s = 1, .cpu = -1, .seed = 1,
+	};
+	CHECK(getrandom(&ret->run, sizeof ret->run, 0) == (ssize_t)sizeof ret->run);
+	int option;
+	int code = -1;
+
+	while ((option = getopt_long(argc, argv, "h", table, NULL)) != -1 && code == -1) {
+		code = parse_one(option == 'h' ? OPTION_HELP : option, optarg, ret);
+	}
+	if (code != -1) return code;
+	if (optind + 1 != argc) {
+		fputs(help, stderr);
+		return EX_USAGE;
+	}
+	code = parse_mode(argv[optind], ret);
+	return code == -1 ? options_check(ret) : code;
+}

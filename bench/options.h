@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* options — the command line of penstock-bench, parsed and checked. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "sender.h"
+#include "sink.h"
+
+enum mode { MODE_SEND, MODE_SINK, MODE_RUN, MODE_HOLD };
+
+struct endpoint_option {
+	const char *path;
+	const char *scheme;
+	const char *secret_file;
+};
+
+struct options {
+	enum mode mode;
+	/* The daemon. */
+	bool target_tls;
+	char target_host[256];
+	uint16_t target_port;
+	const char *ca_file;
+	struct endpoint_option endpoints[SENDER_ENDPOINTS_MAX];
+	uint32_t endpoint_count;
+	pid_t pid; /* of the daemon, to measure its CPU; 0: none */
+	/* The load. */
+	uint32_t connections;
+	double rate;
+	uint64_t count;
+	double duration_s;
+	double warmup_s;
+	double drain_s;
+	uint32_t size;
+	uint32_t forged_permille;
+	uint32_t stale_permille;
+	uint32_t replay_permille;
+	bool retry;
+	bool full_handshakes;
+	/* The sink. */
+	struct io_address listen;
+	const char *sink_certificate_file;
+	const char *sink_key_file;
+	const char *sink_secret_file;
+	uint32_t delay_ms;
+	uint32_t fail_permille;
+	uint32_t busy_permille;
+	uint32_t reset_permille;
+	uint32_t retry_after_s;
+	bool pending_ok;
+	/* This process. */
+	uint64_t run;
+	uint64_t seed;
+	int cpu;
+	const char *json_file;
+	const char *ready_file; /* made once the sink listens */
+	bool quiet;
+};
+
+/* Returns -1 to go on, or the exit code: 0 after --help, 64 for wrong usage (said on stderr). */
+int options_parse(int argc, char **argv, struct options *ret);

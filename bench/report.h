@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* report — what a run found, for people and as JSON ("schema":"penstock.bench/v1"). */
+#pragma once
+
+#include <stdio.h>
+
+#include "ledger.h"
+#include "sink.h"
+
+struct report {
+	const struct ledger *ledger;
+	struct sink_counts sink;
+	bool has_sender;
+	bool has_sink;
+	uint64_t lost;    /* acked, and neither delivered nor allowed to be pending */
+	uint64_t pending;
+	uint64_t measured_us;     /* wall time of the measured part */
+	uint64_t measured_acked;
+	uint64_t measured_handshakes;
+	uint64_t daemon_cpu_us;   /* in the measured part; 0: not measured */
+	uint64_t daemon_anonymous_size;
+	uint64_t bench_cpu_us;
+	uint32_t connections;
+	uint32_t size;
+	double rate;
+	bool clean;
+};
+
+void report_print(const struct report *report, FILE *to);
+void report_json(const struct report *report, FILE *to);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* sender — plays the providers: signs events and sends them over keep-alive connections, at a
+ * rate (open loop: latency counts from the intended start, whatever the daemon does) or as
+ * fast as the answers come (closed loop).
+ *
+ * An event that got no answer, or 503, is sent again with a fresh signature, as providers do,
+ * until it is answered or the run ends. In between, attacks: forged, stale and replayed ones.
+ */
+#pragma once
+
+#include "base/random.h"
+#include "ledger.h"
+#include "payload.h"
+#include "tls/stream.h"
+#include "verify/verify.h"
+
+enum { SENDER_ENDPOINTS_MAX = 16 };
+
+struct sender_endpoint {
+	char path[256];
+	char scheme[32];
+	struct verifier *signer;
+	struct verifier *forger; /* the same scheme under another key */
+};
+
+struct sender_config {
+	struct streams *streams;
+	struct ledger *ledger;
+	struct payload_shape shape;
+	struct io_address address;
+	const char *host_name; /* SNI, Host, and what the certificate must be for */
+	struct tls_context *context; /* NULL: plaintext */
+	const struct sender_endpoint *endpoints;
+	uint32_t endpoint_count;
+	uint32_t connections;
+	double rate; /* events per second; 0: closed loop */
+	uint64_t count; /* events in all; 0: until sender_finish() */
+	/* Of 1000 requests how many are, besides the events, attacks of each kind. */
+	uint32_t forged_permille;
+	uint32_t stale_permille;
+	uint32_t replay_permille;
+	bool retry; /* send again what got no answer */
+	bool full_handshakes; /* a new connection for each event */
+	uint64_t seed;
+};
+
+struct sender;
+
+void sender_open(const struct sender_config *config, struct sender **ret);
+/* Schedules no new events; those under way go on. */
+void sender_finish(struct sender *sender);
+/* Nothing is under way and nothing waits to be sent again. */
+bool sender_idle(const struct sender *sender);
+/* All events of `count` were scheduled. */
+bool sender_exhausted(const struct sender *sender);
+/* Gives up what is under way (it stays unknown). */
+void sender_abort(struct sender *sender);
+/* Once no connection is open any more. */
+bool sender_closed(const struct sender *sender);
+void sender_close(struct sender *sender);
+/* From here on latencies count (after the warm-up). */
+void sender_reset_latency(struct sender *sender);
+/* Handshakes completed so far. */
+uint64_t sender_handshakes(const struct sender *sender);

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The sources of penstock-bench: one file per line, sorted.
+
+BENCH_SRC := \
+	bench/histogram.c \
+	bench/ledger.c \
+	bench/main.c \
+	bench/options.c \
+	bench/payload.c \
+	bench/process.c \
+	bench/report.c \
+	bench/sender.c \
+	bench/sink.c
