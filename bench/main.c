@@ -142,6 +142,7 @@ static void endpoints_open(struct bench *bench)
 		bytes_to_text(bytes_of_text(option->path), endpoint->path, sizeof endpoint->path);
 		bytes_to_text(bytes_of_text(option->scheme), endpoint->scheme, sizeof endpoint->scheme);
 		endpoint->signer = verifier_of_file(option->scheme, option->secret_file);
+		endpoint->timestamped = scheme_tolerance_s(verifier_scheme(endpoint->signer)) > 0;
 		endpoint->forger = verifier_of(option->scheme, BYTES_LITERAL(forged_secret));
 	}
 }

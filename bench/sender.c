@@ -108,19 +108,12 @@ bool sender_exhausted(const struct sender *sender)
 	return sender->finishing || sender->next_number >= count;
 }
 
-/* Chooses what the next free lane carries. */
-static bool choose(struct sender *sender, struct lane *lane)
+/* Now and then an attack goes out before the next event. */
+static bool choose_attack(struct sender *sender, struct lane *lane)
 {
 	const struct sender_config *config = &sender->config;
 	uint64_t dice = random_below(&sender->random, 1000);
 
-	lane->intended = loop_now(sender->loop);
-	if (take_resend(sender, &lane->number)) {
-		lane->kind = REQUEST_EVENT;
-		config->ledger->retries++;
-		return true;
-	}
-	if (sender_exhausted(sender)) return false;
 	if (dice < config->forged_permille) {
 		lane->kind = REQUEST_FORGED;
 		lane->number = random_below(&sender->random, config->ledger->capacity);
@@ -130,20 +123,36 @@ static bool choose(struct sender *sender, struct lane *lane)
 	if (dice < config->stale_permille) {
 		lane->kind = REQUEST_STALE;
 		lane->number = random_below(&sender->random, config->ledger->capacity);
-		return true;
+		return config->endpoints[lane->number % config->endpoint_count].timestamped;
 	}
 	dice -= config->stale_permille;
 	if (dice < config->replay_permille && sender->next_number > 0) {
-		lane->number = random_below(&sender->random, sender->next_number);
 		lane->kind = REQUEST_REPLAY;
-		if (config->ledger->entries[lane->number].fate == FATE_ACKED) return true;
+		lane->number = random_below(&sender->random, sender->next_number);
+		return config->ledger->entries[lane->number].fate == FATE_ACKED;
 	}
+	return false;
+}
+
+/* Chooses what the next free lane carries. */
+static bool choose(struct sender *sender, struct lane *lane)
+{
+	const struct sender_config *config = &sender->config;
+
+	lane->intended = loop_now(sender->loop);
+	if (take_resend(sender, &lane->number)) {
+		lane->kind = REQUEST_EVENT;
+		config->ledger->retries++;
+		return true;
+	}
+	if (sender_exhausted(sender)) return false;
 	mono_t due = event_due(sender, sender->next_number);
 	if (due.us > loop_now(sender->loop).us) {
 		timer_start(&sender->loop->timers, &sender->pace, loop_now(sender->loop),
 			due.us - loop_now(sender->loop).us);
 		return false;
 	}
+	if (choose_attack(sender, lane)) return true;
 	lane->kind = REQUEST_EVENT;
 	lane->number = sender->next_number++;
 	lane->intended = due;

@@ -21,6 +21,7 @@ struct sender_endpoint {
 	char scheme[32];
 	struct verifier *signer;
 	struct verifier *forger; /* the same scheme under another key */
+	bool timestamped;        /* the scheme signs a timestamp: stale requests can be made */
 };
 
 struct sender_config {
