@@ -29,6 +29,7 @@ METRICS_SRC := \
 ENGINE_SRC := \
 	dataplane/engine/address.c \
 	dataplane/engine/io_uring.c \
+	dataplane/engine/io_uring_buffer.c \
 	dataplane/engine/io_uring_complete.c \
 	dataplane/engine/io_uring_open.c \
 	dataplane/engine/io_uring_socket.c \
@@ -47,28 +48,97 @@ TLS_SRC := \
 	dataplane/tls/tls_verify.c
 
 # dataplane/http
-HTTP_SRC :=
+HTTP_SRC := \
+	dataplane/http/http.c \
+	dataplane/http/http_chars.c \
+	dataplane/http/http_chunked.c \
+	dataplane/http/http_date.c \
+	dataplane/http/http_fields.c \
+	dataplane/http/http_json.c \
+	dataplane/http/http_reason.c \
+	dataplane/http/http_request.c \
+	dataplane/http/http_response.c \
+	dataplane/http/http_target.c \
+	dataplane/http/http_write.c
 
 # dataplane/secrets
-SECRETS_SRC :=
+SECRETS_SRC := \
+	dataplane/secrets/mac.c \
+	dataplane/secrets/secret.c \
+	dataplane/secrets/secret_memory.c
 
 # dataplane/store
-STORE_SRC :=
+STORE_SRC := \
+	dataplane/store/store.c \
+	dataplane/store/store_cursor.c \
+	dataplane/store/store_migrate.c \
+	dataplane/store/store_space.c \
+	dataplane/store/store_txn.c \
+	dataplane/store/store_writer.c
 
 # dataplane/verify
-VERIFY_SRC :=
+VERIFY_SRC := \
+	dataplane/verify/json_id.c \
+	dataplane/verify/message.c \
+	dataplane/verify/presented.c \
+	dataplane/verify/replay.c \
+	dataplane/verify/scheme.c \
+	dataplane/verify/scheme_table.c \
+	dataplane/verify/sign.c \
+	dataplane/verify/timestamp.c \
+	dataplane/verify/verify.c
 
 # dataplane/queue
-QUEUE_SRC :=
+QUEUE_SRC := \
+	dataplane/queue/attempt.c \
+	dataplane/queue/event.c \
+	dataplane/queue/event_id.c \
+	dataplane/queue/queue.c \
+	dataplane/queue/queue_defer.c \
+	dataplane/queue/queue_delivery.c \
+	dataplane/queue/queue_schedule.c \
+	dataplane/queue/queue_settle.c \
+	dataplane/queue/queue_target.c \
+	dataplane/queue/queue_window.c \
+	dataplane/queue/row.c \
+	dataplane/queue/shard.c \
+	dataplane/queue/shard_append.c \
+	dataplane/queue/shard_audit.c \
+	dataplane/queue/shard_read.c \
+	dataplane/queue/shard_replay.c \
+	dataplane/queue/shard_retention.c
 
 # dataplane/audit
-AUDIT_SRC :=
+AUDIT_SRC := \
+	dataplane/audit/audit_append.c \
+	dataplane/audit/audit_verify.c \
+	dataplane/audit/leaf.c \
+	dataplane/audit/tree.c
 
 # dataplane/flow
-FLOW_SRC :=
+FLOW_SRC := \
+	dataplane/flow/flow_compile.c \
+	dataplane/flow/flow_find.c \
+	dataplane/flow/flow_resolve.c
 
 # dataplane/config
-CONFIG_SRC :=
+CONFIG_SRC := \
+	dataplane/config/config_arena.c \
+	dataplane/config/config_check.c \
+	dataplane/config/config_check_routes.c \
+	dataplane/config/config_codes.c \
+	dataplane/config/config_excerpt.c \
+	dataplane/config/config_keys.c \
+	dataplane/config/config_load.c \
+	dataplane/config/config_nearest.c \
+	dataplane/config/config_read.c \
+	dataplane/config/config_read_value.c \
+	dataplane/config/config_report.c \
+	dataplane/config/config_text.c \
+	dataplane/config/config_url.c \
+	dataplane/config/config_values.c \
+	dataplane/config/config_yaml.c \
+	dataplane/config/config_yaml_fault.c
 
 # dataplane/receive
 RECEIVE_SRC := \
@@ -88,7 +158,24 @@ DELIVER_SRC := \
 	dataplane/deliver/outcome.c
 
 # dataplane/control
-CONTROL_SRC :=
+CONTROL_SRC := \
+	dataplane/control/control.c \
+	dataplane/control/control_access.c \
+	dataplane/control/control_audit.c \
+	dataplane/control/control_call.c \
+	dataplane/control/control_client.c \
+	dataplane/control/control_daemon.c \
+	dataplane/control/control_dead.c \
+	dataplane/control/control_events.c \
+	dataplane/control/control_flow.c \
+	dataplane/control/control_json.c \
+	dataplane/control/control_metrics.c \
+	dataplane/control/control_query.c \
+	dataplane/control/control_record.c \
+	dataplane/control/control_routes.c \
+	dataplane/control/control_socket.c \
+	dataplane/control/control_status.c \
+	dataplane/control/control_task.c
 
 # dataplane/worker
 WORKER_SRC := \

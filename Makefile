@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Penstock: build, test, check. `make help` lists the targets.
+#
+# Sources are listed by hand in dataplane/, ctl/, bench/ and tests/sources.mk, never found by wildcard.
+# Every variant has its own folder:  build/release  build/debug  build/asan  build/tsan  build/fuzz
+# Pinned third-party libraries are built once into build/deps/prefix (tools/build_deps.sh).
+# No compiler is called while this file is parsed: on a fresh host it is installed by the first recipe.
+
+MAKEFLAGS += --no-builtin-rules --no-builtin-variables
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
+MAKEFLAGS += -j$(shell getconf _NPROCESSORS_ONLN)
+endif
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.SECONDARY:
+.DEFAULT_GOAL := all
+
+include dataplane/sources.mk
+include ctl/sources.mk
+include bench/sources.mk
+include tests/sources.mk
+
+# Where the variants go. Two people at work in one tree each take their own:  make OUT=build/mine
+OUT     := build
+CC      := gcc
+FUZZ_CC := clang
+AR      := ar
+VARIANTS := release debug asan tsan fuzz
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Flags
+
+# -iquote and not -I: a header of ours can never hide one of the system's. Strict aliasing is off, as in the kernel:
+# record layouts are read from byte buffers, and the gain of the assumption is not measurable here.
+CPPFLAGS := -D_GNU_SOURCE -iquote dataplane -iquote tests -isystem build/deps/prefix/include
+WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
+	-Wswitch-enum -Wpointer-arith -Wwrite-strings -Wformat=2
+CFLAGS   := -std=c17 -g -pthread -fPIE -fno-strict-aliasing -fno-common -fstack-protector-strong
+LDFLAGS  := -pie -pthread -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
+LIBS     := build/deps/prefix/lib/libwolfssl.a build/deps/prefix/lib/liburing.a build/deps/prefix/lib/libyyjson.a \
+	-llmdb -lxxhash -lyaml -lm
+
+CFLAGS_release := -O2 -D_FORTIFY_SOURCE=2
+CFLAGS_debug   := -Og -D_FORTIFY_SOURCE=2 -DPENSTOCK_DEBUG
+SANITIZE_asan  := -fsanitize=address,undefined -fno-sanitize-recover=all
+SANITIZE_tsan  := -fsanitize=thread
+SANITIZE_fuzz  := -fsanitize=address,undefined -fno-sanitize-recover=all
+CFLAGS_asan    := -O1 -fno-omit-frame-pointer -DPENSTOCK_DEBUG $(SANITIZE_asan)
+CFLAGS_tsan    := -O1 -fno-omit-frame-pointer -DPENSTOCK_DEBUG $(SANITIZE_tsan)
+CFLAGS_fuzz    := -O1 -fno-omit-frame-pointer -DPENSTOCK_DEBUG $(SANITIZE_fuzz) -fsanitize=fuzzer-no-link -Wno-error
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Dependencies
+
+# Newer than everything that decides what build/deps holds; the scripts find out what really has to be done.
+DEPS := build/deps/made
+
+$(DEPS): third_party/sources.lock $(wildcard third_party/patches/*/*.patch) \
+		tools/bootstrap.sh tools/fetch_sources.sh tools/build_deps.sh
+	+@tools/bootstrap.sh build
+	+@tools/build_deps.sh
+	@touch $@
+
+.PHONY: deps
+deps: $(DEPS) ## install the packages a build needs and build the pinned libraries
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Version: known to one file only, so that a commit does not rebuild the world
+
+$(OUT)/version: force
+	@mkdir -p $(@D)
+	@{ git describe --always --tags --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo unknown; } >$@.new
+	@cmp -s $@.new $@ && rm -f $@.new || mv $@.new $@
+
+.PHONY: force
+force:
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Variants
+
+# A source that is listed in a sources.mk but is not in the tree ends up here.
+%.c:
+	@echo "$@ is listed in a sources.mk but does not exist" >&2; exit 1
+
+objects = $(patsubst %.c,$(OUT)/$(1)/obj/%.o,$(2))
+programs = $(patsubst %.c,$(OUT)/$(1)/%,$(2))
+
+TEST_PROGRAM_SRC := $(UNIT_TESTS) $(SIM_TESTS)
+ALL_SRC := $(DATAPLANE_SRC) $(CTL_SRC) $(BENCH_SRC) $(TEST_SUPPORT_SRC) $(SIM_SRC) $(TEST_PROGRAM_SRC) \
+	$(FUZZ_TARGETS) $(TOOL_PROGRAMS) tests/fuzz/main.c dataplane/main.c
+
+define variant
+CC_$(1) := $(if $(filter fuzz,$(1)),$$(FUZZ_CC),$$(CC))
+
+# Rebuild everything of a variant when its flags change.
+$(OUT)/$(1)/flags: force
+	@mkdir -p $$(@D)
+	@echo '$$(CC_$(1)) $$(CPPFLAGS) $$(WARNINGS) $$(CFLAGS) $$(CFLAGS_$(1))' >$$@.new
+	@cmp -s $$@.new $$@ && rm -f $$@.new || mv $$@.new $$@
+
+$(call objects,$(1),$(ALL_SRC)): $(OUT)/$(1)/obj/%.o: %.c $(OUT)/$(1)/flags $(DEPS)
+	@mkdir -p $$(@D)
+	@echo "  CC    $$@"
+	@$$(CC_$(1)) $$(CPPFLAGS) $$(WARNINGS) $$(CFLAGS) $$(CFLAGS_$(1)) $$(VERSION_DEFINE) -MMD -MP -c $$< -o $$@
+
+$(OUT)/$(1)/obj/dataplane/base/version.o: $(OUT)/version
+$(OUT)/$(1)/obj/dataplane/base/version.o: VERSION_DEFINE = -DPENSTOCK_VERSION='"$$(shell cat $(OUT)/version)"'
+
+$(OUT)/$(1)/libpenstock.a: $(call objects,$(1),$(DATAPLANE_SRC))
+	@echo "  AR    $$@"
+	@rm -f $$@
+	@$$(AR) rcs $$@ $$^
+
+# The same with the simulated I/O in place of the ring.
+$(OUT)/$(1)/libpenstock_sim.a: $(call objects,$(1),$(filter-out dataplane/engine/io_uring%,$(DATAPLANE_SRC)) $(SIM_SRC))
+	@echo "  AR    $$@"
+	@rm -f $$@
+	@$$(AR) rcs $$@ $$^
+
+$(OUT)/$(1)/penstockd: $(call objects,$(1),dataplane/main.c) $(OUT)/$(1)/libpenstock.a
+$(OUT)/$(1)/penstockctl: $(call objects,$(1),$(CTL_SRC)) $(OUT)/$(1)/libpenstock.a
+$(OUT)/$(1)/penstock-bench: $(call objects,$(1),$(BENCH_SRC)) $(OUT)/$(1)/libpenstock.a
+$(OUT)/$(1)/penstockd $(OUT)/$(1)/penstockctl $(OUT)/$(1)/penstock-bench:
+	@echo "  LINK  $$@"
+	@$$(CC_$(1)) $$(LDFLAGS) $$(SANITIZE_$(1)) $$(filter %.o %.a,$$^) $$(LIBS) -o $$@
+
+$(call programs,$(1),$(UNIT_TESTS)): $(OUT)/$(1)/%: $(OUT)/$(1)/obj/%.o $(call objects,$(1),$(TEST_SUPPORT_SRC)) \
+		$(OUT)/$(1)/libpenstock.a
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	@$$(CC_$(1)) $$(LDFLAGS) $$(SANITIZE_$(1)) $$(filter %.o %.a,$$^) $$(LIBS) -lcmocka -o $$@
+
+$(call programs,$(1),$(SIM_TESTS)): $(OUT)/$(1)/%: $(OUT)/$(1)/obj/%.o $(call objects,$(1),$(TEST_SUPPORT_SRC)) \
+		$(OUT)/$(1)/libpenstock_sim.a
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	@$$(CC_$(1)) $$(LDFLAGS) $$(SANITIZE_$(1)) $$(filter %.o %.a,$$^) $$(LIBS) -lcmocka -o $$@
+
+$(call programs,$(1),$(TOOL_PROGRAMS)): $(OUT)/$(1)/%: $(OUT)/$(1)/obj/%.o
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	@$$(CC_$(1)) $$(LDFLAGS) $$(SANITIZE_$(1)) $$< $$(LIBS) -o $$@
+
+-include $(patsubst %.o,%.d,$(call objects,$(1),$(ALL_SRC)))
+endef
+$(foreach v,$(VARIANTS),$(eval $(call variant,$(v))))
+
+# A fuzz target is linked with libFuzzer (variant fuzz), and with a plain main that replays files (variant asan).
+$(call programs,fuzz,$(FUZZ_TARGETS)): $(OUT)/fuzz/%: $(OUT)/fuzz/obj/%.o $(OUT)/fuzz/libpenstock.a
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(FUZZ_CC) $(LDFLAGS) $(SANITIZE_fuzz) -fsanitize=fuzzer $(filter %.o %.a,$^) $(LIBS) -o $@
+
+$(call programs,asan,$(FUZZ_TARGETS)): $(OUT)/asan/%: $(OUT)/asan/obj/%.o $(OUT)/asan/obj/tests/fuzz/main.o \
+		$(OUT)/asan/libpenstock.a
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(LDFLAGS) $(SANITIZE_asan) $(filter %.o %.a,$^) $(LIBS) -o $@
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Programs
+
+# A program whose list of sources is still empty is left out.
+PROGRAMS := $(if $(wildcard dataplane/main.c),penstockd) $(if $(CTL_SRC),penstockctl) $(if $(BENCH_SRC),penstock-bench)
+
+.PHONY: all
+all: $(patsubst %,$(OUT)/release/%,$(PROGRAMS)) ## build the release programs (default); links in build/bin
+	@mkdir -p $(OUT)/bin
+	@for program in $(PROGRAMS); do ln -sf ../release/$$program $(OUT)/bin/$$program; done
+
+.PHONY: debug asan tsan
+debug asan tsan: %: $(foreach p,$(PROGRAMS),$(OUT)/%/$(p))
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Targets for people. Each does its own set-up.
+
+.PHONY: demo
+demo: ## show Penstock at work on this machine (does all set-up itself)
+	@tools/bootstrap.sh build test
+	+@$(MAKE) --no-print-directory all
+	@tools/demo.sh
+
+# What `make test` runs, as kind:variant:program, read by tools/run_tests.sh.
+TEST_LIST := \
+	$(foreach v,release asan,$(foreach t,$(UNIT_TESTS),unit:$(v):$(call programs,$(v),$(t)))) \
+	$(foreach t,$(THREAD_TESTS),unit:tsan:$(call programs,tsan,$(t))) \
+	$(foreach t,$(SIM_TESTS),sim:asan:$(call programs,asan,$(t)))
+CHECK_LIST := $(foreach t,$(UNIT_TESTS),unit:debug:$(call programs,debug,$(t)))
+list_programs = $(foreach t,$(1),$(lastword $(subst :, ,$(t))))
+
+.PHONY: test
+test: ## run every test; the last line is "N passed, N failed" (does all set-up itself)
+	@tools/bootstrap.sh build test
+	+@$(MAKE) --no-print-directory deps
+	+@$(MAKE) --no-print-directory --keep-going all $(call list_programs,$(TEST_LIST)) $(call programs,release,$(TOOL_PROGRAMS)) || \
+		echo "test: something does not build, see above; going on with the rest" >&2
+	@printf '%s\n' $(TEST_LIST) | tools/run_tests.sh --tools --pytest
+
+.PHONY: check
+check: ## the checks before a commit, under 60 s: format, tidy, layers, crypto, unit tests, fuzz smoke
+	@tools/bootstrap.sh check
+	+@$(MAKE) --no-print-directory deps
+	+@$(MAKE) --no-print-directory all $(call list_programs,$(CHECK_LIST)) $(call programs,release,$(TOOL_PROGRAMS)) \
+		$(call programs,asan,$(FUZZ_TARGETS))
+	@tools/check_format
+	@tools/check_layers
+	@tools/check_tidy
+	@tools/check_clang_tidy
+	@tools/check_crypto.sh
+	@printf '%s\n' $(CHECK_LIST) | tools/run_tests.sh --tools
+	@tools/fuzz_smoke.sh $(call programs,asan,$(FUZZ_TARGETS))
+
+T :=
+# For the work on one file: T=base/bytes builds and runs what matches, in the debug variant, or in VARIANT=asan.
+VARIANT := debug
+UNIT_MATCH = $(foreach t,$(UNIT_TESTS),$(if $(findstring $(T),$(subst test_,,$(t))),unit:$(VARIANT):$(call programs,$(VARIANT),$(t))))
+.PHONY: unit
+unit: ## run unit tests: make unit [T=base/bytes] [VARIANT=asan]
+	+@$(MAKE) --no-print-directory $(call list_programs,$(UNIT_MATCH))
+	@printf '%s\n' $(UNIT_MATCH) | tools/run_tests.sh --verbose
+
+.PHONY: format
+format: ## rewrite the C files to the style of .clang-format
+	@tools/check_format --fix
+
+FUZZ_SECONDS := 60
+.PHONY: fuzz
+fuzz: ## fuzz with libFuzzer: make fuzz [T=http_request] [FUZZ_SECONDS=60]
+	@tools/bootstrap.sh check
+	+@$(MAKE) --no-print-directory $(call programs,fuzz,$(if $(T),tests/fuzz/fuzz_$(T).c,$(FUZZ_TARGETS)))
+	@tools/fuzz.sh $(FUZZ_SECONDS) $(call programs,fuzz,$(if $(T),tests/fuzz/fuzz_$(T).c,$(FUZZ_TARGETS)))
+
+.PHONY: bench
+bench: ## measure throughput and latency, with nginx and haproxy beside (does all set-up itself)
+	@tools/bootstrap.sh bench
+	+@$(MAKE) --no-print-directory all
+	@tools/bench.sh
+
+.PHONY: bench-crypto
+bench-crypto: $(OUT)/release/tests/tools/crypto_bench ## measure the wolfSSL that was built: AES-GCM, HMAC, ECDSA, ...
+	@$<
+
+.PHONY: clean
+clean: ## remove what was built, keep the third-party libraries
+	rm -rf $(patsubst %,$(OUT)/%,$(VARIANTS)) $(OUT)/bin $(OUT)/test $(OUT)/version
+
+.PHONY: distclean
+distclean: ## remove everything that is not in the repository
+	rm -rf build
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

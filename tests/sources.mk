@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Tests, listed by hand: one file per line, sorted.
+
+# Each file is a cmocka program of its own, linked against libpenstock.a (everything but main.c).
+UNIT_TESTS := \
+	tests/bench/bench_io_echo.c \
+	tests/unit/base/test_bytes.c \
+	tests/unit/base/test_cursor.c \
+	tests/unit/base/test_encoding.c \
+	tests/unit/base/test_hash.c \
+	tests/unit/base/test_list.c \
+	tests/unit/base/test_mailbox.c \
+	tests/unit/base/test_pool.c \
+	tests/unit/engine/test_address.c \
+	tests/unit/engine/test_io.c \
+	tests/unit/engine/test_io_close.c \
+	tests/unit/engine/test_io_limits.c \
+	tests/unit/engine/test_loop.c \
+	tests/unit/engine/test_timers.c \
+	tests/unit/http/test_http.c \
+	tests/unit/http/test_http_chunked.c \
+	tests/unit/http/test_http_fields.c \
+	tests/unit/http/test_http_request.c \
+	tests/unit/http/test_http_response.c \
+	tests/unit/http/test_http_target.c \
+	tests/unit/http/test_http_write.c \
+	tests/unit/metrics/test_metrics.c \
+	tests/unit/secrets/test_mac.c \
+	tests/unit/secrets/test_secret.c \
+	tests/unit/tls/test_stream.c \
+	tests/unit/tls/test_stream_openssl.c \
+	tests/unit/tls/test_tls.c \
+	tests/unit/tls/test_tls_certificates.c \
+	tests/unit/tls/test_tls_threads.c \
+	tests/unit/verify/test_identity.c \
+	tests/unit/verify/test_json_id.c \
+	tests/unit/verify/test_replay.c \
+	tests/unit/verify/test_rows.c \
+	tests/unit/verify/test_scheme_table.c \
+	tests/unit/verify/test_sign.c \
+	tests/unit/verify/test_vectors.c \
+	tests/unit/verify/test_verify.c
+
+# Those of UNIT_TESTS that start threads: `make test` runs them once more under ThreadSanitizer.
+THREAD_TESTS := \
+	tests/unit/base/test_mailbox.c \
+	tests/unit/engine/test_io.c \
+	tests/unit/engine/test_loop.c \
+	tests/unit/metrics/test_metrics.c \
+	tests/unit/tls/test_tls_threads.c \
+	tests/unit/verify/test_replay.c
+
+# Helpers linked into every unit test and every simulated test.
+TEST_SUPPORT_SRC := \
+	tests/lib/certificates.c \
+	tests/lib/echo.c \
+	tests/lib/guard.c \
+	tests/lib/stream_peer.c \
+	tests/lib/tls_pair.c \
+	tests/lib/webhook.c \
+	tests/unit/http/request_reader.c
+
+# Each file holds one LLVMFuzzerTestOneInput. Its corpus is tests/fuzz/corpus/<name without fuzz_>/.
+FUZZ_TARGETS := \
+	tests/fuzz/fuzz_http_chunked.c \
+	tests/fuzz/fuzz_http_request.c \
+	tests/fuzz/fuzz_http_response.c \
+	tests/fuzz/fuzz_json_id.c \
+	tests/fuzz/fuzz_verify.c
+
+# Simulated I/O (engine/io.h over a seed), linked into SIM_TESTS in place of dataplane/engine/io_uring.c.
+SIM_SRC := \
+	tests/sim/io_sim.c \
+	tests/sim/io_sim_net.c \
+	tests/sim/io_sim_world.c
+
+# Each file is a cmocka program of its own, run under AddressSanitizer.
+SIM_TESTS := \
+	tests/sim/test_io_sim.c
+
+# Each file is a program of its own for a script in tests/tools or the Makefile; linked with the libraries alone.
+TOOL_PROGRAMS := \
+	tests/tools/crypto_bench.c \
+	tests/tools/wolfssl_peer.c
