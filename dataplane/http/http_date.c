@@ -210,11 +210,12 @@ enum result http_date_parse(struct bytes text, uint64_t now_s, uint64_t *ret_uni
 	} else {
 		return RESULT_MALFORMED;
 	}
-	if (!reader_complete(&reader) || date.year < 1970) return RESULT_MALFORMED;
+	if (!reader_complete(&reader)) return RESULT_MALFORMED;
 	if (date.day < 1 || date.day > days_in_month(date.year, date.month))
 		return RESULT_MALFORMED;
 	/* A leap second counts as the first second of the next minute. */
 	if (date.hour > 23 || date.minute > 59 || date.second > 60) return RESULT_MALFORMED;
-	*ret_unix_seconds = date_join(&date);
+	/* What was before 1970 is long ago. */
+	*ret_unix_seconds = date.year < 1970 ? 0 : date_join(&date);
 	return RESULT_OK;
 }
