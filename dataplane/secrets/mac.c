@@ -45,12 +45,9 @@ BOUND((int)MAC_SIZE_MAX == (int)WC_SHA512_DIGEST_SIZE);
 static size_t digest_size(enum mac_digest digest)
 {
 	switch (digest) {
-	case MAC_SHA1:
-		return WC_SHA_DIGEST_SIZE;
-	case MAC_SHA256:
-		return WC_SHA256_DIGEST_SIZE;
-	case MAC_SHA512:
-		return WC_SHA512_DIGEST_SIZE;
+	case MAC_SHA1: return WC_SHA_DIGEST_SIZE;
+	case MAC_SHA256: return WC_SHA256_DIGEST_SIZE;
+	case MAC_SHA512: return WC_SHA512_DIGEST_SIZE;
 	}
 	UNREACHABLE();
 }
@@ -58,12 +55,9 @@ static size_t digest_size(enum mac_digest digest)
 static size_t block_size(enum mac_digest digest)
 {
 	switch (digest) {
-	case MAC_SHA1:
-		return WC_SHA_BLOCK_SIZE;
-	case MAC_SHA256:
-		return WC_SHA256_BLOCK_SIZE;
-	case MAC_SHA512:
-		return WC_SHA512_BLOCK_SIZE;
+	case MAC_SHA1: return WC_SHA_BLOCK_SIZE;
+	case MAC_SHA256: return WC_SHA256_BLOCK_SIZE;
+	case MAC_SHA512: return WC_SHA512_BLOCK_SIZE;
 	}
 	UNREACHABLE();
 }
@@ -71,15 +65,9 @@ static size_t block_size(enum mac_digest digest)
 static void state_init(enum mac_digest digest, union mac_state *state)
 {
 	switch (digest) {
-	case MAC_SHA1:
-		CHECK(wc_InitSha(&state->sha1) == 0);
-		return;
-	case MAC_SHA256:
-		CHECK(wc_InitSha256(&state->sha256) == 0);
-		return;
-	case MAC_SHA512:
-		CHECK(wc_InitSha512(&state->sha512) == 0);
-		return;
+	case MAC_SHA1: CHECK(wc_InitSha(&state->sha1) == 0); return;
+	case MAC_SHA256: CHECK(wc_InitSha256(&state->sha256) == 0); return;
+	case MAC_SHA512: CHECK(wc_InitSha512(&state->sha512) == 0); return;
 	}
 	UNREACHABLE();
 }
@@ -90,15 +78,9 @@ static void state_update(enum mac_digest digest, union mac_state *state, struct 
 
 	word32 size = (word32)bytes.size;
 	switch (digest) {
-	case MAC_SHA1:
-		CHECK(wc_ShaUpdate(&state->sha1, bytes.data, size) == 0);
-		return;
-	case MAC_SHA256:
-		CHECK(wc_Sha256Update(&state->sha256, bytes.data, size) == 0);
-		return;
-	case MAC_SHA512:
-		CHECK(wc_Sha512Update(&state->sha512, bytes.data, size) == 0);
-		return;
+	case MAC_SHA1: CHECK(wc_ShaUpdate(&state->sha1, bytes.data, size) == 0); return;
+	case MAC_SHA256: CHECK(wc_Sha256Update(&state->sha256, bytes.data, size) == 0); return;
+	case MAC_SHA512: CHECK(wc_Sha512Update(&state->sha512, bytes.data, size) == 0); return;
 	}
 	UNREACHABLE();
 }
@@ -106,15 +88,9 @@ static void state_update(enum mac_digest digest, union mac_state *state, struct 
 static void state_final(enum mac_digest digest, union mac_state *state, uint8_t *to)
 {
 	switch (digest) {
-	case MAC_SHA1:
-		CHECK(wc_ShaFinal(&state->sha1, to) == 0);
-		return;
-	case MAC_SHA256:
-		CHECK(wc_Sha256Final(&state->sha256, to) == 0);
-		return;
-	case MAC_SHA512:
-		CHECK(wc_Sha512Final(&state->sha512, to) == 0);
-		return;
+	case MAC_SHA1: CHECK(wc_ShaFinal(&state->sha1, to) == 0); return;
+	case MAC_SHA256: CHECK(wc_Sha256Final(&state->sha256, to) == 0); return;
+	case MAC_SHA512: CHECK(wc_Sha512Final(&state->sha512, to) == 0); return;
 	}
 	UNREACHABLE();
 }

@@ -47,14 +47,11 @@ static enum result open_failure(int error)
 {
 	switch (error) {
 	case ENOENT:
-	case ENOTDIR:
-		return RESULT_NOT_FOUND;
+	case ENOTDIR: return RESULT_NOT_FOUND;
 	case EACCES:
 	case EPERM:
-	case ELOOP:
-		return RESULT_PERMISSION;
-	default:
-		return RESULT_DISK;
+	case ELOOP: return RESULT_PERMISSION;
+	default: return RESULT_DISK;
 	}
 }
 
@@ -101,9 +98,12 @@ static enum result read_secret(int fd, struct secret **ret)
 	if (result == RESULT_OK) {
 		if (size > 0 && data[size - 1] == '\n') size--;
 		struct bytes text = bytes_of(data, size);
-		if (size > SECRET_SIZE_MAX) result = RESULT_FULL;
-		else if (has_control_character(text)) result = RESULT_MALFORMED;
-		else result = secret_create(text, ret);
+		if (size > SECRET_SIZE_MAX)
+			result = RESULT_FULL;
+		else if (has_control_character(text))
+			result = RESULT_MALFORMED;
+		else
+			result = secret_create(text, ret);
 	}
 	bytes_wipe(data, sizeof data);
 	return result;
@@ -118,8 +118,10 @@ enum result secret_load_file(const char *path, struct secret **ret)
 
 	enum result result = RESULT_PERMISSION;
 	struct stat status;
-	if (fstat(fd, &status) != 0) result = RESULT_DISK;
-	else if (file_is_private(&status)) result = read_secret(fd, ret);
+	if (fstat(fd, &status) != 0)
+		result = RESULT_DISK;
+	else if (file_is_private(&status))
+		result = read_secret(fd, ret);
 	(void)close(fd); /* read only: nothing can be lost */
 	return result;
 }

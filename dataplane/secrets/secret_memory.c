@@ -35,7 +35,7 @@ struct free_block {
 static struct {
 	pthread_mutex_t lock;
 	struct free_block *free_list[LIST_COUNT]; /* of blocks of (index + 1) * BLOCK_STEP */
-	uint8_t *region; /* what is left of the newest one */
+	uint8_t *region;                          /* what is left of the newest one */
 	size_t region_left;
 } memory = { .lock = PTHREAD_MUTEX_INITIALIZER };
 

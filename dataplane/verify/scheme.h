@@ -40,8 +40,9 @@ struct signature_row {
 	enum mac_digest digest;
 	/* A name that ends in '#' stands for that stem and a number (x-docusign-signature-1 …). */
 	struct bytes header;
-	struct bytes header_other; /* a second one that may hold a signature; empty: there is none */
-	char separators[3];        /* NUL-terminated; signing writes the first */
+	/* A second one that may hold a signature; empty: there is none. */
+	struct bytes header_other;
+	char separators[3]; /* NUL-terminated; signing writes the first */
 	struct bytes prefix;
 };
 
@@ -97,8 +98,8 @@ struct id_row {
 
 enum part_kind {
 	PART_END,
-	PART_LITERAL,     /* `text` */
-	PART_TIMESTAMP,   /* as spelled in the request */
+	PART_LITERAL,   /* `text` */
+	PART_TIMESTAMP, /* as spelled in the request */
 	PART_ID,
 	PART_BODY,
 	PART_BODY_SHA256, /* its digest in hex */

@@ -20,16 +20,25 @@
 struct scheme; /* one row; see scheme.h */
 
 /* By name ("standard-webhooks", "github", "stripe", "slack", "shopify", "gitlab-token",
- * "gitlab", "svix", "zen"); NULL when there is none. */
+ * "gitlab", "svix", "zen" ...); NULL when there is none. */
 const struct scheme *scheme_find(struct bytes name);
 const char *scheme_name(const struct scheme *scheme);
+/* Whom it is for, for listings. */
+const char *scheme_title(const struct scheme *scheme);
+/* The header its signature stands in. */
+const char *scheme_signature_header(const struct scheme *scheme);
+/* True when the URL is among what is signed: then the endpoint must know its public one. */
+bool scheme_signs_url(const struct scheme *scheme);
+/* How far a timestamp may be off either way; 0 when the scheme has no window of its own. */
+uint32_t scheme_tolerance_s(const struct scheme *scheme);
 /* All rows, for listings: index 0 … scheme_count()-1. */
 size_t scheme_count(void);
 const struct scheme *scheme_at(size_t index);
 
+/* Not AUTHENTIC first: memory that was only zeroed must not read as authentic. */
 #define VERDICT_TABLE(X) \
-	X(AUTHENTIC,          "authentic",                   "the signature is right") \
 	X(SIGNATURE_MISMATCH, "signature_mismatch",          "no signature matches under the current or the previous secret") \
+	X(AUTHENTIC,          "authentic",                   "the signature is right") \
 	X(TIMESTAMP,          "timestamp_outside_tolerance", "the timestamp is too old or too far ahead") \
 	X(MISSING_HEADER,     "missing_header",              "a header that the scheme needs is missing") \
 	X(DUPLICATE_HEADER,   "duplicate_header",            "a header that the scheme needs is there more than once") \
@@ -50,7 +59,8 @@ const char *verdict_text(enum verdict verdict);
 /* Scheme plus keys, as one endpoint uses it. */
 struct verifier;
 
-/* `previous` may be empty: then only `current` counts. tolerance_s 0 takes the scheme's own.
+/* `previous` may be empty: then only `current` counts. tolerance_s 0 takes the scheme's own;
+ * another one is also enforced where the scheme has none, and ignored where it has no timestamp.
  * RESULT_MALFORMED when a secret does not have the form the scheme wants (whsec_ base64 …);
  * ret_error then gets a sentence for the operator that names the form but not the secret. */
 MUST_USE enum result verifier_create(const struct scheme *scheme, struct bytes current,
@@ -67,31 +77,42 @@ struct verify_input {
 
 struct verify_outcome {
 	enum verdict verdict;
-	const char *header;      /* the header the verdict is about, or NULL */
-	uint8_t key_index;       /* 0 current, 1 previous; meaningful when authentic */
-	uint64_t timestamp_s;    /* 0 when the scheme has none */
-	struct bytes event_id;   /* the provider's id of the event: view into the input, may be empty */
+	const char *header;   /* the header the verdict is about */
+	uint8_t key_index;    /* 0 current, 1 previous; meaningful when the signature was right */
+	uint64_t timestamp_s; /* 0 when the scheme has none; the sender's claim until authentic */
+	/* From here on set only when the signature was right (AUTHENTIC, TIMESTAMP). */
+	struct bytes event_id; /* the provider's id of the event: view into the input, may be empty;
+	                            else 1 to EVENT_ID_SIZE_MAX visible ASCII characters */
 	/* Same value = same event. Only over parts an attacker cannot change without breaking
 	 * the signature, as far as the scheme signs any; see scheme_table.c for each. The caller
-	 * mixes in its endpoint. */
+	 * mixes in its endpoint. XXH3 with a seed per scheme: its parts come from a sender that
+	 * has proven to know the key, so nobody else can aim at a collision. */
 	struct hash128 identity;
 	/* Fast digest of the body: same identity with another body is a conflict. */
 	uint64_t body_hash;
 };
 
-/* Hot path: no allocation. All of *ret is set. */
+/* Hot path: no allocation. All of *ret is set.
+ *
+ * What is checked in which order, so that no answer helps to forge: (1) that the headers are
+ * there, once; (2) that signature, timestamp and id have the scheme's form: both depend on
+ * nothing but what the sender sent; (3) the signature: every key against every signature,
+ * without stopping early; (4) the time window, so that only a sender who has the key learns
+ * about it. A forged request is always SIGNATURE_MISMATCH, however old its timestamp. */
 void verify_request(const struct verifier *verifier, const struct verify_input *input, wall_t now,
 	struct verify_outcome *ret);
 
 /* Writes what the scheme signs for this request (the text an operator compares with the
  * provider's): only for people, never for the decision. RESULT_NOT_FOUND when a part is
- * missing. */
+ * missing from the request, or when the scheme signs nothing (plain tokens). */
 MUST_USE enum result verify_signed_text(const struct verifier *verifier,
 	const struct verify_input *input, struct writer *writer);
 
 /* The other direction, for delivery, load generation and tests: writes complete header
  * lines ("Name: value\r\n") that make the request authentic under the current key.
- * `event_id` becomes webhook-id, X-GitHub-Delivery, nonce …, as the scheme has it. */
+ * `event_id` becomes webhook-id, X-GitHub-Delivery, nonce …, as the scheme has it; a scheme
+ * that keeps its id in the body leaves it out. RESULT_MALFORMED when the scheme forbids such
+ * an id, RESULT_FULL when the writer is too small. */
 struct sign_input {
 	struct bytes event_id;
 	struct bytes method;
