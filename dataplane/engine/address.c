@@ -68,8 +68,9 @@ void address_format(const struct io_address *address, char to[static ADDRESS_TEX
 	int family = address->is_ipv6 ? AF_INET6 : AF_INET;
 
 	CHECK(inet_ntop(family, address->ip, ip, sizeof ip) != NULL);
-	const char *format = address->is_ipv6 ? "[%s]:%u" : "%s:%u";
-	int size = snprintf(to, ADDRESS_TEXT_SIZE, format, ip, (unsigned)address->port);
+	const char *open = address->is_ipv6 ? "[" : "";
+	const char *close = address->is_ipv6 ? "]" : "";
+	int size = snprintf(to, ADDRESS_TEXT_SIZE, "%s%s%s:%u", open, ip, close, address->port);
 	CHECK(size > 0 && size < ADDRESS_TEXT_SIZE);
 }
 

@@ -86,6 +86,9 @@ MUST_USE enum result io_connect(struct io *io, const struct io_address *address,
 /* Makes `owner` the one who gets an accepted socket's callbacks. */
 void io_socket_adopt(struct io_socket *socket, const struct io_events *events, void *owner);
 void io_socket_close(struct io *io, struct io_socket *socket);
+/* As io_socket_close(), but the peer sees a reset and the kernel forgets what was not sent:
+ * nothing lingers for a peer that does not read. */
+void io_socket_abort(struct io *io, struct io_socket *socket);
 
 /* Receiving is off until started. After a pause, buffers that were under way still come. */
 void io_receive_start(struct io *io, struct io_socket *socket);
@@ -118,6 +121,7 @@ struct io_statistics {
 	uint64_t overflows;         /* completion queue overflows, counted by the kernel */
 	uint64_t buffers_exhausted; /* receives that found no buffer */
 	uint64_t accept_errors;
+	uint64_t strays; /* completions for a slot's former user: ignored, never expected */
 	uint32_t buffers_free;
 	uint32_t sockets_used;
 };

@@ -57,11 +57,15 @@ static void run_tasks(struct loop *loop)
 	}
 }
 
+uint64_t loop_wait_us(struct loop *loop)
+{
+	if (!list_empty(&loop->tasks) || !mailbox_empty(&loop->mailbox)) return 0;
+	return timers_wait_us(&loop->timers, loop_now(loop));
+}
+
 enum result loop_turn(struct loop *loop)
 {
-	bool idle = list_empty(&loop->tasks) && mailbox_empty(&loop->mailbox);
-
-	TRY(io_turn(loop->io, idle ? timers_wait_us(&loop->timers, loop_now(loop)) : 0));
+	TRY(io_turn(loop->io, loop_wait_us(loop)));
 	run_mail(loop);
 	timers_run(&loop->timers, loop_now(loop));
 	run_tasks(loop);

@@ -33,6 +33,8 @@ void loop_close(struct loop *loop);
 
 /* One turn. Never waits when tasks or mail are waiting; else until the next timer. */
 MUST_USE enum result loop_turn(struct loop *loop);
+/* How long the next turn may wait; for the simulation's scheduler. */
+uint64_t loop_wait_us(struct loop *loop);
 
 void task_init(struct task *task, void (*run)(void *owner), void *owner);
 /* Idempotent until it runs. */

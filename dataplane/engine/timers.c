@@ -185,7 +185,8 @@ void timers_validate(const struct timers *timers)
 			const struct list *head = &timers->slots[level][slot];
 			bool marked = (timers->occupied[level] >> slot & 1) == 1;
 			CHECK(marked == !list_empty(head));
-			for (const struct list *node = head->next; node != head; node = node->next) {
+			for (const struct list *node = head->next; node != head;
+				node = node->next) {
 				CHECK(node->next->previous == node);
 				const struct timer *timer = LIST_ENTRY(node, struct timer, node);
 				struct place place = place_of(timer->tick, timers->now_tick);

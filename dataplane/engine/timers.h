@@ -31,7 +31,7 @@ void timers_init(struct timers *timers, mono_t now);
 
 /* Once, before first use. */
 void timer_init(struct timer *timer, void (*expired)(void *owner), void *owner);
-/* Starts or restarts. delay_us beyond the wheel's span (52 days) is cut to it. */
+/* Starts or restarts. delay_us beyond the wheel's span (48 days) is cut to it. */
 void timer_start(struct timers *timers, struct timer *timer, mono_t now, uint64_t delay_us);
 /* Safe on a timer that is not running. */
 void timer_stop(struct timers *timers, struct timer *timer);
