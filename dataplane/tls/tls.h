@@ -142,7 +142,9 @@ void tls_shutdown(struct tls_conn *conn);
 /* A sentence for the last TLS_FAILED, never NULL. */
 const char *tls_error(const struct tls_conn *conn);
 
-/* The session for resumption by a later client connection, or NULL. Owned by the caller. */
+/* The session for resumption by a later client connection, or NULL (TLS 1.2, or no ticket has
+ * come yet: it comes with the first bytes read). Owned by the caller, who drops it when a
+ * handshake with it fails: the target may have gone back to TLS 1.2. */
 struct tls_session *tls_conn_session_take(struct tls_conn *conn);
 void tls_session_free(struct tls_session *session);
 

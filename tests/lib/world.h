@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* world — a shard and its queue in a temporary folder, on one thread: the test says when the
+ * writer commits and when the worker works. Time is a number. */
+#pragma once
+
+#include "lib/folder.h"
+#include "queue/queue.h"
+
+enum { WORLD_TARGETS_MAX = 64, WORLD_PAYLOAD_SIZE_MAX = 64 * 1024 };
+
+struct world {
+	char folder[FOLDER_PATH_SIZE];
+	struct shard_config config;
+	struct replay *replay;
+	struct shard *shard;
+	struct queue *queue;
+	uint64_t now_us;
+	/* What the queue has said. */
+	unsigned wakes;
+	unsigned ready_calls;
+	uint64_t due_us;
+	enum result failed;
+};
+
+/* Opens shard and queue in a new folder. Small quota, no retention: change config, reopen. */
+void world_open(struct world *world);
+/* In a folder that is there. */
+enum result world_open_at(struct world *world, const char *folder);
+void world_close(struct world *world);
+/* And opens again: what a restart does. */
+void world_reopen(struct world *world);
+/* Closes and removes the folder. */
+void world_end(struct world *world);
+
+/* One event with that payload to the targets, committed and told to the queue. Its result. */
+enum result world_append(struct world *world, size_t payload_size, unsigned target_count, ...);
+/* The payload of an event made by world_append(). */
+void world_payload(uint64_t sequence, uint8_t *payload, size_t size);
+/* Commits and works until nothing moves any more. */
+void world_run(struct world *world);
+/* Leases, or fails the test. */
+struct delivery *world_lease(struct world *world, uint32_t target_id);
+void world_settle(struct world *world, struct delivery *delivery, enum attempt_outcome outcome,
+	uint64_t next_due_us);
+/* Leases one of the target and settles it as delivered, or fails the test. Its sequence. */
+uint64_t world_deliver(struct world *world, uint32_t target_id);

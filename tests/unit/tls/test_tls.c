@@ -1,0 +1,695 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A TLS client and a TLS server in memory: versions, records, sessions, settings. Who is trusted
+ * is in test_tls_certificates.c.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "tls/tls_internal.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "lib/certificates.h"
+#include "lib/tls_pair.h"
+
+static struct tls_pair pair;
+static struct tls_context *server_context;
+static struct tls_context *client_context;
+static struct tls_context *client_context_tls12;
+
+/* A client that can do no better. Telling a client of ours to use TLS 1.2 is not enough: it takes
+ * the server's answer for a downgrade attack, and rightly. */
+static struct tls_context *client_tls12(void)
+{
+	struct tls_context *context = tls_test_client(NULL);
+	WOLFSSL_CTX *wolf = wolfSSL_CTX_new(wolfTLSv1_2_client_method());
+	struct bytes ca = certificate_file("ca.pem");
+
+	CHECK(wolf != NULL);
+	CHECK(wolfSSL_CTX_load_verify_buffer(wolf, ca.data, (long)ca.size, WOLFSSL_FILETYPE_PEM) ==
+		WOLFSSL_SUCCESS);
+	wolfSSL_CTX_SetIORecv(wolf, tls_conn_receive);
+	wolfSSL_CTX_SetIOSend(wolf, tls_conn_send);
+	wolfSSL_CTX_set_verify(wolf, WOLFSSL_VERIFY_PEER, tls_verify_peer);
+	CHECK(wolfSSL_CTX_UseSessionTicket(wolf) == WOLFSSL_SUCCESS);
+	wolfSSL_CTX_free(context->identities[0].wolf);
+	context->identities[0].wolf = wolf;
+	return context;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	server_context = tls_test_server("server", TLS_CLIENT_NONE);
+	client_context = tls_test_client(NULL);
+	client_context_tls12 = client_tls12();
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	tls_context_release(server_context);
+	tls_context_release(client_context);
+	tls_context_release(client_context_tls12);
+	return 0;
+}
+
+static void open_version(int version, const struct tls_session *session)
+{
+	tls_pair_open(&pair, server_context,
+		version == WOLFSSL_TLSV1_2 ? client_context_tls12 : client_context, "localhost",
+		session);
+}
+
+static bool resumed(void)
+{
+	struct tls_peer client_side;
+	struct tls_peer server_side;
+
+	tls_conn_peer(&pair.client.conn, &client_side);
+	tls_conn_peer(&pair.server.conn, &server_side);
+	assert_int_equal(client_side.resumed, server_side.resumed);
+	return client_side.resumed;
+}
+
+/* Sends `size` bytes one way and checks them, feeding the pipe as it empties. */
+static void exchange(struct tls_end *from, struct tls_end *to, size_t size)
+{
+	static uint8_t sent[200000];
+	static uint8_t received[200000];
+	size_t written = 0;
+	size_t read = 0;
+
+	CHECK(size <= sizeof sent);
+	for (size_t i = 0; i < size; i++) sent[i] = (uint8_t)(i * 7 + i / 251);
+	for (int rounds = 0; read < size; rounds++) {
+		size_t count;
+		assert_true(rounds < 1000000);
+		assert_int_equal(tls_write(&from->conn, sent + written, size - written, &count),
+			TLS_OK);
+		written += count;
+		enum tls_status status = tls_read(&to->conn, received + read, size - read, &count);
+		assert_true(status == TLS_OK || status == TLS_MORE);
+		read += count;
+	}
+	assert_int_equal(written, size);
+	assert_memory_equal(sent, received, size);
+}
+
+/* A session as a client holds it after a first connection. */
+static struct tls_session *session_new(void)
+{
+	open_version(WOLFSSL_TLSV1_3, NULL);
+	assert_true(tls_pair_handshake(&pair));
+	assert_false(resumed());
+	exchange(&pair.server, &pair.client, 1); /* the ticket comes with the data */
+	struct tls_session *session = tls_conn_session_take(&pair.client.conn);
+	assert_non_null(session);
+	tls_pair_close(&pair);
+	return session;
+}
+
+static bool resumes(const struct tls_session *session)
+{
+	open_version(WOLFSSL_TLSV1_3, session);
+	assert_true(tls_pair_handshake(&pair));
+	bool result = resumed();
+	exchange(&pair.client, &pair.server, 100);
+	exchange(&pair.server, &pair.client, 100);
+	tls_pair_close(&pair);
+	return result;
+}
+
+/* ---- Handshake and records ------------------------------------------------------------------------ */
+
+static void handshake(void **state)
+{
+	struct tls_peer peer;
+	(void)state;
+
+	open_version(WOLFSSL_TLSV1_3, NULL);
+	assert_true(tls_pair_handshake(&pair));
+	tls_conn_peer(&pair.client.conn, &peer);
+	assert_string_equal(peer.protocol, "TLSv1.3");
+	assert_string_equal(peer.cipher, "TLS_AES_128_GCM_SHA256");
+	assert_true(peer.has_certificate);
+	tls_conn_peer(&pair.server.conn, &peer);
+	assert_string_equal(peer.protocol, "TLSv1.3");
+	assert_false(peer.has_certificate);
+	assert_string_equal(peer.uri_san, "");
+	exchange(&pair.client, &pair.server, 1);
+	exchange(&pair.server, &pair.client, 100000);
+	exchange(&pair.client, &pair.server, 100000);
+	tls_pair_close(&pair);
+}
+
+static void handshake_tls12(void **state)
+{
+	struct tls_peer peer;
+	(void)state;
+
+	open_version(WOLFSSL_TLSV1_2, NULL);
+	assert_true(tls_pair_handshake(&pair));
+	tls_conn_peer(&pair.client.conn, &peer);
+	assert_string_equal(peer.protocol, "TLSv1.2");
+	assert_string_equal(peer.cipher, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256");
+	exchange(&pair.client, &pair.server, 100000);
+	exchange(&pair.server, &pair.client, 100000);
+	tls_pair_close(&pair);
+}
+
+/* Bytes that trickle in one by one, and a reader that takes seven at a time. */
+static void handshake_in_single_bytes(void **state)
+{
+	(void)state;
+	open_version(WOLFSSL_TLSV1_3, NULL);
+	pair.to_server.step_max = 1;
+	pair.to_client.step_max = 1;
+	assert_true(tls_pair_handshake(&pair));
+	exchange(&pair.client, &pair.server, 20000);
+	tls_pair_close(&pair);
+}
+
+/* A transport that takes 100 bytes at a time: handshake and records of 16 KiB go through. */
+static void tiny_output_room(void **state)
+{
+	const int versions[] = { WOLFSSL_TLSV1_3, WOLFSSL_TLSV1_2 };
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_COUNT(versions); i++) {
+		open_version(versions[i], NULL);
+		pair.to_server.size_max = 100;
+		pair.to_client.size_max = 100;
+		assert_true(tls_pair_handshake(&pair));
+		exchange(&pair.client, &pair.server, 100000);
+		exchange(&pair.server, &pair.client, 100000);
+		tls_pair_close(&pair);
+	}
+}
+
+/* The last record may wait inside; a write of nothing sends it on. */
+static void write_of_nothing_sends_on(void **state)
+{
+	static const uint8_t data[5000];
+	uint8_t read[5000];
+	size_t count;
+	size_t done = 0;
+	(void)state;
+
+	open_version(WOLFSSL_TLSV1_3, NULL);
+	assert_true(tls_pair_handshake(&pair));
+	pair.to_server.size_max = 1000;
+	assert_int_equal(tls_write(&pair.client.conn, data, sizeof data, &count), TLS_OK);
+	assert_int_equal(count, sizeof data);
+	assert_int_equal(tls_write(&pair.client.conn, data, sizeof data, &count), TLS_OK);
+	assert_int_equal(count, 0);
+	while (done < sizeof read) {
+		enum tls_status status =
+			tls_read(&pair.server.conn, read + done, sizeof read - done, &count);
+		assert_true(status == TLS_OK || status == TLS_MORE);
+		done += count;
+		assert_int_equal(tls_write(&pair.client.conn, data, 0, &count), TLS_OK);
+	}
+	tls_pair_close(&pair);
+}
+
+/* Fresh keys in both directions in the middle of a stream. */
+static void key_update(void **state)
+{
+	(void)state;
+	open_version(WOLFSSL_TLSV1_3, NULL);
+	assert_true(tls_pair_handshake(&pair));
+	for (int i = 0; i < 5; i++) {
+		exchange(&pair.client, &pair.server, 1000);
+		assert_int_equal(wolfSSL_update_keys(pair.client.conn.ssl), WOLFSSL_SUCCESS);
+		exchange(&pair.client, &pair.server, 1000);
+		exchange(&pair.server, &pair.client, 1000);
+		assert_int_equal(wolfSSL_update_keys(pair.server.conn.ssl), WOLFSSL_SUCCESS);
+		exchange(&pair.server, &pair.client, 1000);
+		exchange(&pair.client, &pair.server, 1000);
+	}
+	tls_pair_close(&pair);
+}
+
+/* close_notify ends one direction; the other goes on. */
+static void half_close(void **state)
+{
+	uint8_t read[10];
+	size_t count;
+	(void)state;
+
+	open_version(WOLFSSL_TLSV1_3, NULL);
+	assert_true(tls_pair_handshake(&pair));
+	assert_int_equal(tls_write(&pair.client.conn, (const uint8_t *)"last", 4, &count), TLS_OK);
+	tls_shutdown(&pair.client.conn);
+	tls_shutdown(&pair.client.conn);
+	assert_int_equal(tls_read(&pair.server.conn, read, sizeof read, &count), TLS_OK);
+	assert_int_equal(count, 4);
+	assert_int_equal(tls_read(&pair.server.conn, read, sizeof read, &count), TLS_CLOSED);
+	exchange(&pair.server, &pair.client, 5000);
+	assert_int_equal(tls_read(&pair.server.conn, read, sizeof read, &count), TLS_CLOSED);
+	tls_shutdown(&pair.server.conn);
+	assert_int_equal(tls_read(&pair.client.conn, read, sizeof read, &count), TLS_CLOSED);
+	tls_pair_close(&pair);
+}
+
+/* A stream that merely stops is not an orderly end. */
+static void truncated_record(void **state)
+{
+	uint8_t read[10];
+	size_t count;
+	(void)state;
+
+	open_version(WOLFSSL_TLSV1_3, NULL);
+	assert_true(tls_pair_handshake(&pair));
+	assert_int_equal(tls_write(&pair.client.conn, (const uint8_t *)"last", 4, &count), TLS_OK);
+	pair.to_server.size -= 3;
+	assert_int_equal(tls_read(&pair.server.conn, read, sizeof read, &count), TLS_MORE);
+	assert_int_equal(count, 0);
+	assert_int_equal(tls_read(&pair.server.conn, read, sizeof read, &count), TLS_MORE);
+	tls_pair_close(&pair);
+}
+
+/* One changed bit, and the connection is over: with an alert, and for ever. */
+static void changed_record(void **state)
+{
+	uint8_t read[10];
+	size_t count;
+	(void)state;
+
+	open_version(WOLFSSL_TLSV1_3, NULL);
+	assert_true(tls_pair_handshake(&pair));
+	assert_int_equal(tls_write(&pair.client.conn, (const uint8_t *)"last", 4, &count), TLS_OK);
+	pair.to_server.data[pair.to_server.start + 6] ^= 1;
+	assert_int_equal(tls_read(&pair.server.conn, read, sizeof read, &count), TLS_FAILED);
+	assert_string_equal(tls_error(&pair.server.conn), "a record does not decrypt");
+	assert_int_equal(tls_read(&pair.server.conn, read, sizeof read, &count), TLS_FAILED);
+	assert_int_equal(tls_write(&pair.server.conn, read, 1, &count), TLS_FAILED);
+	assert_int_equal(tls_read(&pair.client.conn, read, sizeof read, &count), TLS_FAILED);
+	assert_string_equal(tls_error(&pair.client.conn), "the peer sent an alert: bad_record_mac");
+	tls_pair_close(&pair);
+}
+
+/* ---- Sessions ----------------------------------------------------------------------------------------- */
+
+/* A client resumes at another worker's context, and after one key rotation, not after two. */
+static void tickets_across_workers(void **state)
+{
+	(void)state;
+	struct tls_session *session = session_new();
+	assert_true(resumes(session));
+
+	tls_context_release(server_context);
+	server_context = tls_test_server("server", TLS_CLIENT_NONE);
+	assert_true(resumes(session));
+
+	assert_int_equal(tls_ticket_keys_rotate(), RESULT_OK);
+	assert_true(resumes(session));
+	assert_int_equal(tls_ticket_keys_rotate(), RESULT_OK);
+	assert_false(resumes(session));
+	tls_session_free(session);
+}
+
+/* A session can be used by several connections at once, and each brings its own next one. */
+static void session_used_twice_at_once(void **state)
+{
+	static struct tls_pair other;
+	(void)state;
+
+	struct tls_session *session = session_new();
+	tls_pair_open(&pair, server_context, client_context, "localhost", session);
+	tls_pair_open(&other, server_context, client_context, "localhost", session);
+	tls_session_free(session);
+	assert_true(tls_pair_handshake(&pair));
+	assert_true(tls_pair_handshake(&other));
+	assert_true(resumed());
+	exchange(&pair.server, &pair.client, 1);
+	exchange(&other.server, &other.client, 1);
+	struct tls_session *first = tls_conn_session_take(&pair.client.conn);
+	struct tls_session *second = tls_conn_session_take(&other.client.conn);
+	tls_pair_close(&pair);
+	tls_pair_close(&other);
+	assert_true(resumes(second));
+	assert_true(resumes(first));
+	tls_session_free(first);
+	tls_session_free(second);
+}
+
+/* A ticket issued under one certificate is a stranger's under another. */
+static void ticket_of_another_identity(void **state)
+{
+	(void)state;
+	struct tls_session *session = session_new();
+	tls_context_release(server_context);
+	server_context = tls_test_server("server-rsa", TLS_CLIENT_NONE);
+	assert_false(resumes(session));
+	tls_session_free(session);
+}
+
+/* Listeners that ask for client certificates neither issue tickets nor take them. */
+static void no_tickets_with_client_certificates(void **state)
+{
+	const enum tls_client_certificate demands[] = { TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
+	(void)state;
+
+	tls_context_release(client_context);
+	client_context = tls_test_client("client");
+	struct tls_session *without = session_new();
+	for (size_t i = 0; i < ARRAY_COUNT(demands); i++) {
+		tls_context_release(server_context);
+		server_context = tls_test_server("server", demands[i]);
+		assert_false(resumes(without));
+		open_version(WOLFSSL_TLSV1_3, NULL);
+		assert_true(tls_pair_handshake(&pair));
+		exchange(&pair.server, &pair.client, 1);
+		assert_null(tls_conn_session_take(&pair.client.conn));
+		tls_pair_close(&pair);
+	}
+	tls_session_free(without);
+}
+
+/* A session is not offered to another host, nor with other credentials. */
+static void session_of_another_target(void **state)
+{
+	(void)state;
+	struct tls_session *session = session_new();
+
+	tls_pair_open(&pair, server_context, client_context, "127.0.0.1", session);
+	assert_true(tls_pair_handshake(&pair));
+	assert_false(resumed());
+	tls_pair_close(&pair);
+
+	tls_context_release(client_context);
+	client_context = tls_test_client("client");
+	assert_false(resumes(session));
+	tls_session_free(session);
+}
+
+/* ---- What a foreign client may offer -------------------------------------------------------------------- */
+
+struct hello {
+	uint16_t version; /* 0x0303 is TLS 1.2, and as far as TLS 1.3 says it there */
+	uint16_t cipher;
+	const char *alpn;    /* one protocol, NULL for no such extension */
+	const char *name;    /* server name, NULL for none */
+	struct bytes ticket; /* empty for none */
+	bool ticket_first;   /* before the name */
+};
+
+static size_t put16(uint8_t *to, size_t value)
+{
+	to[0] = (uint8_t)(value >> 8);
+	to[1] = (uint8_t)value;
+	return 2;
+}
+
+static size_t put_name(uint8_t *to, const char *name)
+{
+	size_t size = strlen(name);
+	size_t at = put16(to, 0);
+
+	at += put16(to + at, size + 5);
+	at += put16(to + at, size + 3);
+	to[at++] = 0;
+	at += put16(to + at, size);
+	memcpy(to + at, name, size);
+	return at + size;
+}
+
+static size_t put_ticket(uint8_t *to, struct bytes ticket)
+{
+	size_t at = put16(to, 35);
+	at += put16(to + at, ticket.size);
+	memcpy(to + at, ticket.data, ticket.size);
+	return at + ticket.size;
+}
+
+static size_t put_extensions(uint8_t *to, const struct hello *hello)
+{
+	static const uint8_t fixed[] = {
+		0, 10, 0, 4, 0, 2, 0, 23, /* supported groups: P-256 */
+		0, 11, 0, 2, 1, 0,        /* point formats: uncompressed */
+		0, 13, 0, 4, 0, 2, 4, 3,  /* signatures: ECDSA P-256 SHA-256 */
+		0, 23, 0, 0,              /* extended master secret */
+	};
+	size_t at = sizeof fixed;
+
+	memcpy(to, fixed, sizeof fixed);
+	if (hello->ticket.size > 0 && hello->ticket_first) at += put_ticket(to + at, hello->ticket);
+	if (hello->name != NULL) at += put_name(to + at, hello->name);
+	if (hello->ticket.size > 0 && !hello->ticket_first)
+		at += put_ticket(to + at, hello->ticket);
+	if (hello->alpn != NULL) {
+		size_t size = strlen(hello->alpn);
+		at += put16(to + at, 16);
+		at += put16(to + at, size + 3);
+		at += put16(to + at, size + 1);
+		to[at++] = (uint8_t)size;
+		memcpy(to + at, hello->alpn, size);
+		at += size;
+	}
+	return at;
+}
+
+/* Puts a ClientHello before the server and returns the alert it answers with, or -1. */
+static int alert_for(const struct hello *hello)
+{
+	uint8_t *data = pair.to_server.data;
+	size_t at = 9;
+
+	tls_pair_init(&pair);
+	assert_int_equal(tls_conn_open_server(&pair.server.conn, server_context,
+				 &pair.server.transport),
+		RESULT_OK);
+	at += put16(data + at, hello->version);
+	memset(data + at, 0x5A, 32);
+	at += 32;
+	data[at++] = 0; /* no session id */
+	at += put16(data + at, 2);
+	at += put16(data + at, hello->cipher);
+	data[at++] = 1;
+	data[at++] = 0; /* no compression */
+	size_t extensions_size = put_extensions(data + at + 2, hello);
+	put16(data + at, extensions_size);
+	at += 2 + extensions_size;
+	data[0] = 22; /* handshake record */
+	put16(data + 1, 0x0301);
+	put16(data + 3, at - 5);
+	data[5] = 1; /* client hello */
+	data[6] = 0;
+	put16(data + 7, at - 9);
+	pair.to_server.size = at;
+
+	pair.server.status = tls_handshake(&pair.server.conn);
+	const uint8_t *answer = pair.to_client.data;
+	int alert = pair.to_client.size == 7 && answer[0] == 21 && answer[5] == 2 ? answer[6] : -1;
+	/* Either it goes on without an alert, or it fails with one. */
+	assert_int_equal(pair.server.status == TLS_FAILED, alert >= 0);
+	return alert;
+}
+
+static const struct hello plain_hello = { .version = 0x0303, .cipher = 0xC02B };
+
+static void foreign_client_goes_on(void **state)
+{
+	(void)state;
+	assert_int_equal(alert_for(&plain_hello), -1);
+	assert_int_equal(pair.server.status, TLS_MORE);
+	tls_conn_close(&pair.server.conn);
+}
+
+static void old_versions_are_refused(void **state)
+{
+	const uint16_t versions[] = { 0x0302, 0x0301, 0x0300 };
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_COUNT(versions); i++) {
+		struct hello hello = plain_hello;
+		hello.version = versions[i];
+		assert_int_equal(alert_for(&hello), 70); /* protocol_version */
+		assert_string_equal(tls_error(&pair.server.conn),
+			"the peer does not speak TLS 1.2 or 1.3");
+		tls_conn_close(&pair.server.conn);
+	}
+}
+
+/* CBC, RSA key exchange, RC4, NULL: nothing in common. */
+static void weak_ciphers_are_refused(void **state)
+{
+	const uint16_t ciphers[] = { 0xC009, 0xC023, 0x002F, 0x009C, 0x0005, 0x0001, 0xC006,
+		0x009E };
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_COUNT(ciphers); i++) {
+		struct hello hello = plain_hello;
+		hello.cipher = ciphers[i];
+		assert_int_equal(alert_for(&hello), 40); /* handshake_failure */
+		assert_string_equal(tls_error(&pair.server.conn), "no shared cipher suite");
+		tls_conn_close(&pair.server.conn);
+	}
+}
+
+static void alpn(void **state)
+{
+	struct hello hello = plain_hello;
+	(void)state;
+
+	hello.alpn = "http/1.1";
+	assert_int_equal(alert_for(&hello), -1);
+	tls_conn_close(&pair.server.conn);
+	hello.alpn = "h2";
+	assert_int_equal(alert_for(&hello), 120); /* no_application_protocol */
+	assert_string_equal(tls_error(&pair.server.conn),
+		"the client does not offer http/1.1 (ALPN)");
+	tls_conn_close(&pair.server.conn);
+}
+
+static void not_tls(void **state)
+{
+	const char *const texts[] = { "GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01",
+		"\x15\x03\x03\x00\x02\x02\x28" };
+	const enum tls_status expected[] = { TLS_FAILED, TLS_MORE, TLS_FAILED };
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+		tls_pair_init(&pair);
+		assert_int_equal(tls_conn_open_server(&pair.server.conn, server_context,
+					 &pair.server.transport),
+			RESULT_OK);
+		pair.to_server.size = i == 2 ? 7 : strlen(texts[i]);
+		memcpy(pair.to_server.data, texts[i], pair.to_server.size);
+		assert_int_equal(tls_handshake(&pair.server.conn), expected[i]);
+		tls_conn_close(&pair.server.conn);
+	}
+}
+
+/* ---- TLS 1.2 tickets, shown by foreign clients ---------------------------------------------------------- */
+
+/* What a TLS 1.2 client was given at the present server. */
+static struct bytes ticket_tls12(void)
+{
+	static uint8_t ticket[1024];
+	word32 size = sizeof ticket;
+
+	open_version(WOLFSSL_TLSV1_2, NULL);
+	assert_true(tls_pair_handshake(&pair));
+	assert_int_equal(wolfSSL_get_SessionTicket(pair.client.conn.ssl, ticket, &size),
+		WOLFSSL_SUCCESS);
+	tls_pair_close(&pair);
+	return bytes_of(ticket, size);
+}
+
+/* A resuming server answers without its certificate. */
+static bool resumes_tls12(const struct hello *hello)
+{
+	assert_int_equal(alert_for(hello), -1);
+	assert_int_equal(pair.server.status, TLS_MORE);
+	bool result = pair.to_client.size < 400;
+	tls_conn_close(&pair.server.conn);
+	return result;
+}
+
+static void tickets_tls12(void **state)
+{
+	struct hello hello = plain_hello;
+	(void)state;
+
+	hello.ticket = ticket_tls12();
+	assert_true(hello.ticket.size > 0);
+	assert_true(resumes_tls12(&hello));
+	assert_int_equal(tls_ticket_keys_rotate(), RESULT_OK);
+	assert_true(resumes_tls12(&hello));
+	assert_int_equal(tls_ticket_keys_rotate(), RESULT_OK);
+	assert_false(resumes_tls12(&hello));
+
+	hello.ticket = ticket_tls12();
+	assert_true(resumes_tls12(&hello));
+	tls_context_release(server_context);
+	server_context = tls_test_server("server", TLS_CLIENT_REQUIRED);
+	assert_false(resumes_tls12(&hello));
+	tls_context_release(server_context);
+	server_context = tls_test_server("server-second", TLS_CLIENT_NONE);
+	assert_false(resumes_tls12(&hello));
+
+	/* And none is given out where a certificate is asked for. */
+	tls_context_release(server_context);
+	server_context = tls_test_server("server", TLS_CLIENT_OPTIONAL);
+	assert_int_equal(ticket_tls12().size, 0);
+}
+
+/* TLS 1.2 looks at the ticket before it has seen a server name that comes later. A ticket of the
+ * first certificate must not open a session under the second. */
+static void ticket_before_the_name(void **state)
+{
+	const char *const second_names[] = { "second.example.test" };
+	struct tls_certificate certificates[] = {
+		{ .chain_pem = certificate_file("server.pem"),
+			.key_pem = certificate_file("server.key") },
+		{ .chain_pem = certificate_file("server-second.pem"),
+			.key_pem = certificate_file("server-second.key"),
+			.names = second_names,
+			.name_count = 1 },
+	};
+	struct tls_server_config config = { .certificates = certificates, .certificate_count = 2 };
+	struct hello hello = plain_hello;
+	char error[256];
+	(void)state;
+
+	tls_context_release(server_context);
+	assert_int_equal(tls_server_context_create(&config, &server_context, error, sizeof error),
+		RESULT_OK);
+	hello.ticket = ticket_tls12();
+	hello.name = "second.example.test";
+	hello.ticket_first = true;
+	assert_int_equal(alert_for(&hello), 47); /* illegal_parameter */
+	assert_string_equal(tls_error(&pair.server.conn),
+		"a session ticket came with the name of another certificate");
+	tls_conn_close(&pair.server.conn);
+
+	/* In the usual order it is a foreign ticket; with the right name it resumes. */
+	hello.ticket_first = false;
+	assert_false(resumes_tls12(&hello));
+	hello.name = "localhost";
+	assert_true(resumes_tls12(&hello));
+	hello.ticket_first = true;
+	assert_true(resumes_tls12(&hello));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(handshake, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(handshake_tls12, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(handshake_in_single_bytes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(tiny_output_room, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(write_of_nothing_sends_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(key_update, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(half_close, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(truncated_record, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(changed_record, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(tickets_across_workers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(session_used_twice_at_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(ticket_of_another_identity, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(no_tickets_with_client_certificates, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(session_of_another_target, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(foreign_client_goes_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(old_versions_are_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(weak_ciphers_are_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(alpn, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(not_tls, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(tickets_tls12, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(ticket_before_the_name, set_up, tear_down),
+	};
+	CHECK(tls_library_open() == RESULT_OK);
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	tls_library_close();
+	return failed;
+}
