@@ -2,29 +2,23 @@
 /* audit — the log of what happened: one leaf per accepted event, per attempt and per
  * operator's action, in the same transaction as the thing itself.
  *
- * A leaf is SHA-256(0x00 || kind || record), so whoever has the record can check it. The rows
- * keep for each leaf what it is about and its hash: audit_verify() recomputes all of it.
- * The struct belongs to the shard's writer thread.
+ * What a leaf commits to: leaf.h. The rows keep for each leaf what it is about and its hash:
+ * audit_verify() recomputes all of it. The struct belongs to the shard's writer thread.
  */
 #pragma once
 
+#include "audit/leaf.h"
 #include "audit/tree.h"
 #include "store/store.h"
 
-enum audit_kind { AUDIT_EVENT = 1, AUDIT_ATTEMPT = 2, AUDIT_DEAD = 3, AUDIT_ACTION = 4 };
-
-/* What a leaf is about: enough to find its record. */
-struct audit_subject {
-	uint8_t kind;
-	uint64_t sequence;
-	uint32_t target_id; /* 0 for events */
-	uint16_t number;    /* of the attempt */
-};
-
-/* Leaves of one commit, beyond which rows are written early. */
+/* A leaf in a row: kind(1) sequence(8) target(4) number(2) hash(32). */
+enum { AUDIT_ROW_LEAF_SIZE = 15 + SHA256_SIZE };
+/* Leaves of one commit, beyond which rows are written early: what fits into a row. */
 enum { AUDIT_PENDING_MAX = 84 };
+BOUND(AUDIT_PENDING_MAX * AUDIT_ROW_LEAF_SIZE <= STORE_PAYLOAD_SIZE_MAX);
 
 struct audit {
+	uint16_t shard;
 	struct tree tree;
 	struct tree tree_at_begin; /* for abort */
 	uint64_t pending_first;
@@ -33,7 +27,9 @@ struct audit {
 	uint8_t pending_hashes[AUDIT_PENDING_MAX][SHA256_SIZE];
 };
 
-/* From the stored state row's reader (see shard state). */
+/* The empty log of a new shard. */
+void audit_init(struct audit *audit, uint16_t shard);
+/* From the stored state row's reader (see shard state); after audit_init(). */
 MUST_USE enum result audit_load(struct audit *audit, struct reader *state);
 void audit_save(const struct audit *audit, struct writer *state);
 
@@ -45,9 +41,14 @@ uint64_t audit_append(struct audit *audit, struct store_txn *txn, struct audit_s
 /* Writes the rows of the leaves since audit_begin(). */
 void audit_finish(struct audit *audit, struct store_txn *txn);
 
-/* Walks all leaves of a shard in a read transaction, recomputes every hash whose record is
- * still there, the tree and its root. The callback supplies the record bytes of a subject
- * (false: gone by retention). Any thread; long: progress is reported per row. */
+/* Whether the last row ends where the tree does: one look, at start. */
+MUST_USE enum result audit_check(const struct audit *audit, struct store_txn *txn);
+
+/* Walks the leaves of a shard up to `expected` (the tree of the same transaction's state row),
+ * recomputes every hash whose record is still there, the tree and its root. The callback
+ * supplies the record bytes of a subject (false: gone by retention, as it may be; a record
+ * that is missing otherwise is given empty). Any thread; long: progress is reported per row,
+ * and the read transaction is begun anew now and then, so that it does not pin the file. */
 struct audit_report {
 	uint64_t leaf_count;
 	uint64_t checked_count;   /* record present and hash right */
@@ -58,7 +59,15 @@ struct audit_report {
 	char error[160];
 	uint8_t root[SHA256_SIZE];
 };
-typedef bool audit_record_fn(void *owner, struct store_txn *txn, const struct audit_subject *subject,
-	struct writer *record);
-MUST_USE enum result audit_verify(struct store_txn *txn, audit_record_fn *record, void *owner,
-	void (*progress)(void *owner, uint64_t done, uint64_t all), struct audit_report *ret);
+typedef bool audit_record_fn(void *owner, struct store_txn *txn,
+	const struct audit_subject *subject, struct writer *record);
+struct audit_verifier {
+	audit_record_fn *record;
+	void *record_owner;
+	void (*progress)(void *owner, uint64_t done, uint64_t all); /* or NULL */
+	void *progress_owner;
+};
+enum { AUDIT_RECORD_SIZE_MAX = STORE_VALUE_SIZE_MAX };
+MUST_USE enum result audit_verify(struct store_txn *txn, uint16_t shard,
+	const struct tree *expected, const struct audit_verifier *verifier,
+	struct audit_report *ret);

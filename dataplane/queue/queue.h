@@ -25,21 +25,32 @@ struct queue;
 /* One (event, target) that is to be sent. Belongs to the queue; leased to deliver between
  * queue_lease() and queue_settle() or queue_release(). */
 struct delivery {
-	struct list node; /* for whoever holds it: the queue's ready list, then deliver's own */
+	struct list node; /* for whoever holds it: the queue's lists, or deliver's while leased */
 	struct queue *queue;
 	uint64_t sequence;
 	uint32_t target_id;
 	uint16_t attempt_number; /* of the coming attempt, from 1, over replays */
 	uint16_t tries;          /* spent of the present budget (a replay starts a new one) */
-	uint8_t origin;          /* private: window, schedule or deferred */
-	uint64_t row_due_us;     /* private: key of its schedule row */
-	struct store_job job;    /* private: settling */
-	struct attempt attempt;  /* private: what is being settled */
-	uint8_t attempt_text[ATTEMPT_DETAIL_SIZE_MAX + ATTEMPT_EXCERPT_SIZE_MAX]; /* private */
+
+	/* The rest is private to the queue. */
+	uint8_t state;
+	uint8_t origin;      /* what stands for it on disk: window, schedule or deferred */
+	bool deferring;      /* a row in DEFERRED is on its way to disk */
+	uint64_t row_due_us; /* key of its schedule row */
+	struct queue_target *target;
+	struct list window_node;
+	struct delivery *row_next;
+	/* Settling; the writer's while the job is. */
+	struct store_job job;
+	struct attempt attempt;
+	bool delete_scheduled;
+	bool delete_deferred;
+	uint8_t attempt_text[ATTEMPT_DETAIL_SIZE_MAX + ATTEMPT_EXCERPT_SIZE_MAX];
 };
 
 struct queue_events {
-	/* This target has something ready where it had nothing before. */
+	/* This target has something ready where it had nothing before. From within
+	 * queue_appended() and queue_work(); not for what queue_release() gave back. */
 	void (*ready)(void *owner, uint32_t target_id);
 	/* From any thread: have queue_work() called soon on the worker (loop_post). */
 	void (*wake)(void *owner);
@@ -49,9 +60,12 @@ struct queue_events {
 };
 
 /* On the worker's thread after shard_open(). Reads the window from the low-water mark: at most
- * DELIVER_WINDOW_EVENTS events. */
+ * DELIVER_WINDOW_EVENTS events. `ready` is first called by the first queue_work(), which a
+ * `wake` asks for. */
 MUST_USE enum result queue_open(struct shard *shard, const struct queue_events *events, wall_t now,
 	struct queue **ret);
+/* Waits for what is being settled. Deliveries that are still leased become void: they are
+ * delivered again after the next start. Before shard_close(). */
 void queue_close(struct queue *queue);
 
 /* An event of this shard was committed (the worker learns it from its append's completion):
@@ -59,8 +73,8 @@ void queue_close(struct queue *queue);
 void queue_appended(struct queue *queue, const struct event *event);
 
 /* Reads ahead, takes due rows, collects finished settlings, defers for slow targets. Called
- * after wake(), at due(), and after deliveries were settled. Bounded work per call; asks for
- * another by wake() when there is more. */
+ * after wake(), at due(), and every second or so (that finds events whose queue_appended() was
+ * never called). Bounded work per call; asks for another by wake() when there is more. */
 void queue_work(struct queue *queue, wall_t now);
 
 /* The next ready delivery of a target, or NULL. */
@@ -99,6 +113,7 @@ struct queue_dead_job {
 	wall_t now;
 	bool found; /* set when applied */
 	char actor[64]; /* who asked, for the audit leaf */
+	void (*complete)(struct store_job *job); /* private: the caller's, while it is under way */
 };
 /* Dead letter → schedule, due now, with a fresh budget of tries. */
 void queue_dead_replay(struct queue *queue, struct queue_dead_job *job);

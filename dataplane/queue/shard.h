@@ -64,6 +64,12 @@ void shard_append_submit(struct shard *shard, struct shard_append *append);
  * thread; a call while the last one is still under way does nothing. */
 void shard_expire(struct shard *shard, wall_t now);
 
+/* Retention is tied to commits: each deletes some rows that have expired. This makes one more
+ * commit happen, for a shard that is idle or full; call it every second or so. One is under
+ * way at most. Any thread. */
+enum { SHARD_EXPIRE_ROWS_MAX = 512 };
+void shard_expire(struct shard *shard, wall_t now);
+
 /* Remembers what an id is called, for people. Kind 'e' endpoint, 't' target. Blocking: cold
  * thread. */
 MUST_USE enum result shard_remember_name(struct shard *shard, char kind, uint32_t id, const char *name);

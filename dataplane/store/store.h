@@ -29,6 +29,7 @@ enum { STORE_SCHEMA_VERSION = 1 };
 	X(SCHEDULE, "schedule", "due_us(8) sequence(8) target(4) → what waits for its next try") \
 	X(DEFERRED, "deferred", "target(4) sequence(8) → what a slow target left on disk") \
 	X(DEAD,     "dead",     "sequence(8) target(4) → dead letter") \
+	X(ACTIONS,  "actions",  "sequence(8) target(4) number(2) → what a person did to a delivery") \
 	X(REPLAY,   "replay",   "first sequence(8) → a commit's replay fingerprints") \
 	X(LEAVES,   "leaves",   "first leaf index(8) → a commit's audit leaves")
 
@@ -44,7 +45,7 @@ struct store;
 struct store_config {
 	const char *path;    /* folder of this shard; made with mode 0700 when missing */
 	uint16_t shard;      /* must be what the shard was created as: RESULT_VERSION otherwise */
-	uint64_t quota_size; /* bytes this shard may use */
+	uint64_t quota_size; /* bytes this shard may use; 0: what the file system has */
 };
 
 /* Cold thread. RESULT_VERSION for a newer schema (refused) or another shard's folder;
@@ -53,6 +54,7 @@ struct store_config {
 MUST_USE enum result store_open(const struct store_config *config, struct store **ret, char *error,
 	size_t error_size);
 void store_close(struct store *store);
+uint16_t store_shard(const struct store *store);
 
 /* ---- Transactions --------------------------------------------------------------------------
  * After the first error every call does nothing and `result` keeps it: check once, at commit. */
@@ -62,9 +64,11 @@ struct store_txn {
 	void *handle; /* MDB_txn */
 	enum result result;
 	bool writable;
+	uint32_t touched; /* private: a bit for each table written to */
 };
 
-/* The writer thread only; one at a time. */
+/* The writer thread only; one at a time. Its results are RESULT_OK, RESULT_SPACE (only this
+ * transaction is lost) and RESULT_DISK (nothing can be written any more). */
 void store_write_begin(struct store_txn *txn, struct store *store);
 /* RESULT_OK: on disk, whatever happens next. RESULT_SPACE: nothing was written, the store is
  * as before. RESULT_DISK: a write or sync failed: the store refuses all further writes. */
@@ -77,7 +81,8 @@ void store_read_begin(struct store_txn *txn, struct store *store);
 void store_read_end(struct store_txn *txn);
 void store_read_done(struct store_txn *txn);
 
-/* `value` parts are concatenated; together at most STORE_VALUE_SIZE_MAX - 8. */
+/* `value` parts are concatenated; together 1 … STORE_PAYLOAD_SIZE_MAX bytes. */
+enum { STORE_PAYLOAD_SIZE_MAX = STORE_VALUE_SIZE_MAX - 8 };
 void store_put(struct store_txn *txn, enum store_table table, struct bytes key,
 	const struct bytes *parts, size_t part_count);
 /* For keys greater than all in the table: cheaper, and fills pages. CHECKs the order. */
@@ -85,12 +90,15 @@ void store_append(struct store_txn *txn, enum store_table table, struct bytes ke
 	const struct bytes *parts, size_t part_count);
 /* No error when absent. Returns whether it was there. */
 bool store_delete(struct store_txn *txn, enum store_table table, struct bytes key);
-/* A view valid until the transaction ends (or writes). RESULT_NOT_FOUND is not sticky. */
+/* A view valid until the transaction ends (or writes). RESULT_NOT_FOUND and RESULT_MALFORMED
+ * (this value has rotted) are not sticky: one bad row must not stop the others. */
 MUST_USE enum result store_get(struct store_txn *txn, enum store_table table, struct bytes key,
 	struct bytes *ret_value);
 
 /* Walks a table in key order from the first key ≥ `from` (or backwards from the last ≤ it).
- * No allocation after the first use in a thread. */
+ * A value that has rotted is shown as empty (stored values never are), so that a walk gets
+ * past it. LMDB allocates some hundred bytes for each open cursor. In a transaction that
+ * writes, seek again after every change. */
 struct store_cursor {
 	struct store_txn *txn;
 	void *handle; /* MDB_cursor */

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* queue — opening, closing, and the round of work; reading what a delivery is to send.
+ */
+#include "queue/queue.h"
+
+#include <sched.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "queue/queue_internal.h"
+
+enum { DELIVERIES_MAX = QUEUE_WINDOW_DELIVERIES_MAX + QUEUE_SCHEDULED_MAX + QUEUE_DEFERRED_MAX };
+
+static struct queue *create(struct shard *shard, const struct queue_events *events)
+{
+	struct queue *queue = alloc_array(1, sizeof *queue);
+
+	queue->shard = shard;
+	queue->events = *events;
+	pool_init(&queue->deliveries, sizeof(struct delivery), DELIVERIES_MAX);
+	pool_init(&queue->targets, sizeof(struct queue_target), TARGETS_MAX);
+	queue->target_buckets = alloc_map(QUEUE_TARGET_BUCKETS * sizeof *queue->target_buckets);
+	queue->row_buckets = alloc_map(QUEUE_ROW_BUCKETS * sizeof *queue->row_buckets);
+	list_init(&queue->window);
+	list_init(&queue->unsettled);
+	list_init(&queue->known);
+	list_init(&queue->refill);
+	list_init(&queue->spilled);
+	atomic_store(&queue->reschedule_us, UINT64_MAX);
+	return queue;
+}
+
+static void destroy(struct queue *queue)
+{
+	store_read_done(&queue->work_txn);
+	store_read_done(&queue->read_txn);
+	/* What is in the lists is on disk too and comes back at the next start. */
+	queue->deliveries.used_count = 0;
+	queue->targets.used_count = 0;
+	pool_done(&queue->deliveries);
+	pool_done(&queue->targets);
+	alloc_unmap(queue->target_buckets, QUEUE_TARGET_BUCKETS * sizeof *queue->target_buckets);
+	alloc_unmap(queue->row_buckets, QUEUE_ROW_BUCKETS * sizeof *queue->row_buckets);
+	alloc_free(queue);
+}
+
+enum result queue_open(struct shard *shard, const struct queue_events *events, wall_t now,
+	struct queue **ret)
+{
+	struct shard_counters counters = shard_counters(shard);
+	struct queue *queue = create(shard, events);
+
+	queue->now_us = now.us;
+	queue->next = counters.low_water;
+	queue->low_told = counters.low_water;
+	queue->known_next = counters.next_sequence;
+	/* See window_tell_low(): nothing has been done yet for what is behind that. */
+	queue->checked_until = counters.low_water + DELIVER_WINDOW_EVENTS;
+	if (queue->checked_until > counters.next_sequence) {
+		queue->checked_until = counters.next_sequence;
+	}
+	store_read_begin(&queue->work_txn, shard->store);
+	defer_open(queue);
+	window_fill(queue, DELIVER_WINDOW_EVENTS);
+	store_read_end(&queue->work_txn);
+	enum result result = queue->work_txn.result;
+	if (result != RESULT_OK) {
+		destroy(queue);
+		return result;
+	}
+	queue->events.wake(queue->events.owner);
+	*ret = queue;
+	return RESULT_OK;
+}
+
+static void collect(struct queue *queue)
+{
+	struct mail *mail = mailbox_take_all(&queue->done);
+	while (mail != NULL) {
+		struct store_job *job = CONTAINER_OF(mail, struct store_job, mail);
+		mail = mail->next;
+		CHECK(queue->jobs_count > 0);
+		queue->jobs_count--;
+		if (job == &queue->defer.job) {
+			defer_collect(queue);
+		} else {
+			settle_collect(queue, CONTAINER_OF(job, struct delivery, job));
+		}
+	}
+}
+
+void queue_close(struct queue *queue)
+{
+	while (queue->jobs_count > 0) {
+		if (!queue->shard->threaded) store_writer_step(queue->shard->writer);
+		collect(queue);
+		sched_yield();
+	}
+	destroy(queue);
+}
+
+static void announce(struct queue *queue)
+{
+	if (queue->announced) return;
+	queue->announced = true;
+	struct list *next;
+	for (struct list *node = queue->known.next; node != &queue->known; node = next) {
+		struct queue_target *target = LIST_ENTRY(node, struct queue_target, known_node);
+		next = node->next;
+		if (target->ready_count > 0) queue->events.ready(queue->events.owner, target->id);
+	}
+}
+
+static uint64_t due_us(const struct queue *queue)
+{
+	uint64_t due = queue->schedule_due_us;
+	/* What is due and found no room comes with the next settling, not with time. */
+	if (due <= queue->now_us) due = UINT64_MAX;
+	if (!list_empty(&queue->unsettled) && queue->unsettled_retry_us < due) {
+		due = queue->unsettled_retry_us;
+	}
+	if (!list_empty(&queue->spilled) && !queue->defer.busy && queue->defer.retry_us < due) {
+		due = queue->defer.retry_us;
+	}
+	return due;
+}
+
+static void tell_due(struct queue *queue)
+{
+	uint64_t due = due_us(queue);
+	if (due == queue->told_due) return;
+	queue->told_due = due;
+	queue->events.due(queue->events.owner, (wall_t){ due });
+}
+
+void queue_work(struct queue *queue, wall_t now)
+{
+	queue->now_us = now.us;
+	queue->more = false;
+	collect(queue);
+	window_tell_low(queue);
+	settle_again(queue);
+	announce(queue);
+
+	store_read_begin(&queue->work_txn, queue->shard->store);
+	window_fill(queue, QUEUE_WORK_MAX);
+	schedule_fill(queue, QUEUE_WORK_MAX);
+	defer_refill(queue, QUEUE_WORK_MAX);
+	store_read_end(&queue->work_txn);
+
+	defer_work(queue);
+	window_tell_low(queue);
+	tell_due(queue);
+	if (queue->more) queue->events.wake(queue->events.owner);
+}
+
+enum result queue_read_begin(struct queue *queue, const struct delivery *delivery,
+	struct event *ret)
+{
+	store_read_begin(&queue->read_txn, queue->shard->store);
+	if (queue->read_txn.result != RESULT_OK) return queue->read_txn.result;
+	return shard_event_read(&queue->read_txn, delivery->sequence, ret);
+}
+
+enum result queue_read_payload(struct queue *queue, const struct event *event, uint64_t offset,
+	struct bytes *ret)
+{
+	return shard_payload_read(&queue->read_txn, event, offset, ret);
+}
+
+void queue_read_end(struct queue *queue)
+{
+	store_read_end(&queue->read_txn);
+}
+
+struct queue_usage queue_usage(const struct queue *queue)
+{
+	return (struct queue_usage){
+		.window_events = queue->next - window_low(queue),
+		.ready = queue->ready_count,
+		.leased = queue->leased_count,
+		.settling = queue->settling_count,
+		.backlog = shard_committed_next(queue->shard) - queue->next,
+	};
+}

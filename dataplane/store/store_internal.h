@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* store_internal — what the files of store/ share: the open environment and LMDB's errors.
+ */
+#pragma once
+
+#include <lmdb.h>
+#include <stdatomic.h>
+
+#include "store/store.h"
+
+/* LMDB's own two trees, beside our tables: free pages and the names of tables. */
+enum { STORE_LMDB_TREES = 2, STORE_CHECKSUM_SIZE = 8 };
+
+struct store {
+	MDB_env *env;
+	MDB_dbi tables[STORE_TABLE_COUNT];
+	uint32_t page_size;
+	uint16_t shard;
+	uint64_t quota_size;
+	uint64_t reserve_size; /* of the quota, kept for what uses_reserve */
+	int folder_fd;
+	int lock_fd;
+	int data_fd; /* LMDB's */
+	atomic_bool failed;
+
+	/* Writer thread only. */
+	uint64_t tree_pages[STORE_TABLE_COUNT + STORE_LMDB_TREES]; /* at the last commit */
+	uint64_t file_end;        /* the file is allocated up to here */
+	uint64_t extend_refused_at; /* second at which the file system refused to extend it */
+
+	atomic_uint_fast64_t used_size;
+	atomic_uint_fast64_t file_size;
+	atomic_uint_fast64_t disk_free_size;
+	atomic_uint_fast64_t disk_free_second; /* when it was asked */
+};
+
+/* Maps LMDB's or the system's error; the sentence is mdb_strerror()'s. */
+enum result store_result(int code);
+
+/* Fails the transaction for good, and the store when a write transaction fails other than for
+ * space. */
+void store_txn_fail(struct store_txn *txn, const char *what, int code);
+/* Checks and takes off the checksum. RESULT_MALFORMED: *ret_value is empty. */
+enum result store_value_open(enum store_table table, MDB_val key, MDB_val data,
+	struct bytes *ret_value);
+
+/* store_space.c; writer thread (or store_open). */
+/* The configured quota, or for 0 what the file has and can get. Before the environment opens. */
+void store_space_quota(struct store *store, uint64_t configured_size);
+/* After it: counts what is used. */
+enum result store_space_open(struct store *store);
+/* The size of LMDB's map: never the first limit to be met. */
+uint64_t store_map_size(const struct store *store);
+/* What the file system behind the descriptor has left for us. */
+uint64_t store_disk_free(int fd);
+/* Allocates file space ahead of the transaction that begins, so that running out of it shows
+ * before anything is written. */
+void store_space_extend(struct store *store);
+/* Counts pages of the tables the transaction has touched; call before its commit … */
+void store_space_count(const struct store *store, struct store_txn *txn, uint64_t *tree_pages);
+/* … and publish them after. */
+void store_space_publish(struct store *store, const uint64_t *tree_pages);
+
+/* store_migrate.c */
+struct store_migration {
+	uint32_t from; /* schema version this step reads; it leaves from + 1 */
+	enum result (*step)(struct store_txn *txn);
+};
+/* Brings an open write transaction from the stored schema to STORE_SCHEMA_VERSION, or writes
+ * the identity of a new store. Does not commit. */
+enum result store_migrate(struct store_txn *txn, char *error, size_t error_size);
+enum result store_migrate_steps(struct store_txn *txn, uint32_t from, uint32_t to,
+	const struct store_migration *steps, size_t step_count);

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* store_writer — the thread that turns a queue of jobs into transactions.
+ *
+ * Happy path: take what has queued up → begin → apply each → finish → commit → complete each.
+ * What can go wrong, and what it leads to:
+ *   no room under the quota    ingest jobs fail with RESULT_SPACE before anything is applied
+ *   no space in a transaction  it is given up; ingest jobs fail with RESULT_SPACE, the others
+ *                              are tried again together, then one by one
+ *   any other error            the shard has failed: no job is done any more, `failed` is told
+ */
+#include "store/store_writer.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "store/store_internal.h"
+
+enum { WRITER_AWAKE = 0, WRITER_ASLEEP = 1 };
+
+struct store_writer {
+	struct store *store;
+	struct store_hooks hooks;
+	struct mailbox inbox;
+	_Atomic uint32_t sleep_state; /* futex */
+	atomic_bool stopping;
+	bool threaded;
+	int cpu;
+	pthread_t thread;
+
+	/* Writer thread only. */
+	bool failed;
+	struct mail *waiting; /* taken from the inbox, oldest first, not in a batch yet */
+	struct store_job *jobs[STORE_BATCH_JOBS_MAX];
+	unsigned job_count;
+
+	atomic_uint_fast64_t commits;
+	atomic_uint_fast64_t jobs_done;
+	atomic_uint_fast64_t commit_us_total;
+	atomic_uint_fast64_t commit_us_max;
+};
+
+static uint64_t clock_us(clockid_t clock)
+{
+	struct timespec now;
+	if (clock_gettime(clock, &now) != 0) return 0;
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void count_commit(struct store_writer *writer, uint64_t us)
+{
+	atomic_fetch_add_explicit(&writer->commits, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&writer->commit_us_total, us, memory_order_relaxed);
+	if (us > atomic_load_explicit(&writer->commit_us_max, memory_order_relaxed)) {
+		atomic_store_explicit(&writer->commit_us_max, us, memory_order_relaxed);
+	}
+}
+
+static void take_batch(struct store_writer *writer)
+{
+	uint64_t size = 0;
+
+	writer->job_count = 0;
+	if (writer->waiting == NULL) writer->waiting = mailbox_take_all(&writer->inbox);
+	while (writer->waiting != NULL && writer->job_count < STORE_BATCH_JOBS_MAX) {
+		struct store_job *job = CONTAINER_OF(writer->waiting, struct store_job, mail);
+		size += job->size;
+		if (writer->job_count > 0 && size > STORE_BATCH_BYTES_MAX) break;
+		writer->waiting = job->mail.next;
+		writer->jobs[writer->job_count++] = job;
+	}
+}
+
+/* One transaction with those of jobs first … last-1 whose result is RESULT_OK. */
+static enum result commit_jobs(struct store_writer *writer, unsigned first, unsigned last)
+{
+	const struct store_hooks *hooks = &writer->hooks;
+	struct store_txn txn;
+
+	if (hooks->begin != NULL) hooks->begin(hooks->owner);
+	store_write_begin(&txn, writer->store);
+	for (unsigned i = first; i < last && txn.result == RESULT_OK; i++) {
+		if (writer->jobs[i]->result != RESULT_OK) continue;
+		writer->jobs[i]->apply(writer->jobs[i], &txn);
+	}
+	if (hooks->finish != NULL && txn.result == RESULT_OK) hooks->finish(hooks->owner, &txn);
+
+	uint64_t started_us = clock_us(CLOCK_MONOTONIC);
+	enum result result = store_write_commit(&txn);
+	if (result != RESULT_OK) {
+		if (hooks->abort != NULL) hooks->abort(hooks->owner);
+		return result;
+	}
+	count_commit(writer, clock_us(CLOCK_MONOTONIC) - started_us);
+	if (hooks->committed != NULL) hooks->committed(hooks->owner);
+	return RESULT_OK;
+}
+
+static void fail_jobs(struct store_writer *writer, unsigned first, enum result result)
+{
+	for (unsigned i = first; i < writer->job_count; i++) {
+		if (writer->jobs[i]->result == RESULT_OK) writer->jobs[i]->result = result;
+	}
+}
+
+/* Returns how many are left to be applied. */
+static unsigned shed_ingest(struct store_writer *writer)
+{
+	unsigned left = 0;
+	for (unsigned i = 0; i < writer->job_count; i++) {
+		struct store_job *job = writer->jobs[i];
+		if (!job->uses_reserve) job->result = RESULT_SPACE;
+		left += job->result == RESULT_OK;
+	}
+	return left;
+}
+
+static unsigned admit_jobs(struct store_writer *writer)
+{
+	uint64_t size = 0;
+	unsigned admitted = 0;
+	for (unsigned i = 0; i < writer->job_count; i++) {
+		struct store_job *job = writer->jobs[i];
+		job->result = RESULT_OK;
+		if (!job->uses_reserve && !store_has_room(writer->store, size + job->size)) {
+			job->result = RESULT_SPACE;
+			continue;
+		}
+		size += job->size;
+		admitted++;
+	}
+	return admitted;
+}
+
+/* The first job that found no end, for fail_jobs(), and why. */
+static enum result commit_one_by_one(struct store_writer *writer, unsigned *ret_index)
+{
+	for (unsigned i = 0; i < writer->job_count; i++) {
+		if (writer->jobs[i]->result != RESULT_OK) continue;
+		enum result result = commit_jobs(writer, i, i + 1);
+		if (result == RESULT_SPACE) {
+			writer->jobs[i]->result = RESULT_SPACE;
+		} else if (result != RESULT_OK) {
+			*ret_index = i;
+			return result;
+		}
+	}
+	return RESULT_OK;
+}
+
+static void stop_for_good(struct store_writer *writer, enum result result)
+{
+	writer->failed = true;
+	log_error("store has failed, nothing is accepted any more shard=%u result=\"%s\"",
+		(unsigned)writer->store->shard, result_text(result));
+	if (writer->hooks.failed != NULL) writer->hooks.failed(writer->hooks.owner, result);
+}
+
+static void commit_batch(struct store_writer *writer)
+{
+	unsigned failed_index = 0;
+
+	if (admit_jobs(writer) == 0) return;
+	enum result result = commit_jobs(writer, 0, writer->job_count);
+	if (result == RESULT_SPACE) {
+		if (shed_ingest(writer) == 0) return;
+		result = commit_jobs(writer, 0, writer->job_count);
+	}
+	if (result == RESULT_SPACE) result = commit_one_by_one(writer, &failed_index);
+	if (result == RESULT_OK) return;
+	fail_jobs(writer, failed_index, RESULT_DISK);
+	stop_for_good(writer, result);
+}
+
+static unsigned run_batch(struct store_writer *writer)
+{
+	take_batch(writer);
+	if (writer->failed) {
+		for (unsigned i = 0; i < writer->job_count; i++) {
+			writer->jobs[i]->result = RESULT_DISK;
+		}
+	} else if (writer->job_count > 0) {
+		commit_batch(writer);
+	}
+	atomic_fetch_add_explicit(&writer->jobs_done, writer->job_count, memory_order_relaxed);
+	for (unsigned i = 0; i < writer->job_count; i++) {
+		/* From here on the job is its owner's again. */
+		writer->jobs[i]->complete(writer->jobs[i]);
+	}
+	return writer->job_count;
+}
+
+/* ---- The thread ---------------------------------------------------------------------------- */
+
+static void sleep_until_woken(struct store_writer *writer)
+{
+	atomic_store(&writer->sleep_state, WRITER_ASLEEP);
+	/* Looked at after saying so: a job pushed before is seen here, one pushed after wakes. */
+	if (mailbox_empty(&writer->inbox) && !atomic_load(&writer->stopping)) {
+		long code = syscall(SYS_futex, &writer->sleep_state, FUTEX_WAIT_PRIVATE, WRITER_ASLEEP,
+			NULL, NULL, 0);
+		MAYBE(code != 0); /* woken already, or by a signal: either way look again */
+	}
+	atomic_store(&writer->sleep_state, WRITER_AWAKE);
+}
+
+static void wake(struct store_writer *writer)
+{
+	if (atomic_exchange(&writer->sleep_state, WRITER_AWAKE) != WRITER_ASLEEP) return;
+	syscall(SYS_futex, &writer->sleep_state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void *writer_main(void *argument)
+{
+	struct store_writer *writer = argument;
+	char name[16];
+
+	snprintf(name, sizeof name, "store-%u", (unsigned)writer->store->shard);
+	pthread_setname_np(pthread_self(), name);
+	alloc_thread_is_hot();
+	for (;;) {
+		if (run_batch(writer) > 0) continue;
+		if (atomic_load(&writer->stopping) && mailbox_empty(&writer->inbox)) break;
+		sleep_until_woken(writer);
+	}
+	return NULL;
+}
+
+static enum result start_thread(struct store_writer *writer)
+{
+	pthread_attr_t attributes;
+	sigset_t all, before;
+	cpu_set_t cpus;
+
+	CHECK(pthread_attr_init(&attributes) == 0);
+	if (writer->cpu >= 0) {
+		CPU_ZERO(&cpus);
+		CPU_SET((unsigned)writer->cpu, &cpus);
+		CHECK(pthread_attr_setaffinity_np(&attributes, sizeof cpus, &cpus) == 0);
+	}
+	/* Signals are the control thread's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int code = pthread_create(&writer->thread, &attributes, writer_main, writer);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+	return code == 0 ? RESULT_OK : RESULT_KERNEL;
+}
+
+enum result store_writer_start(struct store *store, const struct store_hooks *hooks, int cpu,
+	bool threaded, struct store_writer **ret)
+{
+	struct store_writer *writer = alloc_array(1, sizeof *writer);
+	writer->store = store;
+	writer->hooks = *hooks;
+	writer->cpu = cpu;
+	writer->threaded = threaded;
+	if (threaded) {
+		enum result result = start_thread(writer);
+		if (result != RESULT_OK) {
+			alloc_free(writer);
+			return result;
+		}
+	}
+	*ret = writer;
+	return RESULT_OK;
+}
+
+void store_writer_stop(struct store_writer *writer)
+{
+	if (writer->threaded) {
+		atomic_store(&writer->stopping, true);
+		wake(writer);
+		CHECK(pthread_join(writer->thread, NULL) == 0);
+	} else {
+		while (run_batch(writer) > 0) continue;
+	}
+	alloc_free(writer);
+}
+
+void store_writer_submit(struct store_writer *writer, struct store_job *job)
+{
+	CHECK(job->apply != NULL && job->complete != NULL);
+	if (mailbox_push(&writer->inbox, &job->mail) && writer->threaded) wake(writer);
+}
+
+unsigned store_writer_step(struct store_writer *writer)
+{
+	CHECK(!writer->threaded);
+	return run_batch(writer);
+}
+
+struct store_writer_statistics store_writer_statistics(const struct store_writer *writer)
+{
+	struct store_writer_statistics statistics = {
+		.commits = atomic_load_explicit(&writer->commits, memory_order_relaxed),
+		.jobs = atomic_load_explicit(&writer->jobs_done, memory_order_relaxed),
+		.commit_us_total =
+			atomic_load_explicit(&writer->commit_us_total, memory_order_relaxed),
+		.commit_us_max = atomic_load_explicit(&writer->commit_us_max, memory_order_relaxed),
+	};
+	clockid_t clock;
+	if (writer->threaded && pthread_getcpuclockid(writer->thread, &clock) == 0) {
+		statistics.cpu_us = clock_us(clock);
+	}
+	return statistics;
+}
