@@ -44,6 +44,8 @@ struct config_listener {
 	enum config_client_certificate client_certificate;
 	const char *client_ca_file;
 	struct config_position position;
+	struct config_certificate
+		only; /* private: as written directly under tls:, certificates[0] */
 };
 
 struct config_retry {
@@ -54,14 +56,14 @@ struct config_retry {
 
 struct config_target {
 	const char *name;
-	const char *url; /* as written */
-	bool tls;        /* https */
+	const char *url;  /* as written */
+	bool tls;         /* https */
 	const char *host; /* for Host and SNI, without port and without [] */
 	uint16_t port;
-	const char *path; /* with query, starts with '/' */
+	const char *path;        /* with query, starts with '/' */
 	const char *secret_file; /* Standard Webhooks signing secret; NULL: not signed */
 	const char *previous_secret_file;
-	const char *ca_file;            /* NULL: the system's */
+	const char *ca_file;                 /* NULL: the system's */
 	const char *client_certificate_file; /* mTLS towards the target */
 	const char *client_key_file;
 	uint32_t timeout_ms;         /* one attempt, from its start to the end of the answer */
@@ -91,14 +93,19 @@ struct config_endpoint {
 
 struct config_store {
 	const char *path;
-	uint64_t quota_size;  /* bytes over all shards; 0: what the file system has, less a reserve */
+	uint64_t
+		quota_size; /* bytes over all shards; 0: what the file system has, less a reserve */
 	uint64_t retention_s; /* of settled events */
 	uint32_t replay_entries_max;
 	struct config_position position;
 };
 
 enum config_log_level {
-	CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_NOTICE, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG,
+	CONFIG_LOG_ERROR,
+	CONFIG_LOG_WARNING,
+	CONFIG_LOG_NOTICE,
+	CONFIG_LOG_INFO,
+	CONFIG_LOG_DEBUG,
 };
 
 struct config {
@@ -116,12 +123,13 @@ struct config {
 	uint32_t requests_max;    /* per worker, between first byte and answer */
 	const char *control_socket;
 	const char *control_group; /* group whose members may read (and open the socket) */
-	const char *const *control_admins; /* user names with the admin role, besides root and self */
+	const char *const
+		*control_admins; /* user names with the admin role, besides root and self */
 	uint32_t control_admin_count;
 	struct io_address metrics_address; /* /metrics, /healthz, /readyz; port 0: off */
 	enum config_log_level log_level;
 	uint32_t drain_timeout_s;
-	void *arena; /* private: all strings and arrays above */
+	void *arena;      /* private: all strings and arrays above */
 	const char *text; /* private: the file, for excerpts in diagnostics */
 	size_t text_size;
 };
@@ -153,11 +161,14 @@ struct config_report {
 	struct config_diagnostic diagnostics[CONFIG_DIAGNOSTICS_MAX];
 };
 
-/* Adds one; for flow_compile() and the worker too. `code` is one of config_codes.h. When the
- * report is full an error takes the place of a warning; counts stay right. */
+/* Empty, for diagnostics of `path`, which is borrowed. config_load() does it itself. */
+void config_report_init(struct config_report *report, const char *path);
+/* Adds one, in the order of positions; for flow_compile() and the worker too. `code` is one of
+ * config_codes.h. When the report is full an error takes the place of a warning; the counts
+ * stay right. */
 void config_report_add(struct config_report *report, enum config_severity severity,
-	const char *code, struct config_position position, const char *hint, const char *format, ...)
-	__attribute__((format(printf, 6, 7)));
+	const char *code, struct config_position position, const char *hint, const char *format,
+	...) __attribute__((format(printf, 6, 7)));
 /* Human form, to a FILE (stderr of -t) in full; colour only when asked for. */
 void config_report_print(const struct config_report *report, void *file, bool colour);
 /* {"schema":"penstock.diagnostics/v1","diagnostics":[…]} */
@@ -166,7 +177,8 @@ void config_report_print_json(const struct config_report *report, void *file);
 /* RESULT_CONFIG with the report filled when anything is wrong; the report may hold warnings
  * on RESULT_OK. On RESULT_OK *ret is the caller's. The report is set anew and stays valid
  * whatever becomes of the config; it borrows `path`. */
-MUST_USE enum result config_load(const char *path, struct config **ret, struct config_report *report);
+MUST_USE enum result config_load(const char *path, struct config **ret,
+	struct config_report *report);
 /* The same over text in memory; `path` is what diagnostics say and relative files start from.
  * The text is copied. */
 MUST_USE enum result config_parse(const char *path, struct bytes text, struct config **ret,

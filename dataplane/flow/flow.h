@@ -24,7 +24,7 @@ struct flow_target {
 	char name[NAME_SIZE_MAX + 1];
 	const struct config_target *config; /* lives as long as the flow */
 	struct io_address address;
-	bool resolved; /* false: the name did not resolve; attempts fail until it does */
+	bool resolved;           /* false: the name did not resolve; attempts fail until it does */
 	struct verifier *signer; /* NULL: deliveries are not signed */
 	char host_field[300];    /* what the Host field says: host[:port] */
 	uint32_t metrics_slot;   /* given out by whoever publishes the snapshot */
@@ -37,7 +37,7 @@ struct flow_endpoint {
 	const struct config_endpoint *config;
 	struct verifier *verifier;
 	uint32_t target_count;
-	uint32_t targets[TARGETS_PER_ENDPOINT_MAX];    /* indexes in flow->targets */
+	uint32_t targets[TARGETS_PER_ENDPOINT_MAX]; /* indexes in flow->targets */
 	uint32_t target_ids[TARGETS_PER_ENDPOINT_MAX];
 	uint32_t metrics_slot; /* given out by whoever publishes the snapshot */
 };
@@ -56,7 +56,8 @@ uint32_t flow_id_of_name(const char *name);
 
 /* Takes the config over when RESULT_OK (freed with the flow). RESULT_CONFIG with diagnostics
  * otherwise: unreadable secrets, wrong secret form, id collisions. Names that do not resolve
- * are warnings. */
+ * are warnings. Adds to the report, which config_load() or config_report_init() began. Blocks
+ * while names are looked up (several at a time). */
 MUST_USE enum result flow_compile(struct config *config, uint64_t generation, struct flow **ret,
 	struct config_report *report);
 struct flow *flow_acquire(struct flow *flow);
@@ -70,6 +71,12 @@ const struct flow_endpoint *flow_endpoint_find(const struct flow *flow, struct b
 const struct flow_endpoint *flow_endpoint_by_id(const struct flow *flow, uint32_t id);
 const struct flow_target *flow_target_by_id(const struct flow *flow, uint32_t id);
 
-/* Resolves the names again (blocking: cold thread). True when some address changed: then the
- * caller compiles and publishes a new generation. */
+/* Resolves the names again (blocking: cold thread). True when a name gives addresses and the
+ * one in use is not among them: then the caller compiles and publishes a new generation. A
+ * name that rotates through its addresses, or does not resolve for the moment, has not changed. */
 bool flow_addresses_changed(const struct flow *flow);
+
+/* Before publishing: targets of `next` whose name does not resolve now keep the address that
+ * `previous` had for the same host, so that a reload while the name service is down does not
+ * stop deliveries. Returns how many did. */
+uint32_t flow_keep_addresses(struct flow *next, const struct flow *previous);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* flow_internal — the tables behind a flow (flow_find.c) and the looking up of host names
+ * (flow_resolve.c).
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "flow/flow.h"
+
+/* What a route compares with; the texts live in the config. */
+struct flow_route {
+	struct bytes path;
+	struct bytes host; /* lower case; empty: any */
+};
+
+/* Open addressing, at most half full. `index` counts from 1; 0 is a free slot. */
+struct flow_route_slot {
+	uint64_t hash;
+	uint32_t index;
+};
+
+struct flow_id_slot {
+	uint32_t id;
+	uint32_t index;
+};
+
+struct flow_id_table {
+	struct flow_id_slot *slots;
+	uint32_t mask;
+};
+
+struct flow_private {
+	atomic_uint_fast32_t references;
+	struct flow_route *routes; /* one per endpoint, same index */
+	struct flow_route_slot *route_slots;
+	uint32_t route_mask;
+	bool has_hosts; /* some endpoint names one */
+	struct flow_id_table endpoint_ids;
+	struct flow_id_table target_ids;
+};
+
+/* After endpoints and targets are filled in. Reports two names with one id. */
+void flow_tables_build(struct flow *flow, struct config_report *report);
+void flow_tables_free(struct flow_private *private);
+
+enum { FLOW_ADDRESSES_MAX = 8 };
+
+/* A host and what it stands for, in the system's order of preference; ports are 0. */
+struct flow_host {
+	const char *name;
+	struct io_address addresses[FLOW_ADDRESSES_MAX];
+	uint32_t address_count; /* 0: it does not resolve */
+};
+
+/* Every host of the flow's targets once, sorted by name. Released with alloc_free(). */
+struct flow_host *flow_hosts_resolve(const struct flow *flow, size_t *ret_count);
+const struct flow_host *flow_host_find(const struct flow_host *hosts, size_t count,
+	const char *name);
