@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* control — the management side: control socket (HTTP/1.1 and JSON over a Unix socket) and the
- * loopback listener for /metrics, /healthz and /readyz. One cold thread; never in the delivery
- * path: when it is stuck or gone, events still flow.
+ * loopback listener for /metrics, /healthz and /readyz. One cold thread, and one more for each
+ * reload, replay or audit check that runs; never in the delivery path: when it is stuck or gone,
+ * events still flow. protocol.h is what clients need to know.
  *
  * It asks the daemon through struct control_daemon, which main.c fills in, so that nothing
  * below knows that control exists.
@@ -12,7 +13,13 @@
 #include "flow/flow.h"
 #include "queue/queue.h"
 
-enum daemon_state { DAEMON_STARTING, DAEMON_READY, DAEMON_DRAINING, DAEMON_STOPPING, DAEMON_FAILED };
+enum daemon_state {
+	DAEMON_STARTING,
+	DAEMON_READY,
+	DAEMON_DRAINING,
+	DAEMON_STOPPING,
+	DAEMON_FAILED
+};
 const char *daemon_state_code(enum daemon_state state);
 
 /* A worker's figures, as of its last turn or so. */
@@ -35,10 +42,12 @@ struct control_worker_status {
 struct control_target_status {
 	uint32_t active;
 	uint32_t idle;
-	uint64_t ready; /* deliveries waiting in memory */
+	uint64_t ready;      /* deliveries waiting in memory */
 	char last_error[96]; /* of the last failed attempt, empty when the last one went well */
 };
 
+/* Asked from control's threads, several at once: a reload must not keep flow() or state()
+ * waiting. */
 struct control_daemon {
 	void *owner;
 	wall_t started;
@@ -54,7 +63,8 @@ struct control_daemon {
 	/* Loads the file again and publishes when it is right; synchronous: every worker serves
 	 * the new generation when it returns RESULT_OK. The report is always filled. */
 	enum result (*reload)(void *owner, struct config_report *report, uint64_t *ret_generation);
-	/* Readiness off, no more intake; deliveries go on. Then stop() exits. */
+	/* Readiness off, no more intake; deliveries go on. Then stop() exits: it only asks for it,
+	 * control_stop() must not be called from within. */
 	void (*drain)(void *owner);
 	void (*stop)(void *owner);
 	const char *io_features;
@@ -65,4 +75,6 @@ struct control;
 /* Opens both listeners and starts the thread. `error` gets a sentence. */
 MUST_USE enum result control_start(const struct config *config, const struct control_daemon *daemon,
 	struct control **ret, char *error, size_t error_size);
+/* Waits for reloads and replays under way (a replay ends early) and gives clients a second to take
+ * their answers. Accepts NULL. */
 void control_stop(struct control *control);

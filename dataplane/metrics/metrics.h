@@ -82,7 +82,8 @@ enum metrics_histogram {
 
 enum { METRICS_SLOTS_MAX = 4096 };
 
-/* Powers of two of microseconds with two sub-steps: 1 µs … 68 s, then +Inf. */
+/* Powers of two of microseconds with two sub-steps: upper bounds 1, 2, 3, 4, 6, 8, 12 … µs up to
+ * 101 s, then +Inf. */
 enum { METRICS_BUCKETS = 54 };
 
 struct metrics_histogram_cells {

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* control_access — who asks, and what that makes them: the kernel says which user and groups are
+ * at the other end of a Unix socket, the configuration says which role they have.
+ *
+ * Users and groups are looked up once, when control starts: a lookup may ask a directory service,
+ * and the control thread must not wait for one.
+ */
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "control/control_internal.h"
+
+/* A user in more groups than the kernel allows (NGROUPS_MAX) does not exist; one in more than
+ * this is not looked at further. A large group with its member list must fit the lookup. */
+enum { GROUPS_MAX = 1024, LOOKUP_SIZE = 256 * 1024 };
+
+static enum result group_find(const char *name, gid_t *ret, char *memory)
+{
+	struct group group;
+	struct group *found = NULL;
+	if (getgrnam_r(name, &group, memory, LOOKUP_SIZE, &found) != 0 || found == NULL) {
+		return RESULT_NOT_FOUND;
+	}
+	*ret = group.gr_gid;
+	return RESULT_OK;
+}
+
+static enum result user_find(const char *name, uid_t *ret, char *memory)
+{
+	struct passwd user;
+	struct passwd *found = NULL;
+	if (getpwnam_r(name, &user, memory, LOOKUP_SIZE, &found) != 0 || found == NULL) {
+		return RESULT_NOT_FOUND;
+	}
+	*ret = user.pw_uid;
+	return RESULT_OK;
+}
+
+enum result control_access_load(const struct config *config, struct control_access *ret,
+	char *error, size_t error_size)
+{
+	enum result result = RESULT_OK;
+	char *memory = alloc_array(LOOKUP_SIZE, 1);
+	*ret = (struct control_access){ .own_uid = geteuid() };
+
+	if (config->control_group != NULL) {
+		result = group_find(config->control_group, &ret->group, memory);
+		if (result != RESULT_OK) {
+			snprintf(error, error_size, "control.group: there is no group \"%s\"",
+				config->control_group);
+		}
+		ret->has_group = true;
+	}
+	for (uint32_t i = 0; result == RESULT_OK && i < config->control_admin_count; i++) {
+		if (ret->admin_count == CONTROL_ADMINS_MAX) {
+			snprintf(error, error_size, "control.admins: more than %u names",
+				CONTROL_ADMINS_MAX);
+			result = RESULT_FULL;
+			break;
+		}
+		result = user_find(config->control_admins[i], &ret->admins[ret->admin_count++],
+			memory);
+		if (result != RESULT_OK) {
+			snprintf(error, error_size, "control.admins: there is no user \"%s\"",
+				config->control_admins[i]);
+		}
+	}
+	alloc_free(memory);
+	return result;
+}
+
+enum control_role control_access_role(const struct control_access *access, uid_t uid,
+	const gid_t *groups, size_t group_count)
+{
+	if (uid == 0 || uid == access->own_uid) return CONTROL_ROLE_ADMIN;
+	for (uint32_t i = 0; i < access->admin_count; i++) {
+		if (access->admins[i] == uid) return CONTROL_ROLE_ADMIN;
+	}
+	for (size_t i = 0; access->has_group && i < group_count; i++) {
+		if (groups[i] == access->group) return CONTROL_ROLE_READ;
+	}
+	return CONTROL_ROLE_NONE;
+}
+
+void control_peer_read(const struct control_access *access, int fd, struct control_peer *ret)
+{
+	struct ucred credentials;
+	socklen_t size = sizeof credentials;
+	*ret = (struct control_peer){ .role = CONTROL_ROLE_NONE, .uid = (uid_t)-1 };
+	snprintf(ret->actor, sizeof ret->actor, "somebody unknown");
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return;
+
+	/* The primary group stands in the credentials, the others are asked for apart. */
+	gid_t groups[GROUPS_MAX + 1] = { credentials.gid };
+	size_t group_count = 1;
+	size = GROUPS_MAX * sizeof(gid_t);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups + 1, &size) == 0) {
+		group_count += size / sizeof(gid_t);
+	}
+	ret->uid = credentials.uid;
+	ret->pid = credentials.pid;
+	ret->role = control_access_role(access, credentials.uid, groups, group_count);
+	snprintf(ret->actor, sizeof ret->actor, "uid %u pid %d", (unsigned)credentials.uid,
+		(int)credentials.pid);
+}
