@@ -113,6 +113,12 @@ BOUND((DELIVER_WINDOW_EVENTS & (DELIVER_WINDOW_EVENTS - 1)) == 0);
 /* Of one target; what comes beyond is deferred on disk, so that a slow target does not
  * hold up the others. */
 #define DELIVER_READY_PER_TARGET 2048u
+/* Deliveries in memory by where they came from, half a KiB each: events of the window with
+ * four targets on average; … */
+#define QUEUE_WINDOW_DELIVERIES_MAX (4u * DELIVER_WINDOW_EVENTS)
+/* … retries that have come due; and what is read back for slow targets. */
+#define QUEUE_SCHEDULED_MAX 8192u
+#define QUEUE_DEFERRED_MAX 16384u
 
 /* ---- Replay memory -------------------------------------------------------------------------- */
 

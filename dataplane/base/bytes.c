@@ -28,7 +28,8 @@ bool bytes_equal_constant_time(struct bytes a, struct bytes b)
 
 	/* volatile: the compiler may not stop at the first difference. */
 	volatile uint8_t difference = 0;
-	for (size_t i = 0; i < a.size; i++) difference = (uint8_t)(difference | (a.data[i] ^ b.data[i]));
+	for (size_t i = 0; i < a.size; i++)
+		difference = (uint8_t)(difference | (a.data[i] ^ b.data[i]));
 	return difference == 0;
 }
 
@@ -50,7 +51,8 @@ struct bytes bytes_trim(struct bytes text)
 		text.data++;
 		text.size--;
 	}
-	while (text.size > 0 && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t')) {
+	while (text.size > 0 &&
+		(text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t')) {
 		text.size--;
 	}
 	return text;

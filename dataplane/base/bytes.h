@@ -19,7 +19,8 @@ struct bytes {
 };
 
 #define BYTES_EMPTY ((struct bytes){ .data = NULL, .size = 0 })
-#define BYTES_LITERAL(text) ((struct bytes){ .data = (const uint8_t *)(text), .size = sizeof(text) - 1 })
+#define BYTES_LITERAL(text) \
+	((struct bytes){ .data = (const uint8_t *)(text), .size = sizeof(text) - 1 })
 
 static inline struct bytes bytes_of(const void *data, size_t size)
 {

@@ -132,7 +132,7 @@ struct bytes read_bytes(struct reader *reader, size_t size)
 		return BYTES_EMPTY;
 	}
 	struct bytes bytes = bytes_of(reader->rest.data, size);
-	reader->rest = bytes_of(reader->rest.data + size, reader->rest.size - size);
+	reader->rest = bytes_from(reader->rest, size);
 	return bytes;
 }
 

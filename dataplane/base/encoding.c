@@ -56,7 +56,8 @@ size_t base64_encoded_size(size_t size)
 
 size_t base64_encode(struct bytes from, char *to)
 {
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char alphabet[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 	size_t written = 0;
 	for (size_t i = 0; i < from.size; i += 3) {

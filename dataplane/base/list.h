@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/check.h"
+
 struct list {
 	struct list *next;
 	struct list *previous;

@@ -62,7 +62,8 @@ void log_write(struct log_site *site, enum log_level level, const char *format, 
 	va_end(arguments);
 
 	if (size < LINE_SIZE && dropped > 0) {
-		size += snprintf(line + size, sizeof line - (size_t)size, " dropped_lines=%u", dropped);
+		size += snprintf(line + size, sizeof line - (size_t)size, " dropped_lines=%u",
+			dropped);
 	}
 	if (size > LINE_SIZE - 2) size = LINE_SIZE - 2;
 	line[size++] = '\n';

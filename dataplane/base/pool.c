@@ -13,7 +13,8 @@ void pool_init(struct pool *pool, size_t object_size, size_t count)
 	CHECK(count > 0);
 
 	*pool = (struct pool){ 0 };
-	pool->object_size = (object_size + OBJECT_ALIGNMENT - 1) / OBJECT_ALIGNMENT * OBJECT_ALIGNMENT;
+	pool->object_size = (object_size + OBJECT_ALIGNMENT - 1) / OBJECT_ALIGNMENT *
+		OBJECT_ALIGNMENT;
 	pool->count = count;
 	pool->memory = alloc_map(pool->object_size * count);
 	/* Objects are linked lazily by pool_take(), so that pages of objects that were never

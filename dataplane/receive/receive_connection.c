@@ -284,9 +284,11 @@ static void connection_ended(void *owner, enum stream_end end)
 	if (connection->state == CONNECTION_HANDSHAKE) {
 		metrics_add(connection->receive->config.metrics, METRICS_HANDSHAKES_FAILED, 1);
 	}
-	/* After an orderly end the answer can still be read: finish what is on its way to disk. */
+	/* After an orderly end the answer can still be read: finish what is on its way to disk.
+	 * Many TLS clients close without saying so; for a request that is harmless, because its
+	 * own framing says whether it is whole. */
 	connection->input_ended = true;
-	if (end != STREAM_END_PEER) {
+	if (end != STREAM_END_PEER && end != STREAM_END_TRUNCATED) {
 		connection_abort(connection);
 	} else if (connection->state != CONNECTION_COMMIT) {
 		connection_run(connection);
