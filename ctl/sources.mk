@@ -2,5 +2,21 @@
 # The sources of penstockctl: one file per line, sorted.
 
 CTL_SRC := \
+	ctl/answer.c \
+	ctl/arguments.c \
+	ctl/client.c \
+	ctl/command_audit.c \
+	ctl/command_config.c \
+	ctl/command_daemon.c \
+	ctl/command_dlq.c \
+	ctl/command_events.c \
+	ctl/command_flow.c \
+	ctl/command_status.c \
 	ctl/command_verify.c \
+	ctl/commands.c \
+	ctl/help.c \
+	ctl/main.c \
+	ctl/pages.c \
+	ctl/table.c \
+	ctl/units.c \
 	ctl/verify_report.c

@@ -40,6 +40,7 @@ ENGINE_SRC := \
 # dataplane/tls
 TLS_SRC := \
 	dataplane/tls/stream.c \
+	dataplane/tls/stream_buffers.c \
 	dataplane/tls/tls_conn.c \
 	dataplane/tls/tls_context.c \
 	dataplane/tls/tls_error.c \

@@ -4,6 +4,8 @@
 # Each file is a cmocka program of its own, linked against libpenstock.a (everything but main.c).
 UNIT_TESTS := \
 	tests/bench/bench_io_echo.c \
+	tests/bench/bench_store.c \
+	tests/bench/bench_tls.c \
 	tests/unit/base/test_bytes.c \
 	tests/unit/base/test_cursor.c \
 	tests/unit/base/test_encoding.c \
@@ -11,12 +13,18 @@ UNIT_TESTS := \
 	tests/unit/base/test_list.c \
 	tests/unit/base/test_mailbox.c \
 	tests/unit/base/test_pool.c \
+	tests/unit/config/test_config.c \
+	tests/unit/config/test_config_good.c \
+	tests/unit/config/test_report.c \
+	tests/unit/config/test_values.c \
 	tests/unit/engine/test_address.c \
 	tests/unit/engine/test_io.c \
 	tests/unit/engine/test_io_close.c \
 	tests/unit/engine/test_io_limits.c \
+	tests/unit/engine/test_io_open.c \
 	tests/unit/engine/test_loop.c \
 	tests/unit/engine/test_timers.c \
+	tests/unit/flow/test_flow.c \
 	tests/unit/http/test_http.c \
 	tests/unit/http/test_http_chunked.c \
 	tests/unit/http/test_http_fields.c \
@@ -25,12 +33,14 @@ UNIT_TESTS := \
 	tests/unit/http/test_http_target.c \
 	tests/unit/http/test_http_write.c \
 	tests/unit/metrics/test_metrics.c \
+	tests/unit/queue/test_queue.c \
 	tests/unit/secrets/test_mac.c \
 	tests/unit/secrets/test_secret.c \
 	tests/unit/tls/test_stream.c \
 	tests/unit/tls/test_stream_openssl.c \
 	tests/unit/tls/test_tls.c \
 	tests/unit/tls/test_tls_certificates.c \
+	tests/unit/tls/test_tls_hello.c \
 	tests/unit/tls/test_tls_threads.c \
 	tests/unit/verify/test_identity.c \
 	tests/unit/verify/test_json_id.c \
@@ -46,6 +56,7 @@ THREAD_TESTS := \
 	tests/unit/base/test_mailbox.c \
 	tests/unit/engine/test_io.c \
 	tests/unit/engine/test_loop.c \
+	tests/unit/flow/test_flow.c \
 	tests/unit/metrics/test_metrics.c \
 	tests/unit/tls/test_tls_threads.c \
 	tests/unit/verify/test_replay.c
@@ -54,14 +65,17 @@ THREAD_TESTS := \
 TEST_SUPPORT_SRC := \
 	tests/lib/certificates.c \
 	tests/lib/echo.c \
+	tests/lib/folder.c \
 	tests/lib/guard.c \
 	tests/lib/stream_peer.c \
 	tests/lib/tls_pair.c \
 	tests/lib/webhook.c \
+	tests/lib/world.c \
 	tests/unit/http/request_reader.c
 
 # Each file holds one LLVMFuzzerTestOneInput. Its corpus is tests/fuzz/corpus/<name without fuzz_>/.
 FUZZ_TARGETS := \
+	tests/fuzz/fuzz_config.c \
 	tests/fuzz/fuzz_http_chunked.c \
 	tests/fuzz/fuzz_http_request.c \
 	tests/fuzz/fuzz_http_response.c \

@@ -15,7 +15,7 @@
 enum { AUDIT_ROW_LEAF_SIZE = 15 + SHA256_SIZE };
 /* Leaves of one commit, beyond which rows are written early: what fits into a row. */
 enum { AUDIT_PENDING_MAX = 84 };
-BOUND(AUDIT_PENDING_MAX * AUDIT_ROW_LEAF_SIZE <= STORE_PAYLOAD_SIZE_MAX);
+BOUND(AUDIT_PENDING_MAX *AUDIT_ROW_LEAF_SIZE <= STORE_PAYLOAD_SIZE_MAX);
 
 struct audit {
 	uint16_t shard;

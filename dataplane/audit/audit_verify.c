@@ -57,8 +57,9 @@ static void verify_leaf(struct walk *walk, struct reader *row)
 		return;
 	}
 	report->mismatch_count++;
-	found_bad(walk, index, bytes.size > 0 ? "the record is not what was logged"
-					      : "the record is missing or unreadable");
+	found_bad(walk, index,
+		bytes.size > 0 ? "the record is not what was logged"
+			       : "the record is missing or unreadable");
 }
 
 /* False when there is no sense in going on. */

@@ -261,7 +261,7 @@ static void check_target(const struct config *config, const struct config_target
 	}
 }
 
-/* ---- Store, workers, control, metrics -------------------------------------------------------- */
+/* ---- Store, workers, control, metrics ----------------------------------------------------- */
 
 static void check_workers(const struct config *config, struct config_report *report)
 {

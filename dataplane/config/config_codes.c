@@ -136,7 +136,7 @@ static const struct config_code codes[] = {
 		"The metrics address needs no credentials: names and rates of endpoints can be "
 		"read by anybody who reaches it. Prefer a loopback address." },
 	{ PS_UNUSED_TARGET, "no endpoint uses this target",
-		"It gets no events. Either a reference to it is misspelled, or it can be removed." },
+		"It gets no events: a reference to it is misspelled, or it can be removed." },
 	{ PS_UNRESOLVED, "a target's host name does not resolve",
 		"The name service gave no address. Events for it are kept and tried again; the "
 		"name is looked up again from time to time." },

@@ -124,8 +124,9 @@ static const struct config_key endpoint_keys[] = {
 		.extra = offsetof(struct config_endpoint, target_count), .max = 1, .example = "app",
 		.help = "the target that its events go to" },
 	{ "targets", CONFIG_TYPE_NAME, LIST_AT(config_endpoint, targets, target_count),
-		.max = TARGETS_PER_ENDPOINT_MAX, .example = "[app, audit]",
-		.help = "the targets, when there are several; each gets every event" },
+		.max = TARGETS_PER_ENDPOINT_MAX, .may_be_empty = true, .example = "[app, audit]",
+		.help = "the targets, when there are several; each gets every event; "
+			"[]: events are kept, and go nowhere" },
 };
 
 static const struct config_section endpoint_section = {

@@ -45,6 +45,7 @@ struct config_key {
 	enum config_unit unit;
 	bool required;
 	bool has_default;
+	bool may_be_empty;        /* of lists */
 	uint64_t min;             /* of quantities */
 	uint64_t max;             /* of quantities; of lists: elements */
 	uint64_t default_value;   /* of quantities, in `unit`; of choices: the index */

@@ -171,6 +171,7 @@ static uint32_t list_begin(const struct config_frame *frame, const struct config
 		report_wrong_kind(frame, key, node, "a list");
 		return 0;
 	}
+	if (node->child_count == 0 && key->may_be_empty) return 0;
 	if (node->child_count == 0) {
 		(void)config_fault_set(&fault, PS_EMPTY_LIST, NULL, "the list is empty");
 		config_read_fault(frame, key, node->position, &fault);

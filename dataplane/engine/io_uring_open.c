@@ -58,15 +58,13 @@ static enum result fail(enum result result, const char *what, int error, const c
 	return result;
 }
 
-static int io_uring_disabled_sysctl(void)
+static bool disabled_by_sysctl(void)
 {
-	int value = 0;
-
 	FILE *file = fopen("/proc/sys/kernel/io_uring_disabled", "re");
-	if (file == NULL) return 0;
-	if (fscanf(file, "%d", &value) != 1) value = 0;
+	if (file == NULL) return false;
+	int digit = fgetc(file);
 	fclose(file);
-	return value;
+	return digit != EOF && digit != '0';
 }
 
 #define SANDBOX_ADVICE \
@@ -77,7 +75,8 @@ static int io_uring_disabled_sysctl(void)
 	"kernel.io_uring_disabled=0', or set it to 1 and put the user into the group that " \
 	"kernel.io_uring_group names"
 
-static enum result fail_setup(int error)
+/* The kernel or a sandbox refuses io_uring as such. */
+static enum result fail_call(const char *call, int error)
 {
 	struct utsname kernel = { 0 };
 
@@ -90,20 +89,23 @@ static enum result fail_setup(int error)
 		return RESULT_UNSUPPORTED;
 	}
 	if (error == ENOSYS) {
-		return fail(RESULT_UNSUPPORTED, "io_uring_setup", error,
+		return fail(RESULT_UNSUPPORTED, call, error,
 			"the kernel was built without CONFIG_IO_URING, or a sandbox hides the call; "
 			"Linux 6.1 or later is needed");
 	}
 	if (error == EPERM || error == EACCES) {
 		const char *advice = SANDBOX_ADVICE;
-		if (io_uring_disabled_sysctl() != 0) advice = SYSCTL_ADVICE;
-		return fail(RESULT_PERMISSION, "io_uring_setup", error, advice);
+		if (disabled_by_sysctl()) advice = SYSCTL_ADVICE;
+		return fail(RESULT_PERMISSION, call, error, advice);
 	}
 	if (error == ENOMEM) {
-		return fail(RESULT_MEMORY, "io_uring_setup", error,
+		return fail(RESULT_MEMORY, call, error,
 			"raise the memory limit of the process or its control group");
 	}
-	return fail(RESULT_KERNEL, "io_uring_setup", error, "");
+	if (error == EMFILE || error == ENFILE) {
+		return fail(RESULT_KERNEL, call, error, "raise the limit of open files");
+	}
+	return fail(RESULT_KERNEL, call, error, "");
 }
 
 void io_read_clocks(struct io *io)
@@ -122,7 +124,7 @@ static enum result open_ring(struct io *io, struct io_uring_params *params)
 	*params = (struct io_uring_params){ .flags = RING_FLAGS, .cq_entries = IO_COMPLETIONS };
 
 	int ret = io_uring_queue_init_params(IO_ENTRIES, &io->ring, params);
-	if (ret < 0) return fail_setup(-ret);
+	if (ret < 0) return fail_call("io_uring_setup", -ret);
 	/* Both are older than DEFER_TASKRUN. */
 	CHECK((params->features & IORING_FEAT_EXT_ARG) != 0);
 	CHECK((params->features & IORING_FEAT_NODROP) != 0);
@@ -147,7 +149,7 @@ static enum result register_restrictions(struct io *io)
 	list[count++].sqe_flags = ALLOWED_SQE_FLAGS;
 	CHECK(count == COUNT);
 	int ret = io_uring_register_restrictions(&io->ring, list, count);
-	if (ret < 0) return fail(RESULT_UNSUPPORTED, "io_uring restrictions", -ret, "");
+	if (ret < 0) return fail_call("io_uring_register", -ret);
 	return RESULT_OK;
 }
 

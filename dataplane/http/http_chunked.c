@@ -104,7 +104,7 @@ static enum kind kind_of(uint8_t c)
 	case '"': return QUOTE;
 	case '\\': return BACKSLASH;
 	case ':': return COLON;
-	case ' ': return BLANK;
+	case ' ':
 	case '\t': return BLANK;
 	case '\r': return CR;
 	case '\n': return LF;

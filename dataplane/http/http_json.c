@@ -36,9 +36,20 @@ static size_t utf8_sequence_size(struct bytes text)
 	return 0;
 }
 
-static bool is_plain(uint8_t c)
+/* How much stands in a JSON string just as it is: up to a quote, a control character or what is
+ * no UTF-8. */
+static size_t literal_size(struct bytes text)
 {
-	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+	size_t size = 0;
+
+	while (size < text.size) {
+		uint8_t c = text.data[size];
+		if (c < 0x20 || c == '"' || c == '\\') break;
+		size_t sequence_size = c < 0x80 ? 1 : utf8_sequence_size(bytes_from(text, size));
+		if (sequence_size == 0) break;
+		size += sequence_size;
+	}
+	return size;
 }
 
 static void write_escape(struct writer *writer, uint8_t c)
@@ -62,21 +73,17 @@ void http_write_json_string(struct writer *writer, struct bytes text)
 {
 	write_bytes(writer, BYTES_LITERAL("\""));
 	while (text.size > 0) {
-		size_t size = 0;
-		while (size < text.size && is_plain(text.data[size])) size++;
+		size_t size = literal_size(text);
+		write_bytes(writer, bytes_of(text.data, size));
+		if (size == text.size) break;
 
-		if (size > 0) {
-			write_bytes(writer, bytes_of(text.data, size));
-		} else if (text.data[0] < 0x80) {
-			size = 1;
-			write_escape(writer, text.data[0]);
-		} else if ((size = utf8_sequence_size(text)) > 0) {
-			write_bytes(writer, bytes_of(text.data, size));
+		uint8_t c = text.data[size];
+		if (c < 0x80) {
+			write_escape(writer, c);
 		} else {
-			size = 1;
 			write_text(writer, "\xef\xbf\xbd"); /* U+FFFD */
 		}
-		text = bytes_from(text, size);
+		text = bytes_from(text, size + 1);
 	}
 	write_bytes(writer, BYTES_LITERAL("\""));
 }

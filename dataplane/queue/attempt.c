@@ -78,7 +78,8 @@ enum result attempt_decode(struct bytes record, struct attempt *ret)
 	ret->detail = read_sized(&reader);
 	ret->excerpt = read_sized(&reader);
 	if (!reader_complete(&reader)) return RESULT_MALFORMED;
-	if (outcome >= ATTEMPT_OUTCOME_COUNT || error >= ATTEMPT_ERROR_COUNT) return RESULT_MALFORMED;
+	if (outcome >= ATTEMPT_OUTCOME_COUNT || error >= ATTEMPT_ERROR_COUNT)
+		return RESULT_MALFORMED;
 	if (ret->detail.size > ATTEMPT_DETAIL_SIZE_MAX) return RESULT_MALFORMED;
 	if (ret->excerpt.size > ATTEMPT_EXCERPT_SIZE_MAX) return RESULT_MALFORMED;
 	ret->outcome = (enum attempt_outcome)outcome;

@@ -21,7 +21,7 @@ struct event {
 	uint32_t tenant_id;
 	uint32_t endpoint_id;
 	uint32_t flow_version;
-	uint8_t key_index;   /* which secret verified it: 0 current, 1 previous */
+	uint8_t key_index; /* which secret verified it: 0 current, 1 previous */
 	uint8_t target_count;
 	uint32_t target_ids[TARGETS_PER_ENDPOINT_MAX];
 	uint32_t payload_size;
@@ -90,7 +90,7 @@ struct attempt {
 	uint16_t status; /* 0: none came */
 	wall_t started;
 	uint64_t duration_us;
-	wall_t next_due; /* when outcome is RETRY */
+	wall_t next_due;      /* when outcome is RETRY */
 	struct bytes detail;  /* a sentence when there was an error, ≤ 96 bytes */
 	struct bytes excerpt; /* first bytes of the answer's body, ≤ ATTEMPT_EXCERPT_SIZE_MAX */
 };

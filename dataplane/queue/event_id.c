@@ -19,14 +19,15 @@ enum {
 	MS_BITS = 48,
 };
 BOUND(PREFIX_SIZE + DIGIT_COUNT + 1 == EVENT_ID_TEXT_SIZE);
-BOUND(DIGIT_COUNT * DIGIT_BITS >= MS_BITS + SHARD_BITS + SEQUENCE_BITS);
+BOUND(DIGIT_COUNT *DIGIT_BITS >= MS_BITS + SHARD_BITS + SEQUENCE_BITS);
 
 typedef unsigned __int128 id_bits;
 
 void event_id_format(const struct event *event, char to[static EVENT_ID_TEXT_SIZE])
 {
 	uint64_t ms = event->received.us / US_PER_MS & ((UINT64_C(1) << MS_BITS) - 1);
-	id_bits bits = (id_bits)(ms << SHARD_BITS | event->shard) << SEQUENCE_BITS | event->sequence;
+	id_bits bits = (id_bits)(ms << SHARD_BITS | event->shard) << SEQUENCE_BITS |
+		event->sequence;
 
 	memcpy(to, prefix, PREFIX_SIZE);
 	for (unsigned i = DIGIT_COUNT; i > 0; i--) {

@@ -111,8 +111,8 @@ struct queue_dead_job {
 	uint64_t sequence;
 	uint32_t target_id;
 	wall_t now;
-	bool found; /* set when applied */
-	char actor[64]; /* who asked, for the audit leaf */
+	bool found;                              /* set when applied */
+	char actor[64];                          /* who asked, for the audit leaf */
 	void (*complete)(struct store_job *job); /* private: the caller's, while it is under way */
 };
 /* Dead letter → schedule, due now, with a fresh budget of tries. */

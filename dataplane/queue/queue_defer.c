@@ -45,8 +45,8 @@ static void defer_apply(struct store_job *job, struct store_txn *txn)
 			.tries = item->tries,
 		};
 		if (item->origin == ORIGIN_SCHEDULE) {
-			struct row_key old = row_schedule_key(item->row_due_us, item->sequence,
-				item->target_id);
+			struct row_key old =
+				row_schedule_key(item->row_due_us, item->sequence, item->target_id);
 			store_delete(txn, STORE_SCHEDULE, row_key_bytes(&old));
 		}
 		struct row_key key = row_deferred_key(item->target_id, item->sequence);
@@ -184,7 +184,8 @@ static void sample_speed(struct queue *queue)
 	struct queue_defer *defer = &queue->defer;
 	uint64_t low = window_low(queue);
 
-	if (queue->now_us >= defer->sampled_us && queue->now_us - defer->sampled_us < SAMPLE_US) return;
+	if (queue->now_us >= defer->sampled_us && queue->now_us - defer->sampled_us < SAMPLE_US)
+		return;
 	defer->window_crawls = low - defer->sampled_low < CRAWL_EVENTS;
 	defer->sampled_us = queue->now_us;
 	defer->sampled_low = low;
@@ -210,7 +211,8 @@ static void judge(struct queue *queue)
 		delivery_room(queue, ORIGIN_DEFERRED, QUEUE_DEFER_MAX)) {
 		take_stragglers(queue);
 	}
-	if (queue->defer.count > 0 || !queue->defer.window_crawls || target_count(queue) == 1) return;
+	if (queue->defer.count > 0 || !queue->defer.window_crawls || target_count(queue) == 1)
+		return;
 	bool full = window_span_is_full(queue) ||
 		!delivery_room(queue, ORIGIN_WINDOW, TARGETS_PER_ENDPOINT_MAX);
 	if (!full || queue->next >= queue->known_next) return;
@@ -252,7 +254,8 @@ static void reclaim(struct queue *queue)
 	if (!largest->spilling) defer_spill_target(queue, largest);
 
 	struct list *previous;
-	for (struct list *node = largest->ready.previous; node != &largest->ready; node = previous) {
+	for (struct list *node = largest->ready.previous; node != &largest->ready;
+		node = previous) {
 		struct delivery *delivery = LIST_ENTRY(node, struct delivery, node);
 		previous = node->previous;
 		if (largest->origin_counts[ORIGIN_DEFERRED] <= refill_max(queue)) break;
@@ -295,8 +298,7 @@ static void read_back(struct queue *queue, struct queue_target *target,
 	if (row_waiting_decode(cursor->value, &waiting) != RESULT_OK) {
 		waiting = (struct row_waiting){ .attempt_number = 1 };
 	}
-	struct delivery *delivery =
-		delivery_take(queue, target, ORIGIN_DEFERRED, place->sequence);
+	struct delivery *delivery = delivery_take(queue, target, ORIGIN_DEFERRED, place->sequence);
 	delivery->attempt_number = waiting.attempt_number;
 	delivery->tries = waiting.tries;
 	delivery_ready(queue, delivery);
@@ -316,7 +318,8 @@ static enum refill refill_target(struct queue *queue, struct queue_target *targe
 		if (!row_parse(STORE_DEFERRED, cursor->key, &place)) continue;
 		if (place.target_id != target->id) break;
 		if (target->origin_counts[ORIGIN_DEFERRED] >= deferred_max) return REFILL_ENOUGH;
-		if (!delivery_room(queue, ORIGIN_DEFERRED, 1) || *rows_left == 0) return REFILL_NO_ROOM;
+		if (!delivery_room(queue, ORIGIN_DEFERRED, 1) || *rows_left == 0)
+			return REFILL_NO_ROOM;
 		(*rows_left)--;
 		read_back(queue, target, cursor, &place);
 		target->deferred_next = place.sequence + 1;

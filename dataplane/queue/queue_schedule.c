@@ -35,8 +35,7 @@ static bool lease_row(struct queue *queue, const struct store_cursor *cursor,
 		if (target_count(queue) == 1) return false;
 		defer_spill_target(queue, target);
 	}
-	struct delivery *delivery =
-		delivery_take(queue, target, ORIGIN_SCHEDULE, place->sequence);
+	struct delivery *delivery = delivery_take(queue, target, ORIGIN_SCHEDULE, place->sequence);
 	delivery->attempt_number = waiting.attempt_number;
 	delivery->tries = waiting.tries;
 	delivery->row_due_us = place->due_us;

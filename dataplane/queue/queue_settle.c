@@ -19,7 +19,8 @@ static void put_attempt(struct shard *shard, struct store_txn *txn, const struct
 	attempt_encode(attempt, &writer);
 	CHECK(!writer.failed);
 	struct bytes record = writer_bytes(&writer);
-	struct row_key key = row_attempt_key(attempt->sequence, attempt->target_id, attempt->number);
+	struct row_key key =
+		row_attempt_key(attempt->sequence, attempt->target_id, attempt->number);
 	store_put(txn, STORE_ATTEMPTS, row_key_bytes(&key), &record, 1);
 	const struct audit_subject subject = {
 		.kind = AUDIT_ATTEMPT,
@@ -219,7 +220,8 @@ static void dead_complete(struct store_job *job)
 	if (job->result == RESULT_OK && dead->found) {
 		uint_fast64_t due_us = atomic_load(&queue->reschedule_us);
 		while (dead->now.us < due_us &&
-			!atomic_compare_exchange_weak(&queue->reschedule_us, &due_us, dead->now.us)) {
+			!atomic_compare_exchange_weak(&queue->reschedule_us, &due_us,
+				dead->now.us)) {
 			continue;
 		}
 		queue->events.wake(queue->events.owner);

@@ -105,7 +105,8 @@ static void notice_untold(struct queue *queue)
 
 static void skip_missing(struct queue *queue, uint64_t until)
 {
-	log_error("events cannot be read and are not delivered shard=%u from=%" PRIu64 " to=%" PRIu64,
+	log_error("events cannot be read and are not delivered shard=%u from=%" PRIu64
+		  " to=%" PRIu64,
 		(unsigned)queue->shard->number, queue->next, until - 1);
 	queue->next = until;
 }
@@ -155,7 +156,7 @@ void window_fill(struct queue *queue, unsigned events_max)
 		if (queue->work_txn.result != RESULT_OK) break;
 		if (!found || place.sequence > queue->next || place.number != 0) {
 			uint64_t until = found && place.sequence > queue->next ? place.sequence
-								       : queue->next + 1;
+									       : queue->next + 1;
 			if (!found || until > queue->known_next) until = queue->known_next;
 			skip_missing(queue, until);
 			found = found && seek_event(&cursor, queue->next, &place);

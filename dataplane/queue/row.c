@@ -105,9 +105,7 @@ bool row_parse(enum store_table table, struct bytes key, struct row_place *ret)
 		ret->sequence = read_u64_be(&reader);
 		ret->target_id = read_u32_be(&reader);
 		break;
-	case STORE_REPLAY:
-		ret->sequence = read_u64_be(&reader);
-		break;
+	case STORE_REPLAY: ret->sequence = read_u64_be(&reader); break;
 	case STORE_META:
 	case STORE_NAMES:
 	case STORE_LEAVES:

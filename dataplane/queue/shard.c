@@ -158,7 +158,8 @@ static enum result load(struct shard *shard, struct replay *replay, char *error,
 	store_read_begin(&txn, shard->store);
 	enum result result = txn.result;
 	if (result == RESULT_OK) result = shard_state_read(&txn, &shard->state, &shard->audit);
-	if (result == RESULT_NOT_FOUND && store_row_count(&txn, STORE_EVENTS) == 0) result = RESULT_OK;
+	if (result == RESULT_NOT_FOUND && store_row_count(&txn, STORE_EVENTS) == 0)
+		result = RESULT_OK;
 	if (result == RESULT_OK) result = state_check(shard, &txn);
 	store_read_done(&txn);
 	if (result == RESULT_OK) {
@@ -196,8 +197,8 @@ enum result shard_open(const struct shard_config *config, struct shard **ret, ch
 	enum result result = store_open(&config->store, &shard->store, error, error_size);
 	if (result == RESULT_OK) result = load(shard, config->replay, error, error_size);
 	if (result == RESULT_OK) {
-		result = store_writer_start(shard->store, &hooks, config->cpu,
-			config->threaded, &shard->writer);
+		result = store_writer_start(shard->store, &hooks, config->cpu, config->threaded,
+			&shard->writer);
 		if (result != RESULT_OK) snprintf(error, error_size, "cannot start a thread");
 	}
 	if (result != RESULT_OK) {
@@ -284,7 +285,8 @@ static bool name_is_known(struct shard *shard, const struct name_job *name)
 	struct bytes stored;
 
 	store_read_begin(&txn, shard->store);
-	bool known = store_get(&txn, STORE_NAMES, row_key_bytes(&name->key), &stored) == RESULT_OK &&
+	bool known = store_get(&txn, STORE_NAMES, row_key_bytes(&name->key), &stored) ==
+			RESULT_OK &&
 		bytes_equal(stored, name->name);
 	store_read_done(&txn);
 	return known;

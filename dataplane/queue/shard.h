@@ -34,12 +34,12 @@ struct shard_counters {
 	uint64_t events_accepted;
 	uint64_t deliveries_created; /* events times their targets */
 	uint64_t deliveries_delivered;
-	uint64_t deliveries_dead;    /* in the dead letter queue now */
+	uint64_t deliveries_dead; /* in the dead letter queue now */
 	uint64_t attempts;
-	uint64_t dead_replayed;      /* taken out of the dead letter queue again */
-	uint64_t events_expired;     /* deleted by retention */
+	uint64_t dead_replayed;  /* taken out of the dead letter queue again */
+	uint64_t events_expired; /* deleted by retention */
 	uint64_t next_sequence;
-	uint64_t low_water;          /* all before it is settled or has a row of its own */
+	uint64_t low_water; /* all before it is settled or has a row of its own */
 	uint64_t leaf_count;
 };
 struct shard_counters shard_counters(const struct shard *shard);
@@ -49,14 +49,15 @@ struct shard_counters shard_counters(const struct shard *shard);
 /* Embedded in the request; one transaction: event rows, replay fingerprint, audit leaf. The
  * views of `event` and `payload` stay untouched until complete(). */
 struct shard_append {
-	struct store_job job; /* apply and size are set by shard_append_submit(); complete by the caller */
+	struct store_job
+		job; /* apply and size are set by shard_append_submit(); complete by the caller */
 	struct shard *shard;
-	struct event event;   /* sequence and shard number are set when applied */
+	struct event event; /* sequence and shard number are set when applied */
 	struct bytes payload;
 	struct hash128 identity;
 	uint64_t body_hash;
 	wall_t replay_expires;
-	uint64_t leaf_index;  /* set when applied */
+	uint64_t leaf_index; /* set when applied */
 };
 void shard_append_submit(struct shard *shard, struct shard_append *append);
 
@@ -72,7 +73,8 @@ void shard_expire(struct shard *shard, wall_t now);
 
 /* Remembers what an id is called, for people. Kind 'e' endpoint, 't' target. Blocking: cold
  * thread. */
-MUST_USE enum result shard_remember_name(struct shard *shard, char kind, uint32_t id, const char *name);
+MUST_USE enum result shard_remember_name(struct shard *shard, char kind, uint32_t id,
+	const char *name);
 
 /* ---- Reading (any thread, own transaction) ---------------------------------------------------- */
 
@@ -82,8 +84,8 @@ MUST_USE enum result shard_event_read(struct store_txn *txn, uint64_t sequence, 
 MUST_USE enum result shard_payload_read(struct store_txn *txn, const struct event *event,
 	uint64_t offset, struct bytes *ret);
 /* RESULT_NOT_FOUND after the last. Start with number 0 to get the first of that target. */
-MUST_USE enum result shard_attempt_next(struct store_txn *txn, uint64_t sequence, uint32_t target_id,
-	uint16_t number, struct attempt *ret);
+MUST_USE enum result shard_attempt_next(struct store_txn *txn, uint64_t sequence,
+	uint32_t target_id, uint16_t number, struct attempt *ret);
 /* The name for an id, or "?" */
 void shard_name(struct store_txn *txn, char kind, uint32_t id, char to[static NAME_SIZE_MAX + 1]);
 
@@ -100,10 +102,14 @@ MUST_USE enum result shard_dead_next(struct store_txn *txn, uint64_t sequence, u
 	struct dead_letter *ret);
 /* State of one delivery, for people. */
 enum delivery_state {
-	DELIVERY_PENDING, DELIVERY_RETRY, DELIVERY_DELIVERED, DELIVERY_DEAD,
+	DELIVERY_PENDING,
+	DELIVERY_RETRY,
+	DELIVERY_DELIVERED,
+	DELIVERY_DEAD,
 };
 const char *delivery_state_code(enum delivery_state state);
-enum delivery_state shard_delivery_state(struct store_txn *txn, uint64_t sequence, uint32_t target_id);
+enum delivery_state shard_delivery_state(struct store_txn *txn, uint64_t sequence,
+	uint32_t target_id);
 
 /* Recomputes the audit log of the shard; see audit.h. Long. */
 MUST_USE enum result shard_audit_verify(struct shard *shard,

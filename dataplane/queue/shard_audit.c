@@ -61,8 +61,8 @@ static bool read_record(void *owner, struct store_txn *txn, const struct audit_s
 	if (subject->kind == AUDIT_EVENT) {
 		read_event(txn, subject->sequence, record);
 	} else {
-		enum store_table table =
-			subject->kind == AUDIT_ACTION ? STORE_ACTIONS : STORE_ATTEMPTS;
+		enum store_table table = subject->kind == AUDIT_ACTION ? STORE_ACTIONS
+								       : STORE_ATTEMPTS;
 		struct row_key key =
 			row_attempt_key(subject->sequence, subject->target_id, subject->number);
 		enum result result = store_get(txn, table, row_key_bytes(&key), &value);

@@ -28,8 +28,8 @@ enum result shard_event_read(struct store_txn *txn, uint64_t sequence, struct ev
 	return read_head(txn, sequence, ret, &payload);
 }
 
-enum result shard_payload_read(struct store_txn *txn, const struct event *event,
-	uint64_t offset, struct bytes *ret)
+enum result shard_payload_read(struct store_txn *txn, const struct event *event, uint64_t offset,
+	struct bytes *ret)
 {
 	struct event head;
 	struct bytes first;
@@ -142,7 +142,8 @@ static enum result last_outcome(struct store_txn *txn, uint64_t sequence, uint32
 	return txn->result != RESULT_OK ? txn->result : result;
 }
 
-enum delivery_state shard_delivery_state(struct store_txn *txn, uint64_t sequence, uint32_t target_id)
+enum delivery_state shard_delivery_state(struct store_txn *txn, uint64_t sequence,
+	uint32_t target_id)
 {
 	enum attempt_outcome outcome;
 	struct bytes value;

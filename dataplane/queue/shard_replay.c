@@ -100,14 +100,16 @@ enum result shard_replay_restore(struct shard *shard, struct replay *replay)
 	store_cursor_open(&cursor, &txn, STORE_REPLAY);
 	/* Newest first: should the table be too small now, the oldest are left out, which expire
 	 * soonest. */
-	for (bool found = store_cursor_last(&cursor); found; found = store_cursor_previous(&cursor)) {
+	for (bool found = store_cursor_last(&cursor); found;
+		found = store_cursor_previous(&cursor)) {
 		missing += restore_row(shard, replay, &cursor);
 	}
 	store_cursor_close(&cursor);
 	enum result result = txn.result;
 	store_read_done(&txn);
 	if (missing > 0) {
-		log_warning("replay memory is too small for what is on disk shard=%u missing=%" PRIu64,
+		log_warning(
+			"replay memory is too small for what is on disk shard=%u missing=%" PRIu64,
 			(unsigned)shard->number, missing);
 	}
 	return result;

@@ -32,8 +32,10 @@ static unsigned delete_rows_of(struct store_txn *txn, enum store_table table, ui
 		bool found = store_cursor_seek(&cursor, row_key_bytes(&first));
 		for (; found && key_count < DELETE_KEYS_MAX; found = store_cursor_next(&cursor)) {
 			struct row_place place;
-			if (!row_parse(table, cursor.key, &place) || place.sequence != sequence) break;
-			keys[key_count++] = row_attempt_key(sequence, place.target_id, place.number);
+			if (!row_parse(table, cursor.key, &place) || place.sequence != sequence)
+				break;
+			keys[key_count++] =
+				row_attempt_key(sequence, place.target_id, place.number);
 		}
 		store_cursor_close(&cursor);
 		for (unsigned i = 0; i < key_count; i++) {
@@ -112,7 +114,8 @@ static bool step(struct shard *shard, struct store_txn *txn, unsigned *rows)
 		*rows += delete_rows_of(txn, STORE_ATTEMPTS, place.sequence);
 		*rows += delete_rows_of(txn, STORE_ACTIONS, place.sequence);
 		state->counters.events_expired++;
-		if (place.sequence >= state->expired_below) state->expired_below = place.sequence + 1;
+		if (place.sequence >= state->expired_below)
+			state->expired_below = place.sequence + 1;
 	}
 	return true;
 }

@@ -112,7 +112,8 @@ enum result mac_key_create(enum mac_digest digest, struct bytes key, struct mac_
 	if (key.size == 0) return RESULT_MALFORMED;
 	if (key.size > UINT32_MAX) return RESULT_FULL;
 
-	/* RFC 2104 §2: a key longer than a block is hashed first, a shorter one filled with zeros. */
+	/* RFC 2104 §2: a key longer than a block is hashed first, a shorter one filled with
+	 * zeros. */
 	uint8_t block[BLOCK_SIZE_MAX] = { 0 };
 	if (key.size > block_size(digest)) {
 		union mac_state state;

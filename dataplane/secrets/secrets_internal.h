@@ -15,4 +15,4 @@ enum { SECRET_MEMORY_SIZE_MAX = 4160 };
 /* Zeroed, aligned to a cache line, never NULL. Cold threads only: may map memory. */
 void *secret_memory_take(size_t size);
 /* Wipes. `size` as it was taken. Any thread. */
-void secret_memory_give(void *memory, size_t size);
+void secret_memory_give(void *block, size_t size);

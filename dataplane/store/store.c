@@ -70,13 +70,16 @@ static enum result open_folder(struct store *store, const char *path, char *erro
 		return refuse(error, error_size, "cannot make folder", path, errno);
 	}
 	store->folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (store->folder_fd < 0) return refuse(error, error_size, "cannot open folder", path, errno);
+	if (store->folder_fd < 0)
+		return refuse(error, error_size, "cannot open folder", path, errno);
 
 	/* Not LMDB's lock file: that one belongs to LMDB alone, see store.h. */
 	store->lock_fd = openat(store->folder_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (store->lock_fd < 0) return refuse(error, error_size, "cannot open lock in", path, errno);
+	if (store->lock_fd < 0)
+		return refuse(error, error_size, "cannot open lock in", path, errno);
 	if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-		if (errno != EWOULDBLOCK) return refuse(error, error_size, "cannot lock", path, errno);
+		if (errno != EWOULDBLOCK)
+			return refuse(error, error_size, "cannot lock", path, errno);
 		snprintf(error, error_size, "%s is open in another process", path);
 		return RESULT_BUSY;
 	}
@@ -96,8 +99,8 @@ static enum result check_length(const struct store *store, const char *path, cha
 	}
 	uint64_t size = ((uint64_t)info.me_last_pgno + 1) * store->page_size;
 	if ((uint64_t)file.st_size >= size) return RESULT_OK;
-	snprintf(error, error_size, "%s/data.mdb is cut off: it has %llu bytes and needs %llu", path,
-		(unsigned long long)file.st_size, (unsigned long long)size);
+	snprintf(error, error_size, "%s/data.mdb is cut off: it has %llu bytes and needs %llu",
+		path, (unsigned long long)file.st_size, (unsigned long long)size);
 	return RESULT_MALFORMED;
 }
 
@@ -130,7 +133,8 @@ static enum result open_tables(struct store *store, const char *path, char *erro
 	/* META is the first table; its content decides whether the others may be touched. */
 	BOUND(STORE_META == 0);
 	txn.handle = handle;
-	code = mdb_dbi_open(handle, table_names[STORE_META], MDB_CREATE, &store->tables[STORE_META]);
+	code = mdb_dbi_open(handle, table_names[STORE_META], MDB_CREATE,
+		&store->tables[STORE_META]);
 	enum result result = RESULT_OK;
 	if (code == 0) result = store_migrate(&txn, error, error_size);
 	for (unsigned i = 1; i < STORE_TABLE_COUNT && code == 0 && result == RESULT_OK; i++) {

@@ -119,7 +119,7 @@ bool store_cursor_previous(struct store_cursor *cursor);
 uint64_t store_row_count(struct store_txn *txn, enum store_table table);
 
 struct store_space {
-	uint64_t used_size;  /* non-free pages */
+	uint64_t used_size; /* non-free pages */
 	uint64_t file_size;
 	uint64_t quota_size;
 	uint64_t disk_free_size;

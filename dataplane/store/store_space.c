@@ -202,6 +202,7 @@ bool store_has_room(struct store *store, uint64_t size)
 									    : DISK_RESERVE_SIZE_MAX;
 
 	if (space.used_size + wanted + store->reserve_size > space.quota_size) return false;
-	uint64_t free_in_file = space.file_size > space.used_size ? space.file_size - space.used_size : 0;
+	uint64_t free_in_file =
+		space.file_size > space.used_size ? space.file_size - space.used_size : 0;
 	return wanted + disk_reserve <= free_in_file + space.disk_free_size;
 }

@@ -29,8 +29,8 @@ void store_txn_fail(struct store_txn *txn, const char *what, int code)
 		atomic_store(&txn->store->failed, true);
 	}
 	if (result != RESULT_SPACE) {
-		log_error("store %s failed shard=%u error=\"%s\"", what, (unsigned)txn->store->shard,
-			mdb_strerror(code));
+		log_error("store %s failed shard=%u error=\"%s\"", what,
+			(unsigned)txn->store->shard, mdb_strerror(code));
 	}
 	txn->result = result;
 }

@@ -207,8 +207,8 @@ static void sleep_until_woken(struct store_writer *writer)
 	atomic_store(&writer->sleep_state, WRITER_ASLEEP);
 	/* Looked at after saying so: a job pushed before is seen here, one pushed after wakes. */
 	if (mailbox_empty(&writer->inbox) && !atomic_load(&writer->stopping)) {
-		long code = syscall(SYS_futex, &writer->sleep_state, FUTEX_WAIT_PRIVATE, WRITER_ASLEEP,
-			NULL, NULL, 0);
+		long code = syscall(SYS_futex, &writer->sleep_state, FUTEX_WAIT_PRIVATE,
+			WRITER_ASLEEP, NULL, NULL, 0);
 		MAYBE(code != 0); /* woken already, or by a signal: either way look again */
 	}
 	atomic_store(&writer->sleep_state, WRITER_AWAKE);

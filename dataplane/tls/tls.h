@@ -32,13 +32,13 @@ struct tls_library_info {
 };
 struct tls_library_info tls_library_info(void);
 
-/* ---- Ticket keys: process-wide, current and previous ------------------------------------ */
+/* ---- Ticket keys: process-wide, current and previous --------------------------------- */
 
 /* Fresh random key becomes current, current becomes previous. Any thread; control calls it by
  * time. Tickets older than two rotations are refused (full handshake). */
 MUST_USE enum result tls_ticket_keys_rotate(void);
 
-/* ---- Contexts ----------------------------------------------------------------------------- */
+/* ---- Contexts ------------------------------------------------------------------------ */
 
 enum tls_client_certificate { TLS_CLIENT_NONE, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
 
@@ -81,13 +81,13 @@ void tls_context_release(struct tls_context *context);
 /* Earliest notAfter of its own certificates, for metrics; 0 when there are none. */
 uint64_t tls_context_expires_s(const struct tls_context *context);
 
-/* ---- Connections --------------------------------------------------------------------------- */
+/* ---- Connections --------------------------------------------------------------------- */
 
 enum tls_status {
-	TLS_OK,        /* handshake: done; read and write: see the count */
-	TLS_MORE,      /* again when more input has come, or output has left */
-	TLS_CLOSED,    /* the peer said close_notify */
-	TLS_FAILED,    /* see tls_error(); an alert may be in the output: send it, then close */
+	TLS_OK,     /* handshake: done; read and write: see the count */
+	TLS_MORE,   /* again when more input has come, or output has left */
+	TLS_CLOSED, /* the peer said close_notify */
+	TLS_FAILED, /* see tls_error(); an alert may be in the output: send it, then close */
 };
 
 /* Where ciphertext comes from and goes to: filled in by the owner (stream.c), called by
@@ -136,7 +136,8 @@ enum tls_status tls_read(struct tls_conn *conn, uint8_t *to, size_t size, size_t
 /* TLS_OK with *ret_size = how much was taken: less than `size` only when the transport had no
  * room; then call again with the rest once it has. The last record taken may wait inside for
  * room; the next call, even one with size 0, sends it on. */
-enum tls_status tls_write(struct tls_conn *conn, const uint8_t *from, size_t size, size_t *ret_size);
+enum tls_status tls_write(struct tls_conn *conn, const uint8_t *from, size_t size,
+	size_t *ret_size);
 /* Puts close_notify into the output, once. */
 void tls_shutdown(struct tls_conn *conn);
 /* A sentence for the last TLS_FAILED, never NULL. */

@@ -44,7 +44,7 @@ static enum result complain(struct complaint *complaint, const char *format, ...
 	return RESULT_CRYPTO;
 }
 
-/* ---- Parts --------------------------------------------------------------------------------- */
+/* ---- Parts --------------------------------------------------------------------------- */
 
 static enum result set_groups(WOLFSSL_CTX *wolf, bool is_server)
 {
@@ -52,13 +52,16 @@ static enum result set_groups(WOLFSSL_CTX *wolf, bool is_server)
 	 * P-384 on our way out only: there are targets whose certificate or policy demands it,
 	 * but a peer that comes to us shall not choose the dearest arithmetic. */
 	static const int groups[] = {
-		WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1,
+		WOLFSSL_ECC_X25519,
+		WOLFSSL_ECC_SECP256R1,
+		WOLFSSL_ECC_SECP384R1,
 	};
 	int count = is_server ? 2 : 3;
 
 	int groups_given[ARRAY_COUNT(groups)];
 	for (int i = 0; i < count; i++) groups_given[i] = groups[i];
-	if (wolfSSL_CTX_set_groups(wolf, groups_given, count) != WOLFSSL_SUCCESS) return RESULT_CRYPTO;
+	if (wolfSSL_CTX_set_groups(wolf, groups_given, count) != WOLFSSL_SUCCESS)
+		return RESULT_CRYPTO;
 	for (int i = 0; i < count; i++) {
 		if (wolfSSL_CTX_UseSupportedCurve(wolf, (word16)groups[i]) != WOLFSSL_SUCCESS) {
 			return RESULT_CRYPTO;
@@ -79,7 +82,8 @@ static enum result wolf_create(bool is_server, WOLFSSL_CTX **ret, struct complai
 		set_groups(wolf, is_server) == RESULT_OK &&
 		wolfSSL_CTX_SetMinRsaKey_Sz(wolf, RSA_KEY_BITS_MIN) == WOLFSSL_SUCCESS &&
 		wolfSSL_CTX_SetMinEccKey_Sz(wolf, EC_KEY_BITS_MIN) == WOLFSSL_SUCCESS &&
-		wolfSSL_CTX_set_session_cache_mode(wolf, WOLFSSL_SESS_CACHE_OFF) == WOLFSSL_SUCCESS &&
+		wolfSSL_CTX_set_session_cache_mode(wolf, WOLFSSL_SESS_CACHE_OFF) ==
+			WOLFSSL_SUCCESS &&
 		wolfSSL_CTX_set_group_messages(wolf) == WOLFSSL_SUCCESS &&
 		wolfSSL_CTX_set_timeout(wolf, TLS_TICKET_LIFETIME_S) == WOLFSSL_SUCCESS;
 	if (!good) return complain(complaint, "the TLS library refused a setting of ours");
@@ -99,12 +103,13 @@ static enum result use_certificate(WOLFSSL_CTX *wolf, struct bytes chain, struct
 		WOLFSSL_SUCCESS) {
 		return complain(complaint, "%s: the certificate chain is not usable PEM", which);
 	}
-	if (wolfSSL_CTX_use_PrivateKey_buffer(wolf, key.data, (long)key.size, WOLFSSL_FILETYPE_PEM) !=
-		WOLFSSL_SUCCESS) {
+	if (wolfSSL_CTX_use_PrivateKey_buffer(wolf, key.data, (long)key.size,
+		    WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
 		return complain(complaint, "%s: the private key is not usable PEM", which);
 	}
 	if (wolfSSL_CTX_check_private_key(wolf) != WOLFSSL_SUCCESS) {
-		return complain(complaint, "%s: the private key does not belong to the certificate", which);
+		return complain(complaint, "%s: the private key does not belong to the certificate",
+			which);
 	}
 	return RESULT_OK;
 }
@@ -114,7 +119,7 @@ static enum result trust(WOLFSSL_CTX *wolf, struct bytes ca_pem, struct complain
 	if (ca_pem.size > INT32_MAX) return complain(complaint, "the CA certificates are too long");
 	/* A CA that has expired is no reason not to start: nothing it signed will be accepted. */
 	if (wolfSSL_CTX_load_verify_buffer_ex(wolf, ca_pem.data, (long)ca_pem.size,
-		WOLFSSL_FILETYPE_PEM, 0, WOLFSSL_LOAD_FLAG_DATE_ERR_OKAY) != WOLFSSL_SUCCESS) {
+		    WOLFSSL_FILETYPE_PEM, 0, WOLFSSL_LOAD_FLAG_DATE_ERR_OKAY) != WOLFSSL_SUCCESS) {
 		return complain(complaint, "the CA certificates are not usable PEM");
 	}
 	return RESULT_OK;
@@ -124,8 +129,10 @@ static enum result trust_system(WOLFSSL_CTX *wolf, struct complaint *complaint)
 {
 	/* One odd certificate among the 140 of the bundle shall not stop us. */
 	if (wolfSSL_CTX_load_verify_locations_ex(wolf, SYSTEM_CA_FILE, NULL,
-		WOLFSSL_LOAD_FLAG_IGNORE_ERR | WOLFSSL_LOAD_FLAG_PEM_CA_ONLY) != WOLFSSL_SUCCESS) {
-		return complain(complaint, "the system's CA certificates (" SYSTEM_CA_FILE
+		    WOLFSSL_LOAD_FLAG_IGNORE_ERR | WOLFSSL_LOAD_FLAG_PEM_CA_ONLY) !=
+		WOLFSSL_SUCCESS) {
+		return complain(complaint,
+			"the system's CA certificates (" SYSTEM_CA_FILE
 			") are missing or unusable: install ca-certificates or name a CA file");
 	}
 	return RESULT_OK;
@@ -134,15 +141,13 @@ static enum result trust_system(WOLFSSL_CTX *wolf, struct complaint *complaint)
 static void ask_for_client_certificate(WOLFSSL_CTX *wolf, enum tls_client_certificate demand)
 {
 	switch (demand) {
-	case TLS_CLIENT_NONE:
-		wolfSSL_CTX_set_verify(wolf, WOLFSSL_VERIFY_NONE, NULL);
-		break;
+	case TLS_CLIENT_NONE: wolfSSL_CTX_set_verify(wolf, WOLFSSL_VERIFY_NONE, NULL); break;
 	case TLS_CLIENT_OPTIONAL:
 		wolfSSL_CTX_set_verify(wolf, WOLFSSL_VERIFY_PEER, tls_verify_peer);
 		break;
 	case TLS_CLIENT_REQUIRED:
-		wolfSSL_CTX_set_verify(wolf, WOLFSSL_VERIFY_PEER | WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT,
-			tls_verify_peer);
+		wolfSSL_CTX_set_verify(wolf,
+			WOLFSSL_VERIFY_PEER | WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT, tls_verify_peer);
 		break;
 	}
 }
@@ -155,7 +160,8 @@ static enum result set_tickets(WOLFSSL_CTX *wolf, enum tls_client_certificate de
 
 	if (demand == TLS_CLIENT_NONE) {
 		good = wolfSSL_CTX_set_TicketEncCb(wolf, tls_ticket_crypt) == WOLFSSL_SUCCESS &&
-			wolfSSL_CTX_set_TicketHint(wolf, TLS_TICKET_LIFETIME_S) == WOLFSSL_SUCCESS &&
+			wolfSSL_CTX_set_TicketHint(wolf, TLS_TICKET_LIFETIME_S) ==
+				WOLFSSL_SUCCESS &&
 			wolfSSL_CTX_only_dhe_psk(wolf) == 0;
 	} else {
 		good = wolfSSL_CTX_NoTicketTLSv12(wolf) == WOLFSSL_SUCCESS &&
@@ -190,12 +196,12 @@ static void set_names(struct tls_identity *identity, const struct tls_certificat
 	}
 }
 
-/* ---- The whole ------------------------------------------------------------------------------ */
+/* ---- The whole ----------------------------------------------------------------------- */
 
 static struct tls_context *context_new(size_t identity_count)
 {
-	struct tls_context *context = alloc_array(1,
-		sizeof *context + identity_count * sizeof context->identities[0]);
+	struct tls_context *context =
+		alloc_array(1, sizeof *context + identity_count * sizeof context->identities[0]);
 	atomic_init(&context->reference_count, 1);
 	context->identity_count = identity_count;
 	return context;
@@ -216,7 +222,8 @@ static enum result server_identity(struct tls_context *context, size_t index,
 	if (tls_certificate_expires_s(certificate->chain_pem, &expires_s) != RESULT_OK) {
 		return complain(complaint, "%s: the certificate does not decode", which);
 	}
-	if (context->expires_s == 0 || expires_s < context->expires_s) context->expires_s = expires_s;
+	if (context->expires_s == 0 || expires_s < context->expires_s)
+		context->expires_s = expires_s;
 
 	if (config->client_certificate != TLS_CLIENT_NONE) {
 		TRY(trust(wolf, config->client_ca_pem, complaint));
@@ -262,12 +269,13 @@ static enum result client_identity(struct tls_context *context,
 	if (config->chain_pem.size > 0) {
 		TRY(use_certificate(wolf, config->chain_pem, config->key_pem, "client certificate",
 			complaint));
-		if (tls_certificate_expires_s(config->chain_pem, &context->expires_s) != RESULT_OK) {
+		if (tls_certificate_expires_s(config->chain_pem, &context->expires_s) !=
+			RESULT_OK) {
 			return complain(complaint, "client certificate: it does not decode");
 		}
 	}
 	TRY(config->ca_pem.size > 0 ? trust(wolf, config->ca_pem, complaint)
-								: trust_system(wolf, complaint));
+				    : trust_system(wolf, complaint));
 	wolfSSL_CTX_set_verify(wolf, WOLFSSL_VERIFY_PEER, tls_verify_peer);
 	set_policy(identity, TLS_CLIENT_NONE, config->chain_pem, config->ca_pem);
 	return RESULT_OK;
@@ -300,7 +308,8 @@ struct tls_context *tls_context_acquire(struct tls_context *context)
 void tls_context_release(struct tls_context *context)
 {
 	if (context == NULL) return;
-	if (atomic_fetch_sub_explicit(&context->reference_count, 1, memory_order_acq_rel) > 1) return;
+	if (atomic_fetch_sub_explicit(&context->reference_count, 1, memory_order_acq_rel) > 1)
+		return;
 
 	for (size_t i = 0; i < context->identity_count; i++) {
 		struct tls_identity *identity = &context->identities[i];
@@ -316,7 +325,7 @@ uint64_t tls_context_expires_s(const struct tls_context *context)
 	return context->expires_s;
 }
 
-/* ---- Names ----------------------------------------------------------------------------------- */
+/* ---- Names --------------------------------------------------------------------------- */
 
 static const struct tls_identity *identity_named(const struct tls_context *context,
 	struct bytes prefix, struct bytes rest)
@@ -326,7 +335,8 @@ static const struct tls_identity *identity_named(const struct tls_context *conte
 		for (size_t n = 0; n < identity->name_count; n++) {
 			struct bytes name = bytes_of_text(identity->names[n]);
 			if (!bytes_starts_with(name, prefix)) continue;
-			if (bytes_equal_ignore_case(bytes_from(name, prefix.size), rest)) return identity;
+			if (bytes_equal_ignore_case(bytes_from(name, prefix.size), rest))
+				return identity;
 		}
 	}
 	return NULL;

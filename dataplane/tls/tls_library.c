@@ -97,7 +97,8 @@ struct tls_library_info tls_library_info(void)
 	info.sha_instructions = true;
 #endif
 	for (size_t i = 0; i < COUNTERS; i++) {
-		info.allocation_count += atomic_load_explicit(&counters[i].count, memory_order_relaxed);
+		info.allocation_count +=
+			atomic_load_explicit(&counters[i].count, memory_order_relaxed);
 	}
 	return info;
 }

@@ -105,8 +105,8 @@ static const struct tls_identity *identity_of(WOLFSSL *ssl)
 	return tls_context_identity(conn->context, bytes_of(name, name == NULL ? 0 : name_size));
 }
 
-static int ticket_seal(const struct tls_identity *identity, unsigned char *name,
-	unsigned char *iv, unsigned char *mac, unsigned char *ticket, word32 size)
+static int ticket_seal(const struct tls_identity *identity, unsigned char *name, unsigned char *iv,
+	unsigned char *mac, unsigned char *ticket, word32 size)
 {
 	uint8_t authenticated[AUTHENTICATED_SIZE];
 	struct ticket_key key = key_for_sealing();

@@ -64,7 +64,8 @@ static bool certificate_is_for(const DecodedCert *certificate, const char *host_
 
 	for (const DNS_entry *name = certificate->altNames; name != NULL; name = name->next) {
 		if (address.size > 0) {
-			if (name->type == ASN_IP_TYPE && bytes_equal(name_bytes(name), address)) return true;
+			if (name->type == ASN_IP_TYPE && bytes_equal(name_bytes(name), address))
+				return true;
 		} else if (name->type == ASN_DNS_TYPE && dns_name_matches(name_bytes(name), host)) {
 			return true;
 		}
@@ -149,7 +150,7 @@ static enum result leaf_expires_s(const DecodedCert *certificate, uint64_t *ret)
 	struct tm calendar = { 0 };
 
 	if (wc_GetDateInfo(certificate->afterDate, certificate->afterDateLen, &date, &format,
-		&size) != 0) {
+		    &size) != 0) {
 		return RESULT_MALFORMED;
 	}
 	if (wc_GetDateAsCalendarTime(date, size, format, &calendar) != 0) return RESULT_MALFORMED;
@@ -164,7 +165,8 @@ enum result tls_certificate_expires_s(struct bytes chain_pem, uint64_t *ret)
 	uint8_t *der = alloc_array(DER_SIZE_MAX, 1);
 	DecodedCert certificate;
 
-	int size = wc_CertPemToDer(chain_pem.data, (int)chain_pem.size, der, DER_SIZE_MAX, CERT_TYPE);
+	int size =
+		wc_CertPemToDer(chain_pem.data, (int)chain_pem.size, der, DER_SIZE_MAX, CERT_TYPE);
 	if (size > 0) {
 		wc_InitDecodedCert(&certificate, der, (word32)size, NULL);
 		if (wc_ParseCert(&certificate, CERT_TYPE, NO_VERIFY, NULL) == 0) {

@@ -40,30 +40,36 @@ static struct bytes digest_text(struct bytes body, char to[static 2 * SHA256_SIZ
 	return bytes_of(to, 2 * SHA256_SIZE);
 }
 
+static struct bytes signed_part(const struct part *part, const struct message_input *input,
+	struct message *message)
+{
+	switch (part->kind) {
+	case PART_LITERAL: return part->text;
+	case PART_TIMESTAMP: return input->timestamp;
+	case PART_ID: return input->id;
+	case PART_BODY: return input->body;
+	case PART_BODY_SHA256: return digest_text(input->body, message->body_sha256);
+	case PART_METHOD: return input->method;
+	case PART_URL: return input->url;
+	case PART_URL_DECODED: return decode_url(input->url, message->url);
+	case PART_END:
+	case PART_HEADER:
+	case PART_JSON: break;
+	}
+	UNREACHABLE(); /* test_scheme_table.c looks through all rows */
+}
+
 bool message_compose(const struct scheme *scheme, const struct message_input *input,
 	struct message *ret)
 {
 	ret->part_count = 0;
 	for (size_t i = 0; i < MESSAGE_PARTS_MAX; i++) {
 		const struct part *part = &scheme->message[i];
-		struct bytes bytes = BYTES_EMPTY;
-		switch (part->kind) {
-		case PART_END: return true;
-		case PART_LITERAL: bytes = part->text; break;
-		case PART_TIMESTAMP: bytes = input->timestamp; break;
-		case PART_ID: bytes = input->id; break;
-		case PART_BODY: bytes = input->body; break;
-		case PART_BODY_SHA256: bytes = digest_text(input->body, ret->body_sha256); break;
-		case PART_METHOD: bytes = input->method; break;
-		case PART_URL: bytes = input->url; break;
-		case PART_URL_DECODED:
-			if (input->url.size > SIGNED_URL_SIZE_MAX) return false;
-			bytes = decode_url(input->url, ret->url);
-			break;
-		case PART_HEADER:
-		case PART_JSON: UNREACHABLE(); /* test_scheme_table.c looks through all rows */
+		if (part->kind == PART_END) break;
+		if (part->kind == PART_URL_DECODED && input->url.size > SIGNED_URL_SIZE_MAX) {
+			return false;
 		}
-		ret->part[ret->part_count++] = bytes;
+		ret->part[ret->part_count++] = signed_part(part, input, ret);
 	}
 	return true;
 }

@@ -225,7 +225,8 @@ static struct entry *find_or_place(const struct replay *replay, struct stripe *s
 	if (place->state != ENTRY_EMPTY) return place; /* an expired one gives up its slot */
 	if (stripe->used_count >= used_max) {
 		if (!make_room(replay, stripe, now)) return NULL;
-		(void)find(replay, stripe, identity, now, &place);
+		entry = find(replay, stripe, identity, now, &place);
+		CHECK(entry == NULL && place != NULL);
 	}
 	if (place->state == ENTRY_EMPTY) stripe->used_count++;
 	return place;

@@ -115,6 +115,8 @@ static const struct bytes zendesk_forwards[] = {
 		{ PART_ID, END }, { PART_LITERAL, TEXT(".") }, { PART_TIMESTAMP, END }, \
 		{ PART_LITERAL, TEXT(".") }, { PART_BODY, END }, \
 	}
+#define STANDARD_SECRET \
+	"the secret must be the base64 of at least 24 bytes, usually behind whsec_"
 #define STANDARD_KEY(bytes_min, wanted) \
 	{ .form = KEY_BASE64, .prefix = TEXT("whsec_"), .size_min = (bytes_min), .wants = (wanted) }
 #define STANDARD_ROW(id_header, timestamp_header, signature_header) \
@@ -134,15 +136,13 @@ static const struct scheme table[] = {
 	{
 		.name = "standard-webhooks",
 		.title = "Standard Webhooks (OpenAI, Replicate, Supabase, Render, Brex ...)",
-		.key = STANDARD_KEY(24, "the secret must be the base64 of at least 24 bytes, usually "
-			"behind whsec_"),
+		.key = STANDARD_KEY(24, STANDARD_SECRET),
 		STANDARD_ROW("webhook-id", "webhook-timestamp", "webhook-signature"),
 	},
 	{
 		.name = "svix",
 		.title = "Svix (Clerk, Resend, Stytch, Vanta ...)",
-		.key = STANDARD_KEY(24, "the secret must be the base64 of at least 24 bytes, usually "
-			"behind whsec_"),
+		.key = STANDARD_KEY(24, STANDARD_SECRET),
 		STANDARD_ROW("svix-id", "svix-timestamp", "svix-signature"),
 	},
 	{
@@ -150,19 +150,20 @@ static const struct scheme table[] = {
 		 * webhook-id equals Idempotency-Key, which stays over retries. */
 		.name = "gitlab",
 		.title = "GitLab, signing token",
-		.key = STANDARD_KEY(32, "the signing token must be whsec_ and the base64 of 32 bytes"),
+		.key = STANDARD_KEY(32, "the token must be whsec_ and the base64 of 32 bytes"),
 		STANDARD_ROW("webhook-id", "webhook-timestamp", "webhook-signature"),
 		.forwards = gitlab_forwards,
 	},
 	{
-		/* The secret token, GitLab's older way: nothing is signed, whoever reads one request
-		 * can write any. So identity protects from GitLab's own retries only. Idempotency-Key
-		 * stays over retries (GitLab 17.4). X-Gitlab-Event-UUID alone would not do: webhooks
-		 * that a webhook's own API calls set off share it, so the body is mixed in. */
+		/* The secret token, GitLab's older way: nothing is signed, whoever reads one
+		 * request can write any. So identity protects from GitLab's own retries only.
+		 * Idempotency-Key stays over retries (GitLab 17.4). X-Gitlab-Event-UUID alone would
+		 * not do: webhooks that a webhook's own API calls set off share it, so the body is
+		 * mixed in. */
 		.name = "gitlab-token",
 		.title = "GitLab, secret token",
 		.signature = { .form = SIGNATURE_TOKEN, .header = TEXT("X-Gitlab-Token") },
-		.key = { .form = KEY_TEXT, .wants = "the token must be text that a header can hold" },
+		.key = { .form = KEY_TEXT, .wants = "the token must be text without controls" },
 		.identity_key = { PART_HEADER, TEXT("Idempotency-Key") },
 		.identity = {
 			{ PART_HEADER, TEXT("X-Gitlab-Event-UUID") },
@@ -194,9 +195,9 @@ static const struct scheme table[] = {
 		.forwards = github_forwards,
 	},
 	{
-		/* The key is the whole whsec_… text, not decoded. While a secret is rolled there are
-		 * several v1; v0 is for tests and must be ignored. Every retry is signed anew, so the
-		 * event's id in the signed body is the identity. */
+		/* The key is the whole whsec_… text, not decoded. While a secret is rolled there
+		 * are several v1; v0 is for tests and must be ignored. Every retry is signed anew,
+		 * so the event's id in the signed body is the identity. */
 		.name = "stripe",
 		.title = "Stripe",
 		.signature = {
@@ -217,8 +218,8 @@ static const struct scheme table[] = {
 		.event_id = { { PART_JSON, TEXT("id") } },
 	},
 	{
-		/* A retry is signed anew over the same body, and every body has an id or a trigger of
-		 * its own in it: the body is the identity. */
+		/* A retry is signed anew over the same body, and every body has an id or a trigger
+		 * of its own in it: the body is the identity. */
 		.name = "slack",
 		.title = "Slack",
 		.signature = {
@@ -239,9 +240,9 @@ static const struct scheme table[] = {
 		.forwards = slack_forwards,
 	},
 	{
-		/* Only the body is signed; orders/create and orders/paid can have the same one, hence
-		 * the topic beside it. X-Shopify-Event-Id would be Shopify's own advice, but an
-		 * attacker can change it. */
+		/* Only the body is signed; orders/create and orders/paid can have the same one,
+		 * hence the topic beside it. X-Shopify-Event-Id would be Shopify's own advice, but
+		 * an attacker can change it. */
 		.name = "shopify",
 		.title = "Shopify",
 		.signature = {
@@ -341,8 +342,8 @@ static const struct scheme table[] = {
 		.identity = { { PART_BODY, END } },
 	},
 	{
-		/* Signs everything, and counts attempts in the body, so a retry never looks like the
-		 * first; a request without a body is told apart by its URL and time. */
+		/* Signs everything, and counts attempts in the body, so a retry never looks like
+		 * the first; a request without a body is told apart by its URL and time. */
 		.name = "hubspot-v3",
 		.title = "HubSpot, signature v3",
 		.signature = {
@@ -376,7 +377,8 @@ static const struct scheme table[] = {
 			.prefix = TEXT("v1="),
 		},
 		.key = KEY_VERBATIM,
-		.timestamp = { .place = TIMESTAMP_IN_ITEM, .unit = TIMESTAMP_MS, .name = TEXT("t=") },
+		.timestamp = { .place = TIMESTAMP_IN_ITEM, .unit = TIMESTAMP_MS,
+			.name = TEXT("t=") },
 		.message = {
 			{ PART_TIMESTAMP, END }, { PART_LITERAL, TEXT(".") }, { PART_BODY, END },
 		},
@@ -402,9 +404,9 @@ static const struct scheme table[] = {
 		.forwards = square_forwards,
 	},
 	{
-		/* The secret is used as it is although it looks like base64. A trigger's body is what
-		 * the customer wrote, and its "id" may be the ticket's: so not the id but the signed
-		 * timestamp beside the body. */
+		/* The secret is used as it is although it looks like base64. A trigger's body is
+		 * what the customer wrote, and its "id" may be the ticket's: so not the id but the
+		 * signed timestamp beside the body. */
 		.name = "zendesk",
 		.title = "Zendesk",
 		.signature = {

@@ -75,7 +75,7 @@ static bool take_offset(struct bytes *text, int64_t *ret_seconds)
 		!take_digits(text, 2, &minutes) || text->size != 0 || hours > 23 || minutes > 59) {
 		return false;
 	}
-	*ret_seconds = (int64_t)(hours * 3600 + minutes * 60);
+	*ret_seconds = (int64_t)hours * 3600 + (int64_t)minutes * 60;
 	if (west) *ret_seconds = -*ret_seconds;
 	return true;
 }

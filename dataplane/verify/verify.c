@@ -181,9 +181,9 @@ static unsigned match_signatures(const struct verifier *verifier, const struct m
 	for (uint32_t i = 0; i < presented->signature_count; i++) {
 		uint8_t signature[MAC_SIZE_MAX];
 		size_t size = 0;
-		/* Of a list, one that is well formed may follow. */
-		if (!decode_signature(encoding, presented->signature[i], signature, &size)) continue;
-		if (size != mac_bytes) continue;
+		bool decoded =
+			decode_signature(encoding, presented->signature[i], signature, &size);
+		if (!decoded || size != mac_bytes) continue; /* a good one may follow */
 		*ret_well_formed = true;
 		for (uint32_t k = 0; k < verifier->key_count; k++) {
 			bool equal = bytes_equal_constant_time(bytes_of(mac[k], mac_bytes),

@@ -35,8 +35,7 @@ static void file_load(struct file *file, const char *name)
 struct bytes certificate_file(const char *name)
 {
 	if (file_count == 0) {
-		CHECK(system("mkdir -p build/test && tests/lib/certificates.sh " CERTIFICATES_DIR) ==
-			0);
+		CHECK(system("tests/lib/certificates.sh " CERTIFICATES_DIR) == 0);
 	}
 	for (size_t i = 0; i < file_count; i++) {
 		if (strcmp(files[i].name, name) == 0) return bytes_of(files[i].data, files[i].size);

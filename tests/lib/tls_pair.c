@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tls/tls_internal.h"
+
 #include "base/check.h"
 #include "lib/certificates.h"
 
@@ -144,5 +146,23 @@ struct tls_context *tls_test_client(const char *name)
 	enum result result = tls_client_context_create(&config, &context, error, sizeof error);
 	if (result != RESULT_OK) fprintf(stderr, "%s: %s\n", name == NULL ? "client" : name, error);
 	CHECK(result == RESULT_OK);
+	return context;
+}
+
+struct tls_context *tls_test_client_tls12(void)
+{
+	struct tls_context *context = tls_test_client(NULL);
+	WOLFSSL_CTX *wolf = wolfSSL_CTX_new(wolfTLSv1_2_client_method());
+	struct bytes ca = certificate_file("ca.pem");
+
+	CHECK(wolf != NULL);
+	CHECK(wolfSSL_CTX_load_verify_buffer(wolf, ca.data, (long)ca.size, WOLFSSL_FILETYPE_PEM) ==
+		WOLFSSL_SUCCESS);
+	wolfSSL_CTX_SetIORecv(wolf, tls_conn_receive);
+	wolfSSL_CTX_SetIOSend(wolf, tls_conn_send);
+	wolfSSL_CTX_set_verify(wolf, WOLFSSL_VERIFY_PEER, tls_verify_peer);
+	CHECK(wolfSSL_CTX_UseSessionTicket(wolf) == WOLFSSL_SUCCESS);
+	wolfSSL_CTX_free(context->identities[0].wolf);
+	context->identities[0].wolf = wolf;
 	return context;
 }

@@ -46,3 +46,6 @@ void tls_pair_close(struct tls_pair *pair);
 struct tls_context *tls_test_server(const char *name, enum tls_client_certificate demand);
 /* Trusts ca.pem. `name` NULL: without a certificate. */
 struct tls_context *tls_test_client(const char *name);
+/* A client that can do no better than TLS 1.2, and takes its tickets. Telling a client of ours to
+ * use TLS 1.2 is not enough: it takes the server's answer for a downgrade attack, and rightly. */
+struct tls_context *tls_test_client_tls12(void);

@@ -55,7 +55,8 @@ enum result world_open_at(struct world *world, const char *folder)
 	world->config.replay = world->replay;
 	result = shard_open(&world->config, &world->shard, error, sizeof error);
 	if (result == RESULT_OK) {
-		result = queue_open(world->shard, &events, (wall_t){ world->now_us }, &world->queue);
+		result =
+			queue_open(world->shard, &events, (wall_t){ world->now_us }, &world->queue);
 		CHECK(result == RESULT_OK);
 	} else {
 		fprintf(stderr, "world: %s\n", error);

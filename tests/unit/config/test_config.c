@@ -97,7 +97,6 @@ static const struct broken form_cases[] = {
 	{ LISTENER("address: 127.0.0.1:8443, tls: ^on"), PS_WRONG_KIND },
 	{ ENDPOINT("path: /a, scheme: github, secret_file: s, target: ^[app]"), PS_WRONG_KIND },
 	{ ENDPOINT("path: /a, scheme: github, secret_file: s, targets: ^app"), PS_WRONG_KIND },
-	{ ENDPOINT("path: /a, scheme: github, secret_file: s, targets: ^[]"), PS_EMPTY_LIST },
 	{ "workers: { cpus: ^[] }\n" REST, PS_EMPTY_LIST },
 	{ ENDPOINT("path: /a, scheme: github, ^secret: x, target: app"), PS_SECRET_IN_FILE },
 	{ TARGET_WITH("^secret: whsec_x"), PS_SECRET_IN_FILE },

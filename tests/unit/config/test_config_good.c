@@ -482,7 +482,7 @@ static void a_file_that_others_can_change_is_a_warning(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
-/* ---- The example file ------------------------------------------------------------------------ */
+/* ---- The example file --------------------------------------------------------------------- */
 
 static char *file_read(const char *path)
 {

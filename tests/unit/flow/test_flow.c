@@ -29,7 +29,7 @@ static char folder[64];
 static char config_path[96];
 static struct config_report report;
 
-/* ---- Files in a folder of their own ------------------------------------------------------------ */
+/* ---- Files in a folder of their own ------------------------------------------------------- */
 
 static const char *path_of(const char *name)
 {
@@ -68,7 +68,7 @@ static int tear_down(void **state)
 	return rmdir(folder);
 }
 
-/* ---- Compiling --------------------------------------------------------------------------------- */
+/* ---- Compiling ---------------------------------------------------------------------------- */
 
 static struct config *parse(struct bytes text)
 {
@@ -122,7 +122,7 @@ static const char *found_name(const struct flow *flow, const char *host, const c
 	return endpoint == NULL ? "none" : endpoint->name;
 }
 
-/* ---- Finding ----------------------------------------------------------------------------------- */
+/* ---- Finding ------------------------------------------------------------------------------ */
 
 static void endpoints_are_found_by_host_and_path(void **state)
 {
@@ -272,7 +272,7 @@ static void equal_ids_are_refused(void **state)
 	expect_refused(text, PS_ID_COLLISION, 6, 3);
 }
 
-/* ---- Secrets ------------------------------------------------------------------------------------- */
+/* ---- Secrets ------------------------------------------------------------------------------ */
 
 static void secrets_that_cannot_be_used_are_refused_at_their_place(void **state)
 {
@@ -343,6 +343,38 @@ static void all_wrong_secrets_are_reported_without_showing_them(void **state)
 	config_free(config);
 }
 
+static struct verify_outcome sign_and_verify(const struct verifier *signer,
+	const struct verifier *verifier)
+{
+	static char memory[1024];
+	struct writer writer = writer_of(memory, sizeof memory);
+	struct http_fields fields = { .count = 0 };
+	struct verify_outcome outcome;
+	const struct sign_input to_sign = {
+		.event_id = BYTES_LITERAL("event-1"),
+		.method = BYTES_LITERAL("POST"),
+		.body = BYTES_LITERAL("{}"),
+		.now = { 1700000000 * US_PER_S },
+	};
+
+	assert_int_equal(verifier_sign(signer, &to_sign, &writer), RESULT_OK);
+	struct bytes rest = writer_bytes(&writer);
+	struct bytes line;
+	while (bytes_split(rest, '\n', &line, &rest)) {
+		struct http_field *field = &fields.field[fields.count++];
+		assert_true(bytes_split(line, ':', &field->name, &field->value));
+		field->value.size--; /* the carriage return */
+		field->value = bytes_trim(field->value);
+	}
+	const struct verify_input to_verify = {
+		.method = to_sign.method,
+		.fields = &fields,
+		.body = to_sign.body,
+	};
+	verify_request(verifier, &to_verify, to_sign.now, &outcome);
+	return outcome;
+}
+
 /* What a target's signer signs, an endpoint of the same secret takes: with the current secret and
  * with the previous one. */
 static void signers_and_verifiers_come_from_the_files(void **state)
@@ -364,21 +396,14 @@ static void signers_and_verifiers_come_from_the_files(void **state)
 	assert_null(flow->targets[endpoint->targets[2]].signer);
 	for (uint32_t i = 0; i < 2; i++) {
 		const struct flow_target *target = &flow->targets[endpoint->targets[i]];
-		char memory[1024];
-		struct writer writer = writer_of(memory, sizeof memory);
-		const struct sign_input input = {
-			.event_id = BYTES_LITERAL("event-1"),
-			.method = BYTES_LITERAL("POST"),
-			.body = BYTES_LITERAL("{}"),
-			.now = { 1700000000 * US_PER_S },
-		};
-		assert_int_equal(verifier_sign(target->signer, &input, &writer), RESULT_OK);
-		assert_true(writer.size > 0);
+		struct verify_outcome outcome = sign_and_verify(target->signer, endpoint->verifier);
+		assert_int_equal(outcome.verdict, VERDICT_AUTHENTIC);
+		assert_int_equal(outcome.key_index, target == &flow->targets[0] ? 1 : 0);
 	}
 	flow_release(flow);
 }
 
-/* ---- Addresses ------------------------------------------------------------------------------------- */
+/* ---- Addresses ---------------------------------------------------------------------------- */
 
 static void targets_get_their_addresses(void **state)
 {
@@ -430,7 +455,7 @@ static void names_that_do_not_resolve_are_warnings(void **state)
 	assert_int_equal(report.error_count, 0);
 	assert_string_equal(report.diagnostics[1].code, PS_UNRESOLVED);
 	assert_int_equal(report.diagnostics[1].position.line, 5);
-	assert_int_equal(report.diagnostics[1].position.column, 21);
+	assert_int_equal(report.diagnostics[1].position.column, 23);
 	assert_false(flow->targets[0].resolved || flow->targets[1].resolved);
 	assert_true(flow->targets[2].resolved);
 	assert_int_equal(flow->targets[0].address.port, 443);

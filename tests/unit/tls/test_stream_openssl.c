@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -27,7 +26,7 @@ enum { PATIENCE_S = 30, OUTPUT_SIZE = 65536 };
 static struct world world;
 static struct peer peer;
 
-/* ---- The other program ------------------------------------------------------------------------------ */
+/* ---- The other program --------------------------------------------------------------- */
 
 struct program {
 	pid_t pid;
@@ -42,7 +41,8 @@ static void program_child(const char *command, int input[2])
 {
 	int output = open(program.output_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
-	if (output < 0 || dup2(input[0], 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0) _exit(126);
+	if (output < 0 || dup2(input[0], 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
+		_exit(126);
 	close(input[0]);
 	close(input[1]);
 	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
@@ -97,19 +97,20 @@ static void program_end(void)
 	unlink(program.output_path);
 }
 
-/* ---- Waiting ---------------------------------------------------------------------------------------- */
+/* ---- Waiting ------------------------------------------------------------------------- */
 
 static void run_until(bool (*done)(void))
 {
-	time_t deadline = time(NULL) + PATIENCE_S;
+	mono_t start = loop_now(&world.loop);
 
 	while (!done()) {
 		world_turn(&world);
 		usleep(200);
-		if (time(NULL) <= deadline) continue;
+		if (mono_since_us(start, loop_now(&world.loop)) < PATIENCE_S * US_PER_S) continue;
 		const char *output = program_output();
 		size_t size = strlen(output);
-		fail_msg("nothing happens; the other side: %s", output + (size > 600 ? size - 600 : 0));
+		fail_msg("nothing happens; the other side: %s",
+			output + (size > 600 ? size - 600 : 0));
 	}
 }
 
@@ -160,7 +161,7 @@ static void close_peer(void)
 	run_until(peer_closed);
 }
 
-/* ---- We are the server ---------------------------------------------------------------------------------- */
+/* ---- We are the server --------------------------------------------------------------- */
 
 static void serve(enum tls_client_certificate demand)
 {
@@ -176,7 +177,7 @@ static void s_client(const char *options)
 	peer.echo = true;
 	world.next_accepted = &peer;
 	program_start("s_client -connect 127.0.0.1:%u -CAfile %s/ca.pem -verify_return_error "
-				  "-servername localhost %s",
+		      "-servername localhost %s",
 		world.address.port, CERTIFICATES_DIR, options);
 	run_until(peer_opened);
 }
@@ -309,8 +310,8 @@ static void s_client_mtls(void **state)
 	for (size_t i = 0; i < ARRAY_COUNT(versions); i++) {
 		struct tls_peer details;
 		char options[256];
-		snprintf(options, sizeof options, "%s -cert %s/client.pem -key %s/client.key", versions[i],
-			CERTIFICATES_DIR, CERTIFICATES_DIR);
+		snprintf(options, sizeof options, "%s -cert %s/client.pem -key %s/client.key",
+			versions[i], CERTIFICATES_DIR, CERTIFICATES_DIR);
 		s_client(options);
 		assert_int_equal(peer.opened_count, 1);
 		tls_conn_peer(peer.stream.tls, &details);
@@ -323,17 +324,18 @@ static void s_client_mtls(void **state)
 	world_close(&world);
 }
 
-/* ---- We are the client ------------------------------------------------------------------------------------- */
+/* ---- We are the client --------------------------------------------------------------- */
 
 /* s_server that sends every line back reversed. */
 static void s_server(const char *options, unsigned connections)
 {
 	world_open(&world);
 	program_start("s_server -accept 127.0.0.1:0 -cert %s/server.pem -key %s/server.key -rev "
-				  "-naccept %u %s",
+		      "-naccept %u %s",
 		CERTIFICATES_DIR, CERTIFICATES_DIR, connections, options);
 	run_until_output("ACCEPT 127.0.0.1:");
-	const char *port = strstr(program_output(), "ACCEPT 127.0.0.1:") + strlen("ACCEPT 127.0.0.1:");
+	const char *port = strstr(program_output(), "ACCEPT 127.0.0.1:") +
+		strlen("ACCEPT 127.0.0.1:");
 	CHECK(address_parse(BYTES_LITERAL("127.0.0.1:0"), &world.address) == RESULT_OK);
 	world.address.port = (uint16_t)strtoul(port, NULL, 10);
 }

@@ -97,7 +97,7 @@ static void test_what_makes_it_the_same_event(void **state)
 			{ .field = { "X-Shopify-Topic", "orders/paid" } }, false },
 		{ "slack", { 0 }, { .later_s = 60 }, true },
 		{ "slack", { 0 }, { .body = OTHER_BODY }, false },
-		/* Nothing is signed: GitLab's key for retries; recursive hooks share an event UUID. */
+		/* Nothing is signed: GitLab's key for retries; recursive hooks share a UUID. */
 		{ "gitlab-token", { 0 }, { .body = OTHER_BODY }, true },
 		{ "gitlab-token", { 0 }, { .event_id = "id_2" }, false },
 		{ "gitlab-token", { .event_id = "" }, { .event_id = "" }, true },

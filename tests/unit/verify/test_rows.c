@@ -242,24 +242,26 @@ static void test_known_signatures(void **state)
 		const char *value;
 	} cases[] = {
 		{ &paddle, "a secret", "paddle-signature",
-			"ts=1700000000;h1=62638d1a6ff125c6428d678cd0f6e9adad0418dac4843833f8ab98f"
-			"9e81c4e9c" },
+			"ts=1700000000;h1=62638d1a6ff125c6428d678cd0f6e9adad0418dac484383"
+			"3f8ab98f9e81c4e9c" },
 		{ &recurly, "a secret", "recurly-signature",
-			"1700000000000,9126bdac8b4d347024f33a4be4aeba3d26fe749d950901f66e5025c36a"
-			"513259" },
+			"1700000000000,9126bdac8b4d347024f33a4be4aeba3d26fe749d950901f66e"
+			"5025c36a513259" },
 		{ &affirm, "a secret", "x-affirm-signature",
-			"t=1700000000,v0=05a17cea07fd53cb2cf2c06948563d0d6495ce4d3b5a87d8c2b35b2b"
-			"a6118c4868d234ca10f588ad9d16306e14e5d295508003a908ae0f706c00678a7f03bc13" },
+			"t=1700000000,v0=05a17cea07fd53cb2cf2c06948563d0d6495ce4d3b5a87d8"
+			"c2b35b2ba6118c4868d234ca10f588ad9d16306e14e5d295508003a908ae0f70"
+			"6c00678a7f03bc13" },
 		{ &sinch, "a secret", "x-sinch-webhook-signature",
 			"8BuhKWNu5q0vzWEvju2oDorfbwQmER530EdkZqAwRRc=" },
 		{ &vercel, "a secret", "x-vercel-signature",
 			"4a23902f07079b899e8ec3d6afefc35c82e14c5c" },
 		{ &authorize_net, "00FF10ab", "x-anet-signature",
-			"sha512=D916DF91994D4469040561369B6EA9BB22E2311B034BF44B8581617BE69F9D5D7"
-			"4515999E3A4B1C0410CA5D1CE7F35119C131D2FF18A2ED156489945BD15ACE7" },
+			"sha512=D916DF91994D4469040561369B6EA9BB22E2311B034BF44B8581617BE"
+			"69F9D5D74515999E3A4B1C0410CA5D1CE7F35119C131D2FF18A2ED156489945B"
+			"D15ACE7" },
 		{ &airtable, "c2VjcmV0", "x-airtable-content-mac",
-			"hmac-sha256=aa9e2e3575f5d7098b6caccd790888c36d5fdb63342a73bada2d6a51747a"
-			"8494" },
+			"hmac-sha256=aa9e2e3575f5d7098b6caccd790888c36d5fdb63342a73bada2d"
+			"6a51747a8494" },
 		{ &docusign, "a secret", "x-docusign-signature-1",
 			"/yBnCml12DWm+4j7vqzwvTmYPE+swQBPn5GGBTFXt4Y=" },
 		{ &linkedin, "a secret", "x-li-signature",

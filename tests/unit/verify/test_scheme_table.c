@@ -54,7 +54,7 @@ static void test_rows_are_sound(void **state)
 		check_parts(&row->identity_key, 1, false);
 		check_parts(row->identity, IDENTITY_PARTS_MAX, false);
 		check_parts(row->event_id, EVENT_ID_PARTS_MAX, false);
-		/* A row that signs at all signs the body; what is read is signed, and the reverse. */
+		/* A row that signs, signs the body; what is read is signed, and the reverse. */
 		assert_int_equal(has_part(row->message, MESSAGE_PARTS_MAX, PART_BODY), !token);
 		assert_int_equal(row->id.place != ID_NOWHERE, id_signed);
 		assert_int_equal(row->timestamp.place != TIMESTAMP_NOWHERE, time_signed);

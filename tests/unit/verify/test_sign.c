@@ -72,77 +72,77 @@ static void test_timestamps_of_all_times(void **state)
 }
 
 /* Complete lines in the provider's spelling; the values come from Python's hmac. */
+static const struct {
+	const char *scheme;
+	const char *lines;
+} provider_lines[] = {
+	{ "standard-webhooks",
+		"webhook-id: id_1\r\n"
+		"webhook-timestamp: 1700000000\r\n"
+		"webhook-signature: v1,MmUOp0Syum9THH6ZNRUFBqtI6nyIlZUnAbh2ZYHTveI=\r\n" },
+	{ "svix",
+		"svix-id: id_1\r\n"
+		"svix-timestamp: 1700000000\r\n"
+		"svix-signature: v1,MmUOp0Syum9THH6ZNRUFBqtI6nyIlZUnAbh2ZYHTveI=\r\n" },
+	{ "gitlab",
+		"webhook-id: id_1\r\n"
+		"webhook-timestamp: 1700000000\r\n"
+		"webhook-signature: v1,MmUOp0Syum9THH6ZNRUFBqtI6nyIlZUnAbh2ZYHTveI=\r\n" },
+	{ "gitlab-token",
+		"Idempotency-Key: id_1\r\n"
+		"X-Gitlab-Token: a perfectly good secret\r\n" },
+	{ "github",
+		"X-GitHub-Delivery: id_1\r\n"
+		"X-Hub-Signature-256: sha256=a5a8171e33ca4982a2999313ac696b09ce13895d5b"
+		"0d4af8017951a372afde02\r\n" },
+	{ "stripe",
+		"Stripe-Signature: t=1700000000,v1=2e530d15d5a972074a1a0acd477fedde59ba"
+		"5eed46367508959023f36d720bd2\r\n" },
+	{ "slack",
+		"X-Slack-Request-Timestamp: 1700000000\r\n"
+		"X-Slack-Signature: v0=877d7bffeba64ef0e691e97e639a206916e45b57319ebafc"
+		"51090934167be32b\r\n" },
+	{ "shopify",
+		"X-Shopify-Webhook-Id: id_1\r\n"
+		"X-Shopify-Hmac-Sha256: pagXHjPKSYKimZMTrGlrCc4TiV1bDUr4AXlRo3Kv3gI=\r\n" },
+	{ "zen",
+		"X-Zen-Signature: t=1700000000,n=id_1,v1=66ec523508edf822ec4d4b330d9fd0"
+		"ac022fe563b7101b262fef2c66cf5305d1\r\n" },
+	{ "box",
+		"BOX-DELIVERY-TIMESTAMP: 2023-11-14T22:13:20Z\r\n"
+		"BOX-SIGNATURE-VERSION: 1\r\n"
+		"BOX-SIGNATURE-ALGORITHM: HmacSHA256\r\n"
+		"BOX-SIGNATURE-PRIMARY: +SMPt41xy7M+gNbDjCTv4asbb9WI8a1E8dLH4F0PWZ8=\r\n" },
+	{ "circleci",
+		"circleci-signature: v1=a5a8171e33ca4982a2999313ac696b09ce13895d5b0d4af"
+		"8017951a372afde02\r\n" },
+	{ "convoy",
+		"X-Convoy-Signature: a5a8171e33ca4982a2999313ac696b09ce13895d5b0d4af801"
+		"7951a372afde02\r\n" },
+	{ "hubspot-v3",
+		"X-HubSpot-Request-Timestamp: 1700000000005\r\n"
+		"X-HubSpot-Signature-v3: UXNFFQ0w3BN+Z45ba828lZ+YpDRJQkwfIdHM7RmjvEo=\r\n" },
+	{ "sanity",
+		"idempotency-key: id_1\r\n"
+		"sanity-webhook-signature: t=1700000000005,v1=etdptgfMvoZFNHKrHxsoX2RiT"
+		"JVT_Milh-WNQS4tT2s\r\n" },
+	{ "square",
+		"x-square-hmacsha256-signature: gV/6qkQaaKjm2JGzA6xXc8LQpWwwGv/OxgcoXQo"
+		"TEfM=\r\n" },
+	{ "zendesk",
+		"X-Zendesk-Webhook-Invocation-Id: id_1\r\n"
+		"X-Zendesk-Webhook-Signature-Timestamp: 2023-11-14T22:13:20Z\r\n"
+		"X-Zendesk-Webhook-Signature: 4Ry5cFQFqfHROapI1pGUFy3k1/76wY0x0+6MRmhlR"
+		"zU=\r\n" },
+};
+
 static void test_lines_are_the_providers(void **state)
 {
-	static const struct {
-		const char *scheme;
-		const char *lines;
-	} cases[] = {
-		{ "standard-webhooks",
-			"webhook-id: id_1\r\n"
-			"webhook-timestamp: 1700000000\r\n"
-			"webhook-signature: v1,MmUOp0Syum9THH6ZNRUFBqtI6nyIlZUnAbh2ZYHTveI=\r\n" },
-		{ "svix",
-			"svix-id: id_1\r\n"
-			"svix-timestamp: 1700000000\r\n"
-			"svix-signature: v1,MmUOp0Syum9THH6ZNRUFBqtI6nyIlZUnAbh2ZYHTveI=\r\n" },
-		{ "gitlab",
-			"webhook-id: id_1\r\n"
-			"webhook-timestamp: 1700000000\r\n"
-			"webhook-signature: v1,MmUOp0Syum9THH6ZNRUFBqtI6nyIlZUnAbh2ZYHTveI=\r\n" },
-		{ "gitlab-token",
-			"Idempotency-Key: id_1\r\n"
-			"X-Gitlab-Token: a perfectly good secret\r\n" },
-		{ "github",
-			"X-GitHub-Delivery: id_1\r\n"
-			"X-Hub-Signature-256: sha256=a5a8171e33ca4982a2999313ac696b09ce13895d5b"
-			"0d4af8017951a372afde02\r\n" },
-		{ "stripe",
-			"Stripe-Signature: t=1700000000,v1=2e530d15d5a972074a1a0acd477fedde59ba"
-			"5eed46367508959023f36d720bd2\r\n" },
-		{ "slack",
-			"X-Slack-Request-Timestamp: 1700000000\r\n"
-			"X-Slack-Signature: v0=877d7bffeba64ef0e691e97e639a206916e45b57319ebafc"
-			"51090934167be32b\r\n" },
-		{ "shopify",
-			"X-Shopify-Webhook-Id: id_1\r\n"
-			"X-Shopify-Hmac-Sha256: pagXHjPKSYKimZMTrGlrCc4TiV1bDUr4AXlRo3Kv3gI=\r\n" },
-		{ "zen",
-			"X-Zen-Signature: t=1700000000,n=id_1,v1=66ec523508edf822ec4d4b330d9fd0"
-			"ac022fe563b7101b262fef2c66cf5305d1\r\n" },
-		{ "box",
-			"BOX-DELIVERY-TIMESTAMP: 2023-11-14T22:13:20Z\r\n"
-			"BOX-SIGNATURE-VERSION: 1\r\n"
-			"BOX-SIGNATURE-ALGORITHM: HmacSHA256\r\n"
-			"BOX-SIGNATURE-PRIMARY: +SMPt41xy7M+gNbDjCTv4asbb9WI8a1E8dLH4F0PWZ8=\r\n" },
-		{ "circleci",
-			"circleci-signature: v1=a5a8171e33ca4982a2999313ac696b09ce13895d5b0d4af"
-			"8017951a372afde02\r\n" },
-		{ "convoy",
-			"X-Convoy-Signature: a5a8171e33ca4982a2999313ac696b09ce13895d5b0d4af801"
-			"7951a372afde02\r\n" },
-		{ "hubspot-v3",
-			"X-HubSpot-Request-Timestamp: 1700000000005\r\n"
-			"X-HubSpot-Signature-v3: UXNFFQ0w3BN+Z45ba828lZ+YpDRJQkwfIdHM7RmjvEo=\r\n" },
-		{ "sanity",
-			"idempotency-key: id_1\r\n"
-			"sanity-webhook-signature: t=1700000000005,v1=etdptgfMvoZFNHKrHxsoX2RiT"
-			"JVT_Milh-WNQS4tT2s\r\n" },
-		{ "square",
-			"x-square-hmacsha256-signature: gV/6qkQaaKjm2JGzA6xXc8LQpWwwGv/OxgcoXQo"
-			"TEfM=\r\n" },
-		{ "zendesk",
-			"X-Zendesk-Webhook-Invocation-Id: id_1\r\n"
-			"X-Zendesk-Webhook-Signature-Timestamp: 2023-11-14T22:13:20Z\r\n"
-			"X-Zendesk-Webhook-Signature: 4Ry5cFQFqfHROapI1pGUFy3k1/76wY0x0+6MRmhlR"
-			"zU=\r\n" },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+	for (size_t i = 0; i < ARRAY_COUNT(provider_lines); i++) {
 		char lines[1024];
 		struct writer writer = writer_of(lines, sizeof lines - 1);
-		struct verifier *verifier = verifier_for(cases[i].scheme);
+		struct verifier *verifier = verifier_for(provider_lines[i].scheme);
 		struct sign_input input = {
 			.event_id = BYTES_LITERAL("id_1"),
 			.method = BYTES_LITERAL("POST"),
@@ -152,7 +152,7 @@ static void test_lines_are_the_providers(void **state)
 		};
 		assert_int_equal(verifier_sign(verifier, &input, &writer), RESULT_OK);
 		lines[writer.size] = '\0';
-		assert_string_equal(lines, cases[i].lines);
+		assert_string_equal(lines, provider_lines[i].lines);
 		verifier_free(verifier);
 	}
 }

@@ -102,60 +102,60 @@ static void test_header_names_have_no_case(void **state)
 }
 
 /* Signature headers that are not of the scheme's form, or nearly. %s: the right signature. */
+static const struct {
+	const char *scheme;
+	const char *form;
+	enum verdict wanted;
+} signature_forms[] = {
+	{ "github", "%s", VERDICT_AUTHENTIC },
+	{ "github", "", VERDICT_MALFORMED_SIGNATURE },
+	{ "github", "sha256=", VERDICT_MALFORMED_SIGNATURE },
+	{ "github", "SHA256=00", VERDICT_MALFORMED_SIGNATURE },
+	{ "github", "%s00", VERDICT_MALFORMED_SIGNATURE },
+	{ "github", "%s ", VERDICT_MALFORMED_SIGNATURE },
+	{ "github", "%s,%s", VERDICT_MALFORMED_SIGNATURE },
+	{ "standard-webhooks", "v1a,AAAA %s", VERDICT_AUTHENTIC },
+	{ "standard-webhooks", "%s v1a,AAAA", VERDICT_AUTHENTIC },
+	{ "standard-webhooks", "v1,AAAA v1,not=base64 %s", VERDICT_AUTHENTIC },
+	{ "standard-webhooks", "  %s  ", VERDICT_AUTHENTIC },
+	{ "standard-webhooks", "v1a,AAAA", VERDICT_MALFORMED_SIGNATURE },
+	{ "standard-webhooks", "v1,AAAA", VERDICT_MALFORMED_SIGNATURE },
+	{ "standard-webhooks", "%s,v2,x", VERDICT_MALFORMED_SIGNATURE },
+	{ "standard-webhooks", "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= %s",
+		VERDICT_AUTHENTIC },
+	{ "standard-webhooks",
+		"v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", VERDICT_SIGNATURE_MISMATCH },
+	{ "stripe", "v0=00,%s,v2=x,later=thing,nothing", VERDICT_AUTHENTIC },
+	{ "stripe", "%s,t=1700000000", VERDICT_AUTHENTIC },
+	{ "stripe", "%s,t=1700000001", VERDICT_MALFORMED_SIGNATURE },
+	{ "stripe", "%s,t=", VERDICT_MALFORMED_SIGNATURE },
+	{ "stripe", "t=1700000000", VERDICT_MALFORMED_SIGNATURE },
+	{ "stripe", "t=,v1=00", VERDICT_MALFORMED_TIMESTAMP },
+	{ "stripe", "t=-1,v1=00", VERDICT_MALFORMED_TIMESTAMP },
+	{ "stripe", "t=99999999999999999999,v1=00", VERDICT_MALFORMED_TIMESTAMP },
+	{ "stripe", "t=1700000000,v1=00", VERDICT_MALFORMED_SIGNATURE },
+	{ "stripe", ",,,", VERDICT_MALFORMED_SIGNATURE },
+	{ "zen", "%s,n=other", VERDICT_MALFORMED_SIGNATURE },
+	{ "zen", "t=1700000000,v1=00", VERDICT_MALFORMED_SIGNATURE },
+	{ "zen", "t=1700000000,n=,v1=00", VERDICT_MALFORMED_ID },
+	{ "zen", "t=1700000000,n=a.b,v1=00", VERDICT_MALFORMED_ID },
+	{ "zen", "t=1700000000,n=a b,v1=00", VERDICT_MALFORMED_ID },
+	{ "zen", "t=x,n=a b,v1=00", VERDICT_MALFORMED_TIMESTAMP },
+	{ "gitlab-token", "%s", VERDICT_AUTHENTIC },
+	{ "gitlab-token", "%s ", VERDICT_SIGNATURE_MISMATCH },
+	{ "gitlab-token", "", VERDICT_SIGNATURE_MISMATCH },
+};
+
 static void test_forms_of_signature_headers(void **state)
 {
-	static const struct {
-		const char *scheme;
-		const char *form;
-		enum verdict wanted;
-	} cases[] = {
-		{ "github", "%s", VERDICT_AUTHENTIC },
-		{ "github", "", VERDICT_MALFORMED_SIGNATURE },
-		{ "github", "sha256=", VERDICT_MALFORMED_SIGNATURE },
-		{ "github", "SHA256=00", VERDICT_MALFORMED_SIGNATURE },
-		{ "github", "%s00", VERDICT_MALFORMED_SIGNATURE },
-		{ "github", "%s ", VERDICT_MALFORMED_SIGNATURE },
-		{ "github", "%s,%s", VERDICT_MALFORMED_SIGNATURE },
-		{ "standard-webhooks", "v1a,AAAA %s", VERDICT_AUTHENTIC },
-		{ "standard-webhooks", "%s v1a,AAAA", VERDICT_AUTHENTIC },
-		{ "standard-webhooks", "v1,AAAA v1,not=base64 %s", VERDICT_AUTHENTIC },
-		{ "standard-webhooks", "  %s  ", VERDICT_AUTHENTIC },
-		{ "standard-webhooks", "v1a,AAAA", VERDICT_MALFORMED_SIGNATURE },
-		{ "standard-webhooks", "v1,AAAA", VERDICT_MALFORMED_SIGNATURE },
-		{ "standard-webhooks", "%s,v2,x", VERDICT_MALFORMED_SIGNATURE },
-		{ "standard-webhooks", "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= %s",
-			VERDICT_AUTHENTIC },
-		{ "standard-webhooks", "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-			VERDICT_SIGNATURE_MISMATCH },
-		{ "stripe", "v0=00,%s,v2=x,later=thing,nothing", VERDICT_AUTHENTIC },
-		{ "stripe", "%s,t=1700000000", VERDICT_AUTHENTIC },
-		{ "stripe", "%s,t=1700000001", VERDICT_MALFORMED_SIGNATURE },
-		{ "stripe", "%s,t=", VERDICT_MALFORMED_SIGNATURE },
-		{ "stripe", "t=1700000000", VERDICT_MALFORMED_SIGNATURE },
-		{ "stripe", "t=,v1=00", VERDICT_MALFORMED_TIMESTAMP },
-		{ "stripe", "t=-1,v1=00", VERDICT_MALFORMED_TIMESTAMP },
-		{ "stripe", "t=99999999999999999999,v1=00", VERDICT_MALFORMED_TIMESTAMP },
-		{ "stripe", "t=1700000000,v1=00", VERDICT_MALFORMED_SIGNATURE },
-		{ "stripe", ",,,", VERDICT_MALFORMED_SIGNATURE },
-		{ "zen", "%s,n=other", VERDICT_MALFORMED_SIGNATURE },
-		{ "zen", "t=1700000000,v1=00", VERDICT_MALFORMED_SIGNATURE },
-		{ "zen", "t=1700000000,n=,v1=00", VERDICT_MALFORMED_ID },
-		{ "zen", "t=1700000000,n=a.b,v1=00", VERDICT_MALFORMED_ID },
-		{ "zen", "t=1700000000,n=a b,v1=00", VERDICT_MALFORMED_ID },
-		{ "zen", "t=x,n=a b,v1=00", VERDICT_MALFORMED_TIMESTAMP },
-		{ "gitlab-token", "%s", VERDICT_AUTHENTIC },
-		{ "gitlab-token", "%s ", VERDICT_SIGNATURE_MISMATCH },
-		{ "gitlab-token", "", VERDICT_SIGNATURE_MISMATCH },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+	for (size_t i = 0; i < ARRAY_COUNT(signature_forms); i++) {
 		char text[WEBHOOK_TEXT_MAX];
-		sign(cases[i].scheme);
+		sign(signature_forms[i].scheme);
 		const char *header = scheme_signature_header(webhook.scheme);
 		const char *right = webhook_value(&webhook, header);
 		struct writer writer = writer_of(text, sizeof text - 1);
-		for (const char *c = cases[i].form; *c != '\0'; c++) {
+		for (const char *c = signature_forms[i].form; *c != '\0'; c++) {
 			if (c[0] == '%' && c[1] == 's') {
 				write_text(&writer, right);
 				c++;
@@ -167,9 +167,9 @@ static void test_forms_of_signature_headers(void **state)
 		text[writer.size] = '\0';
 		set_value(header, text);
 		struct verify_outcome outcome = webhook_judge(&webhook, NOW_S);
-		if (outcome.verdict != cases[i].wanted) {
-			fail_msg("%s \"%s\": %s", cases[i].scheme, cases[i].form,
-				verdict_code(outcome.verdict));
+		if (outcome.verdict != signature_forms[i].wanted) {
+			fail_msg("%s \"%s\": %s", signature_forms[i].scheme,
+				signature_forms[i].form, verdict_code(outcome.verdict));
 		}
 		assert_string_equal(outcome.header, header);
 	}
@@ -388,7 +388,7 @@ static void test_spellings_of_iso_timestamps(void **state)
 	}
 }
 
-/* ---- what a refusal gives away ---------------------------------------------------------------- */
+/* ---- what a refusal gives away ----------------------------------------------------------- */
 
 /* Who has no key learns nothing but the verdict. */
 static void test_a_refused_request_gives_no_identity(void **state)

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* command_config — checks a configuration file without a daemon: form, references, secrets. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "command.h"
+#include "flow/flow.h"
+
+#define CONFIG_PATH_DEFAULT "/etc/penstock/penstock.yaml"
+
+int command_config_check(const struct invocation *invocation)
+{
+	const char *path = invocation->argument_count > 0 ? invocation->arguments[0]
+							  : CONFIG_PATH_DEFAULT;
+	struct config *config = NULL;
+	struct flow *flow = NULL;
+	struct config_report *report = alloc_array(1, sizeof *report);
+
+	enum result result = config_load(path, &config, report);
+	if (result == RESULT_OK) {
+		result = flow_compile(config, 1, &flow, report);
+		if (result == RESULT_OK) config = NULL; /* the flow's now */
+	}
+	if (invocation->json) {
+		config_report_print_json(report, stdout);
+	} else {
+		bool colour = invocation->colour && isatty(STDERR_FILENO);
+		config_report_print(report, stderr, colour);
+		if (result == RESULT_OK) {
+			printf("%s is right: %u endpoints, %u targets\n", path,
+				flow->endpoint_count, flow->target_count);
+		}
+	}
+	int exit_code = result == RESULT_OK ? EX_OK : EX_CONFIG;
+	if (result == RESULT_NOT_FOUND) exit_code = EX_NOINPUT;
+	if (result == RESULT_PERMISSION) exit_code = EX_NOPERM;
+	if (flow != NULL) flow_release(flow);
+	if (config != NULL) config_free(config);
+	alloc_free(report);
+	return exit_code;
+}

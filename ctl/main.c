@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* main — penstockctl: the operator's tool, a thin client of the daemon's control socket.
+ *
+ * Exit codes are a subset of sysexits(3): 0; 1 the answer is no; 64 wrong usage; 65 wrong data;
+ * 66 no such thing; 69 the daemon is not running; 75 try again later; 77 not permitted; 78 the
+ * configuration is wrong.
+ */
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arguments.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "commands.h"
+#include "help.h"
+
+enum { TIMEOUT_S_DEFAULT = 60 };
+
+static struct invocation invocation_from_environment(void)
+{
+	const char *socket_path = getenv("PENSTOCK_SOCKET");
+	const char *no_color = getenv("NO_COLOR");
+	const char *terminal = getenv("TERM");
+	bool dumb = terminal != NULL && strcmp(terminal, "dumb") == 0;
+	/* https://no-color.org: "when present and not an empty string" */
+	bool wanted = (no_color == NULL || *no_color == '\0') && !dumb;
+	return (struct invocation){
+		.socket_path = socket_path != NULL && *socket_path != '\0' ? socket_path
+									   : CONTROL_SOCKET_DEFAULT,
+		.timeout_s = TIMEOUT_S_DEFAULT,
+		.colour = wanted && isatty(STDOUT_FILENO),
+	};
+}
+
+/* What was written must have arrived: a full disk is no success. */
+static int finish(int exit_code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout)) return exit_code;
+	fprintf(stderr, "penstockctl: standard output cannot be written\n");
+	return exit_code == EX_OK ? EX_IOERR : exit_code;
+}
+
+int main(int argc, char **argv)
+{
+	setlocale(LC_TIME, "C");
+	log_set_level(LOG_ERROR);
+	struct invocation invocation = invocation_from_environment();
+	struct arguments_result result =
+		arguments_parse(commands, command_count, argc, argv, &invocation);
+	switch (result.verdict) {
+	case ARGUMENTS_RUN: return finish(invocation.command->run(&invocation));
+	case ARGUMENTS_RAW:
+		return finish(invocation.command->run_raw(argc - result.raw_index,
+			argv + result.raw_index));
+	case ARGUMENTS_HELP:
+		if (invocation.command != NULL) {
+			help_print(stdout, invocation.command);
+		} else {
+			help_print_all(stdout, commands, command_count, result.group);
+		}
+		return finish(argc > 1 ? EX_OK : EX_USAGE);
+	case ARGUMENTS_VERSION: printf("penstockctl %s\n", penstock_version); return finish(EX_OK);
+	case ARGUMENTS_GROUP:
+		fprintf(stderr, "penstockctl: %s what?\n", result.group);
+		help_print_all(stderr, commands, command_count, result.group);
+		return EX_USAGE;
+	case ARGUMENTS_WRONG:
+		fprintf(stderr, "penstockctl: %s\nSee penstockctl help%s%s.\n", result.error,
+			invocation.command != NULL ? " " : "",
+			invocation.command != NULL ? invocation.command->name : "");
+		return EX_USAGE;
+	}
+	return EX_SOFTWARE;
+}
