@@ -38,6 +38,8 @@
 #define RECEIVE_REQUESTS_PER_CONNECTION_MAX 100000u
 /* Connections per worker: 1 KiB of ours each plus TLS state; see docs/performance.md. */
 #define RECEIVE_CONNECTIONS_DEFAULT 16384u
+/* One connection in so many is kept for answering 503 when the others are taken. */
+#define RECEIVE_SHED_SHARE 16u
 /* Requests between first byte and answer, per worker: bounds body memory and the
  * mailbox to the writer. */
 #define RECEIVE_REQUESTS_DEFAULT 4096u

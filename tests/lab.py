@@ -161,6 +161,10 @@ metrics: {{ address: 127.0.0.1:{self.metrics_port} }}
     def ctl_json(self, *arguments, code=0):
         return json.loads(self.ctl('--json', *arguments, code=code))
 
+    def audit_verify(self):
+        """The closing line of `audit verify`; progress comes before it, a line each."""
+        return json.loads(self.ctl('--json', 'audit', 'verify').splitlines()[-1])
+
     def metric(self, name, **labels):
         """The sum over all series of that name that have these labels."""
         total = 0.0

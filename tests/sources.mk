@@ -17,8 +17,10 @@ UNIT_TESTS := \
 	tests/unit/config/test_config_good.c \
 	tests/unit/config/test_report.c \
 	tests/unit/config/test_values.c \
+	tests/unit/control/test_control.c \
 	tests/unit/engine/test_address.c \
 	tests/unit/engine/test_io.c \
+	tests/unit/engine/test_io_chaos.c \
 	tests/unit/engine/test_io_close.c \
 	tests/unit/engine/test_io_limits.c \
 	tests/unit/engine/test_io_open.c \
@@ -54,6 +56,7 @@ UNIT_TESTS := \
 # Those of UNIT_TESTS that start threads: `make test` runs them once more under ThreadSanitizer.
 THREAD_TESTS := \
 	tests/unit/base/test_mailbox.c \
+	tests/unit/control/test_control.c \
 	tests/unit/engine/test_io.c \
 	tests/unit/engine/test_loop.c \
 	tests/unit/flow/test_flow.c \
@@ -64,9 +67,11 @@ THREAD_TESTS := \
 # Helpers linked into every unit test and every simulated test.
 TEST_SUPPORT_SRC := \
 	tests/lib/certificates.c \
+	tests/lib/control_rig.c \
 	tests/lib/echo.c \
 	tests/lib/folder.c \
 	tests/lib/guard.c \
+	tests/lib/io_chaos.c \
 	tests/lib/stream_peer.c \
 	tests/lib/tls_pair.c \
 	tests/lib/webhook.c \

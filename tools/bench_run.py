@@ -22,7 +22,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BIN = ROOT / 'build' / 'release'
+BIN = ROOT / os.environ.get('PENSTOCK_BUILD', 'build/release')
 DIR = ROOT / 'build' / 'bench'
 SERVER_CPU, GENERATOR_CPU = 0, 1
 PENSTOCK_PORT, NGINX_PORT, SINK_PORT, METRICS_PORT = 18543, 18545, 18544, 18564

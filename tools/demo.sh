@@ -66,7 +66,7 @@ cat "$dir/bench.txt"
 lab_say "penstockctl status"
 ctl status
 lab_say "one event and its attempts"
-event=$(ctl --json events list --limit 1 | grep -o 'evt_[0-9A-Z]*' | head -n 1)
+event=$(ctl --json events list --limit 1 | grep -o 'evt_[0-9a-z]*' | head -n 1)
 ctl events show "$event"
 ctl attempts "$event"
 lab_say "penstockctl audit verify"

@@ -45,17 +45,24 @@ sha256_is()
 	[ -f "$1" ] && [ "$(sha256sum "$1" | cut -d ' ' -f 1)" = "$2" ]
 }
 
-# The base URIs this host fetches Debian from, one line each: "main URI" or "security URI". apt expands .list files,
-# deb822 .sources files and mirror methods for us. ORIGIN is known once the host has run apt-get update.
-host_archives()
+index_targets()
 {
 	# shellcheck disable=SC2016  # apt's own variables
-	apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(ORIGIN)' 'Created-By: Packages' 2>/dev/null |
+	apt-get "$@" indextargets --format '$(REPO_URI) $(RELEASE) $(ORIGIN)' 'Created-By: Packages' 2>/dev/null || true
+}
+
+# The base URIs this host fetches Debian from, one line each: "main URI" or "security URI". apt expands .list files,
+# deb822 .sources files and mirror methods for us. ORIGIN is known, and the first form prints anything, only once the host
+# has run apt-get update.
+host_archives()
+{
+	index_targets >"$apt/targets"
+	[ -s "$apt/targets" ] || index_targets --no-release-info >"$apt/targets"
 	awk '
 		$3 != "" && $3 != "Debian" && $3 !~ /^\$/ { next }
 		$2 ~ /-security$|\/updates$/ { print "security", $1; next }
 		$2 ~ /-updates$|-backports|-proposed/ { next }
-		$2 ~ /^(bookworm|trixie|forky|duke|sid|stable|oldstable|testing|unstable)$/ { print "main", $1 }' |
+		$2 ~ /^(bookworm|trixie|forky|duke|sid|stable|oldstable|testing|unstable)$/ { print "main", $1 }' "$apt/targets" |
 	sort -u
 }
 
@@ -132,7 +139,7 @@ archive_files()
 		/^Package:/ { take = 0; sums = 0 }
 		$1 == "Version:" { take = $2 == version }
 		/^[^ ]/ { sums = $1 == "Checksums-Sha256:" }
-		take && sums && /^ / && $3 !~ /\.asc$/ { print $1, $3 }'
+		take && sums && /^ / { print $1, $3 }'
 }
 
 bump()
@@ -147,7 +154,7 @@ bump()
 	lock_lines | grep -q "^$package .*\.dsc " && keep_dsc=yes
 	archive_files "$package" "$version" |
 	awk -v p="$package" -v v="$version" -v dsc="$keep_dsc" \
-		'dsc == "yes" || $2 ~ /\.orig\.tar\./ { print p, v, $2, $1 }' >"$apt/bump"
+		'dsc == "yes" || $2 ~ /\.orig\.tar\.[a-z0-9]+$/ { print p, v, $2, $1 }' >"$apt/bump"
 	[ -s "$apt/bump" ] || stop "the archive's index lists no files for $package $version"
 	awk -v p="$package" -v new="$apt/bump" '
 		$1 != p { print; next }

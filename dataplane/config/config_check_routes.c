@@ -16,10 +16,15 @@ enum { SCHEMES_MAX = 64 };
 
 /* ---- Routes ------------------------------------------------------------------------------- */
 
+/* An endpoint whose path and host could be read. */
+struct route {
+	const struct config_endpoint *endpoint;
+};
+
 static int route_compare(const void *a, const void *b)
 {
-	const struct config_endpoint *left = *(const struct config_endpoint *const *)a;
-	const struct config_endpoint *right = *(const struct config_endpoint *const *)b;
+	const struct config_endpoint *left = ((const struct route *)a)->endpoint;
+	const struct config_endpoint *right = ((const struct route *)b)->endpoint;
 	int order = strcmp(left->path, right->path);
 
 	if (order != 0) return order;
@@ -36,31 +41,41 @@ static bool route_equal(const struct config_endpoint *a, const struct config_end
 	return strcmp(a->host, b->host) == 0;
 }
 
+static void report_duplicate_route(const struct config *config, const struct route *route,
+	const struct route *first, struct config_report *report)
+{
+	const struct config_endpoint *endpoint = route->endpoint;
+	const char *host = endpoint->host;
+
+	config_report_add(report, CONFIG_ERROR, PS_DUPLICATE_ROUTE,
+		config_position_of(config, &endpoint->path, endpoint->position),
+		"change the path, or tell them apart by 'host'",
+		"the path '%.100s' on %s%.60s is already taken by the endpoint in line %u",
+		endpoint->path, host == NULL ? "any host" : "host ", host == NULL ? "" : host,
+		first->endpoint->position.line);
+}
+
 static void check_duplicate_routes(const struct config *config, struct config_report *report)
 {
-	const struct config_endpoint **routes = alloc_array(config->endpoint_count, sizeof *routes);
+	struct route *routes = alloc_array(config->endpoint_count, sizeof *routes);
 	size_t count = 0;
 
 	for (uint32_t i = 0; i < config->endpoint_count; i++) {
 		/* A host that could not be read must not pass for "any host". */
 		const struct config_endpoint *endpoint = &config->endpoints[i];
 		bool host_lost = endpoint->host == NULL && config_written(config, &endpoint->host);
-		if (endpoint->path != NULL && !host_lost) routes[count++] = endpoint;
+		if (endpoint->path != NULL && !host_lost) {
+			routes[count++] = (struct route){ endpoint };
+		}
 	}
 	if (count > 0) qsort(routes, count, sizeof *routes, route_compare);
 
 	for (size_t i = 1, first = 0; i < count; i++) {
-		if (!route_equal(routes[i], routes[first])) {
+		if (route_equal(routes[i].endpoint, routes[first].endpoint)) {
+			report_duplicate_route(config, &routes[i], &routes[first], report);
+		} else {
 			first = i;
-			continue;
 		}
-		config_report_add(report, CONFIG_ERROR, PS_DUPLICATE_ROUTE,
-			config_position_of(config, &routes[i]->path, routes[i]->position),
-			"change the path, or tell them apart by 'host'",
-			"the path '%.100s' on %s%.60s is already taken by the endpoint in line %u",
-			routes[i]->path, routes[i]->host == NULL ? "any host" : "host ",
-			routes[i]->host == NULL ? "" : routes[i]->host,
-			routes[first]->position.line);
 	}
 	alloc_free(routes);
 }

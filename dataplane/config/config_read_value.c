@@ -45,8 +45,8 @@ static bool store_file(const struct config_frame *frame, void *field, const char
 	if (text[0] == '/' || slash == NULL) return store_text(frame, field, text);
 
 	size_t folder_size = (size_t)(slash - frame->reading->path) + 1;
-	size_t text_size = strlen(text);
-	char *joined = config_arena_take(frame->reading->arena, folder_size + text_size + 1, 1);
+	size_t text_size = strlen(text) + 1; /* with its NUL */
+	char *joined = config_arena_take(frame->reading->arena, folder_size + text_size, 1);
 	memcpy(joined, frame->reading->path, folder_size);
 	memcpy(joined + folder_size, text, text_size);
 	memcpy(field, &joined, sizeof joined);

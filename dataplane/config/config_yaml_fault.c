@@ -83,23 +83,22 @@ static bool is_bracketed_ip(struct bytes text)
 
 	if (text.size < 2 || text.data[0] != '[') return false;
 	for (; at < text.size && text.data[at] != ']'; at++) {
+		static const char allowed[] = "0123456789abcdefABCDEF:.";
+		if (memchr(allowed, text.data[at], sizeof allowed - 1) == NULL) return false;
 		if (text.data[at] == ':') colons++;
-		if (memchr("0123456789abcdefABCDEF:.", text.data[at], 24) == NULL) return false;
 	}
 	return colons >= 2 && at < text.size;
 }
 
 /* Text that needs quotes because of how it begins. */
-static bool report_quotes(struct bytes line, const yaml_parser_t *parser,
+static bool report_quotes(struct bytes line, const char *problem, struct config_position position,
 	struct config_report *report)
 {
-	size_t at = parser->problem_mark.column;
-	struct config_position position = { (uint32_t)parser->problem_mark.line + 1,
-		(uint32_t)at + 1 };
+	size_t at = position.column - 1;
 
 	/* Exact for lines of ASCII; elsewhere the general sentence will do. */
-	if (strcmp(parser->problem, "found character that cannot start any token") == 0 &&
-		at < line.size && line.data[at] > ' ' && line.data[at] < 0x7F) {
+	if (strcmp(problem, "found character that cannot start any token") == 0 && at < line.size &&
+		line.data[at] > ' ' && line.data[at] < 0x7F) {
 		config_report_add(report, CONFIG_ERROR, PS_SYNTAX, position,
 			"put the value into quotes", "a value may not begin with '%c'",
 			line.data[at]);
@@ -126,10 +125,9 @@ void config_yaml_fault(const yaml_parser_t *parser, struct bytes text, struct co
 	char began[64] = "";
 
 	CHECK(parser->error != YAML_MEMORY_ERROR); /* as base/alloc.h: out of memory aborts */
-	if (parser->error == YAML_SCANNER_ERROR || parser->error == YAML_PARSER_ERROR) {
-		if (report_tab(line, mark, report)) return;
-		if (report_quotes(line, parser, report)) return;
-	}
+	/* What the reader refuses has been found before, by config_text.h. */
+	if (report_tab(line, mark, report)) return;
+	if (report_quotes(line, problem, position, report)) return;
 	if (strcmp(problem, UNCLOSED) == 0) {
 		/* The end of the file says nothing; the opening quote does. */
 		position.line = (uint32_t)parser->context_mark.line + 1;

@@ -90,7 +90,7 @@ static enum result fail_call(const char *call, int error)
 	}
 	if (error == ENOSYS) {
 		return fail(RESULT_UNSUPPORTED, call, error,
-			"the kernel was built without CONFIG_IO_URING, or a sandbox hides the call; "
+			"the kernel lacks CONFIG_IO_URING, or a sandbox hides the call; "
 			"Linux 6.1 or later is needed");
 	}
 	if (error == EPERM || error == EACCES) {

@@ -222,7 +222,7 @@ static void endpoint_compile(struct flow *flow, uint32_t index, const struct tar
 	endpoint->config = from;
 	CHECK(bytes_to_text(bytes_of_text(from->name), endpoint->name, sizeof endpoint->name));
 
-	CHECK(from->target_count > 0 && from->target_count <= TARGETS_PER_ENDPOINT_MAX);
+	CHECK(from->target_count <= TARGETS_PER_ENDPOINT_MAX);
 	endpoint->target_count = from->target_count;
 	for (uint32_t i = 0; i < from->target_count; i++) {
 		const struct target_name wanted = { .name = from->targets[i] };

@@ -74,6 +74,14 @@ static void admission_update(struct receive *receive)
 	}
 }
 
+/* The last part of the connections is for saying 503 with Retry-After: a provider that is told
+ * so comes back, one that is left in the backlog times out and counts it as our failure. */
+static bool connections_nearly_full(const struct receive *receive)
+{
+	size_t reserve = receive->connections.count / RECEIVE_SHED_SHARE;
+	return receive->connections.used_count > receive->connections.count - reserve;
+}
+
 void connection_open(struct listener *listener, struct io_socket *socket)
 {
 	struct receive *receive = listener->receive;
@@ -90,7 +98,9 @@ void connection_open(struct listener *listener, struct io_socket *socket)
 		.receive = receive,
 		.state = listener->context == NULL ? CONNECTION_IDLE : CONNECTION_HANDSHAKE,
 		.secure = listener->context != NULL,
+		.shed = connections_nearly_full(receive),
 	};
+	if (connection->shed) metrics_add(receive->config.metrics, METRICS_CONNECTIONS_SHED, 1);
 	timer_init(&connection->timer, connection_timer_expired, connection);
 	if (stream_accept(&connection->stream, receive->config.streams, socket, listener->context,
 		&connection_events, connection) != RESULT_OK) {
@@ -173,14 +183,25 @@ static bool request_fill(struct connection *connection)
 	return size > 0;
 }
 
+/* Answers 503 to a request that gets no slot; not before its first bytes are there. */
+static void request_shed(struct connection *connection)
+{
+	struct receive *receive = connection->receive;
+
+	if (stream_read(&connection->stream, receive->discard, sizeof receive->discard) > 0) {
+		answer_overload(connection);
+	}
+}
+
 /* An idle connection takes a request slot only when there is a byte for it. */
 static bool request_begin(struct connection *connection)
 {
-	if (connection->request != NULL) return true;
+	CHECK(connection->request == NULL);
 
-	connection->request = request_take(connection->receive, connection);
+	connection->request =
+		connection->shed ? NULL : request_take(connection->receive, connection);
 	if (connection->request == NULL) {
-		answer_overload(connection);
+		request_shed(connection);
 		return false;
 	}
 	if (!request_fill(connection)) {

@@ -54,6 +54,7 @@ struct connection {
 	uint8_t state; /* enum connection_state */
 	bool input_ended;
 	bool secure;
+	bool shed; /* taken only to be told, politely, to come back */
 };
 
 struct listener {
@@ -77,6 +78,7 @@ struct receive {
 	uint32_t listeners_open;
 	bool draining;
 	bool accept_paused;
+	uint8_t discard[4096]; /* scratch: of requests that get no slot */
 	uint8_t url[HTTP_TARGET_SIZE_MAX + 512]; /* scratch: the URL a provider signed */
 };
 

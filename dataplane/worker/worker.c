@@ -319,7 +319,8 @@ static enum result worker_open(struct worker *worker)
 	enum result result = loop_open(&worker->loop, &io_config);
 	if (result != RESULT_OK) {
 		snprintf(worker->start_error, sizeof worker->start_error, "%s", io_open_error());
-		return result;
+		/* Forbidden or too old: for the operator both are a setting of the host. */
+		return result == RESULT_PERMISSION ? RESULT_UNSUPPORTED : result;
 	}
 	worker->loop.mail = worker_mail;
 	worker->loop.owner = worker;

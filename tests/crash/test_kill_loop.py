@@ -45,6 +45,6 @@ def test_killed_sixty_times_nothing_acknowledged_is_lost(tmp_path):
     assert found['forged_sent'] > 0 and found['forged_accepted'] == 0, summary
     assert found['stale_sent'] > 0 and found['stale_accepted'] == 0, summary
     assert found['replay_sent'] > 0 and found['replay_delivered'] == 0, summary
-    report = daemon.ctl_json('audit', 'verify')
+    report = daemon.audit_verify()
     assert report['valid'] is True, report
     daemon.stop()

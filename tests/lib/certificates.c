@@ -8,7 +8,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 
-enum { FILES_MAX = 64, FILE_SIZE_MAX = 16384 };
+enum { FILES_MAX = 64, FILE_SIZE_MAX = 65536 };
 
 struct file {
 	char name[64];

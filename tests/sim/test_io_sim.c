@@ -11,9 +11,10 @@
 
 #include "base/alloc.h"
 #include "lib/echo.h"
+#include "lib/io_chaos.h"
 #include "sim/io_sim.h"
 
-enum { CLIENTS = 12, SEEDS = 200 };
+enum { CLIENTS = 12, SEEDS = 200, CHAOS_STEPS = 2000 };
 
 static const struct sim_faults faulty = {
 	.connect_refused_ppm = 50000,
@@ -225,6 +226,36 @@ static void killed_server_resets_clients(void **state)
 	alloc_free(test.clients);
 }
 
+/* Returns the digest of the whole run. */
+static uint64_t run_chaos(uint64_t seed, const struct sim_faults *faults, uint64_t *byte_count)
+{
+	static struct chaos chaos;
+	struct sim_world *world = sim_world_create(seed, faults);
+	struct io_address address = server_address();
+
+	chaos_open(&chaos, seed, &address);
+	for (unsigned step = 0; step < CHAOS_STEPS; step++) chaos_step(&chaos);
+	chaos_close(&chaos);
+	*byte_count += chaos.byte_count;
+	uint64_t trace = sim_world_trace(world);
+	sim_world_destroy(world);
+	return trace;
+}
+
+/* Everything io.h allows, at random moments: the contract of the real ring holds here too. */
+static void chaos_keeps_the_contract(void **state)
+{
+	uint64_t byte_count = 0;
+	(void)state;
+
+	for (uint64_t seed = 0; seed < SEEDS; seed++) {
+		const struct sim_faults *faults = seed % 2 == 0 ? NULL : &faulty;
+		uint64_t trace = run_chaos(seed, faults, &byte_count);
+		if (seed < 20) assert_true(run_chaos(seed, faults, &byte_count) == trace);
+	}
+	assert_true(byte_count > 1000000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +264,7 @@ int main(void)
 		cmocka_unit_test(same_seed_is_same_run),
 		cmocka_unit_test(clock_jumps_to_next_timer),
 		cmocka_unit_test(killed_server_resets_clients),
+		cmocka_unit_test(chaos_keeps_the_contract),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -386,7 +386,8 @@ static void signers_and_verifiers_come_from_the_files(void **state)
 		"  - { name: new, url: 'http://127.0.0.1', secret_file: whsec }\n"
 		"  - { name: unsigned, url: 'http://127.0.0.1' }\n"
 		"endpoints:\n"
-		"  - { name: a, path: /a, scheme: standard-webhooks, targets: [old, new, unsigned],\n"
+		"  - { name: a, path: /a, targets: [old, new, unsigned],\n"
+		"      scheme: standard-webhooks,\n"
 		"      secret_file: whsec, previous_secret_file: other, tolerance: 1m }\n");
 	const struct flow_endpoint *endpoint = &flow->endpoints[0];
 

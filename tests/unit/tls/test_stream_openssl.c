@@ -214,6 +214,24 @@ static void s_client_tls13(void **state)
 	world_close(&world);
 }
 
+/* A certificate that does not fit into the output buffers: the handshake goes on as they empty. */
+static void s_client_large_certificate(void **state)
+{
+	const char *const versions[] = { "-tls1_2", "-tls1_3" };
+	(void)state;
+
+	world_open(&world);
+	world_listen(&world, tls_test_server("server-large", TLS_CLIENT_NONE));
+	for (size_t i = 0; i < ARRAY_COUNT(versions); i++) {
+		s_client(versions[i]);
+		assert_int_equal(peer.opened_count, 1);
+		program_write("first line\n");
+		run_until_output("first line\n");
+		quit();
+	}
+	world_close(&world);
+}
+
 static void s_client_tls12(void **state)
 {
 	(void)state;
@@ -249,11 +267,13 @@ static bool s_client_resumes(const char *options)
 
 static void resume(const char *version)
 {
+	char file[64];
 	char first[256];
 	char later[256];
 
-	snprintf(first, sizeof first, "%s -sess_out build/test/openssl.session", version);
-	snprintf(later, sizeof later, "%s -sess_in build/test/openssl.session", version);
+	snprintf(file, sizeof file, OUTPUT_FILE "%d.session", (int)getpid());
+	snprintf(first, sizeof first, "%s -sess_out %s", version, file);
+	snprintf(later, sizeof later, "%s -sess_in %s", version, file);
 	assert_false(s_client_resumes(first));
 	assert_true(s_client_resumes(later));
 	assert_int_equal(tls_ticket_keys_rotate(), RESULT_OK);
@@ -261,7 +281,7 @@ static void resume(const char *version)
 	assert_int_equal(tls_ticket_keys_rotate(), RESULT_OK);
 	/* Too old, and a full handshake instead: the client must not notice. */
 	assert_false(s_client_resumes(later));
-	unlink("build/test/openssl.session");
+	unlink(file);
 }
 
 static void s_client_resumption(void **state)
@@ -429,6 +449,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(s_client_tls13),
 		cmocka_unit_test(s_client_tls12),
+		cmocka_unit_test(s_client_large_certificate),
 		cmocka_unit_test(s_client_resumption),
 		cmocka_unit_test(s_client_refusals),
 		cmocka_unit_test(s_client_mtls),
