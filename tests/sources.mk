@@ -18,6 +18,9 @@ UNIT_TESTS := \
 	tests/unit/config/test_report.c \
 	tests/unit/config/test_values.c \
 	tests/unit/control/test_control.c \
+	tests/unit/control/test_control_socket.c \
+	tests/unit/deliver/test_backoff.c \
+	tests/unit/deliver/test_outcome.c \
 	tests/unit/engine/test_address.c \
 	tests/unit/engine/test_io.c \
 	tests/unit/engine/test_io_chaos.c \
@@ -57,6 +60,7 @@ UNIT_TESTS := \
 THREAD_TESTS := \
 	tests/unit/base/test_mailbox.c \
 	tests/unit/control/test_control.c \
+	tests/unit/control/test_control_socket.c \
 	tests/unit/engine/test_io.c \
 	tests/unit/engine/test_loop.c \
 	tests/unit/flow/test_flow.c \

@@ -169,12 +169,27 @@ static uint32_t tolerance_of(const struct config_endpoint *endpoint)
 	return scheme == NULL ? 0 : scheme_tolerance_s(scheme);
 }
 
+/* Behind a proxy only the operator knows the URL that the provider has signed. */
+static void check_public_url(const struct config_endpoint *endpoint, const char *label,
+	struct config_report *report)
+{
+	const struct scheme *scheme = NULL;
+
+	if (endpoint->scheme != NULL) scheme = scheme_find(bytes_of_text(endpoint->scheme));
+	if (scheme == NULL || !scheme_signs_url(scheme) || endpoint->public_url != NULL) return;
+	config_report_add(report, CONFIG_ERROR, PS_MISSING_KEY, endpoint->scheme_position,
+		"for example public_url: https://hooks.example.org",
+		"missing key 'public_url' in endpoint '%s': scheme '%s' signs the URL", label,
+		endpoint->scheme);
+}
+
 static void check_endpoint(const struct config *config, const struct config_endpoint *endpoint,
 	struct config_report *report)
 {
 	const char *label = endpoint->name == NULL ? "?" : endpoint->name;
 
 	check_scheme(endpoint, report);
+	check_public_url(endpoint, label, report);
 	if (endpoint->target_count == 0 && endpoint->position.line > 0 &&
 		!config_written(config, &endpoint->targets)) {
 		config_report_add(report, CONFIG_ERROR, PS_MISSING_KEY, endpoint->position,

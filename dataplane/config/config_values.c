@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "config/config_codes.h"
@@ -405,7 +406,8 @@ bool config_value_cpus_auto(struct config_cpus *ret)
 	cpu_set_t set;
 
 	*ret = (struct config_cpus){ 0 };
-	if (sched_getaffinity(0, sizeof set, &set) != 0) return false;
+	/* Of the main thread: the caller may be a thread that is pinned to one CPU. */
+	if (sched_getaffinity(getpid(), sizeof set, &set) != 0) return false;
 	for (uint32_t cpu = 0; cpu < CPU_INDEX_LIMIT && cpu < CPU_SETSIZE; cpu++) {
 		if (CPU_ISSET(cpu, &set)) ret->bits[cpu / 64] |= UINT64_C(1) << cpu % 64;
 	}

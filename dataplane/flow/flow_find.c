@@ -33,43 +33,66 @@ static uint64_t route_hash(uint64_t path_hash, struct bytes host)
 	return host.size == 0 ? path_hash : hash_xxh3(host, path_hash);
 }
 
+static const struct flow_route_key *key_at(const struct flow_private *private, uint32_t place)
+{
+	const void *key = private->keys + (size_t)(place - 1) * FLOW_KEY_ALIGN;
+	return key;
+}
+
 static const struct flow_endpoint *route_find(const struct flow *flow, uint64_t hash,
 	struct bytes host, struct bytes path)
 {
 	const struct flow_private *private = flow->private;
+	const uint32_t mask = private->route_mask;
+	const uint32_t tag = (uint32_t)(hash >> 32);
 
-	for (uint32_t at = (uint32_t)hash & private->route_mask;;
-		at = (at + 1) & private->route_mask) {
+	for (uint32_t at = (uint32_t)hash & mask;; at = (at + 1) & mask) {
 		const struct flow_route_slot *slot = &private->route_slots[at];
-		if (slot->index == 0) return NULL;
-		if (slot->hash != hash) continue;
-		const struct flow_route *route = &private->routes[slot->index - 1];
-		if (bytes_equal(route->path, path) && bytes_equal(route->host, host)) {
-			return &flow->endpoints[slot->index - 1];
-		}
+		if (slot->place == 0) return NULL;
+		if (slot->tag != tag) continue;
+		const struct flow_route_key *key = key_at(private, slot->place);
+		if (key->host_size != host.size || key->path_size != path.size) continue;
+		if (memcmp(key->text + host.size, path.data, path.size) != 0) continue;
+		if (host.size > 0 && memcmp(key->text, host.data, host.size) != 0) continue;
+		return &flow->endpoints[key->endpoint];
 	}
 }
 
-/* The Host field's host in lower case: no port, no brackets, no dot at the end. False when it is
- * none that an endpoint could have. */
-static bool host_normalise(struct bytes field, char to[static HOST_SIZE_MAX + 1], struct bytes *ret)
+/* ASCII letters to lower case, eight at a time. Control characters change, too: the HTTP parser
+ * lets none through, and no endpoint's host has any. '_' and DEL become the same, likewise. */
+static void host_lower(struct bytes host, uint8_t *to)
 {
-	struct bytes host = field;
-	struct bytes rest;
+	const uint64_t case_bits = UINT64_C(0x2020202020202020);
+	size_t at = 0;
 
-	if (field.size > 0 && field.data[0] == '[') {
-		if (!bytes_split(bytes_from(field, 1), ']', &host, &rest)) return false;
+	for (; at + sizeof case_bits <= host.size; at += sizeof case_bits) {
+		uint64_t eight;
+		memcpy(&eight, host.data + at, sizeof eight);
+		eight |= case_bits;
+		memcpy(to + at, &eight, sizeof eight);
+	}
+	for (; at < host.size; at++) to[at] = host.data[at] | 0x20;
+}
+
+/* The Host field's host as the tables have it: lower case, no port, no brackets, no dot at the
+ * end. False when it is none that an endpoint could have. */
+static bool host_normalise(struct bytes field, uint8_t to[static HOST_SIZE_MAX], struct bytes *ret)
+{
+	size_t size = field.size;
+
+	if (size == 0) return false;
+	if (field.data[0] == '[') {
+		field = bytes_from(field, 1);
+		size = bytes_find(field, ']');
+		if (size == field.size) return false;
 	} else {
-		(void)bytes_split(field, ':', &host, &rest); /* without port it is whole already */
+		const void *colon = memchr(field.data, ':', size);
+		if (colon != NULL) size = (size_t)((const uint8_t *)colon - field.data);
 	}
-	if (host.size > 0 && host.data[host.size - 1] == '.') host.size--;
-	if (host.size == 0 || host.size > HOST_SIZE_MAX) return false;
-
-	for (size_t i = 0; i < host.size; i++) {
-		uint8_t byte = host.data[i];
-		to[i] = (char)(byte >= 'A' && byte <= 'Z' ? byte - 'A' + 'a' : byte);
-	}
-	*ret = bytes_of(to, host.size);
+	if (size > 0 && field.data[size - 1] == '.') size--;
+	if (size == 0 || size > HOST_SIZE_MAX) return false;
+	host_lower(bytes_of(field.data, size), to);
+	*ret = bytes_of(to, size);
 	return true;
 }
 
@@ -78,7 +101,7 @@ const struct flow_endpoint *flow_endpoint_find(const struct flow *flow, struct b
 {
 	const struct flow_private *private = flow->private;
 	uint64_t path_hash = hash_xxh3(path, 0);
-	char lower[HOST_SIZE_MAX + 1];
+	uint8_t lower[HOST_SIZE_MAX];
 	struct bytes name;
 
 	if (private->has_hosts && host_normalise(host, lower, &name)) {
@@ -89,28 +112,60 @@ const struct flow_endpoint *flow_endpoint_find(const struct flow *flow, struct b
 	return route_find(flow, path_hash, BYTES_EMPTY, path);
 }
 
+static size_t key_size(const struct config_endpoint *endpoint)
+{
+	size_t size = sizeof(struct flow_route_key) + strlen(endpoint->path);
+
+	if (endpoint->host != NULL) size += strlen(endpoint->host);
+	return (size + FLOW_KEY_ALIGN - 1) / FLOW_KEY_ALIGN * FLOW_KEY_ALIGN;
+}
+
+static void key_write(const struct config_endpoint *endpoint, uint32_t index,
+	struct flow_route_key *key)
+{
+	struct bytes path = bytes_of_text(endpoint->path);
+	struct bytes host = bytes_of_text(endpoint->host == NULL ? "" : endpoint->host);
+
+	key->endpoint = index;
+	key->host_size = (uint16_t)host.size;
+	key->path_size = (uint16_t)path.size;
+	host_lower(host, key->text); /* '_' as in host_normalise() */
+	memcpy(key->text + host.size, path.data, path.size);
+}
+
 static void routes_build(struct flow *flow)
 {
 	struct flow_private *private = flow->private;
 	uint32_t slots = slots_for(flow->endpoint_count);
+	size_t size = 0;
 
-	private->routes = alloc_array(flow->endpoint_count, sizeof *private->routes);
+	for (uint32_t i = 0; i < flow->endpoint_count; i++) {
+		size += key_size(flow->endpoints[i].config);
+	}
+	CHECK(size / FLOW_KEY_ALIGN < UINT32_MAX);
+	private->keys = alloc_array(size, 1);
 	private->route_slots = alloc_array(slots, sizeof *private->route_slots);
 	private->route_mask = slots - 1;
+
+	size = 0;
 	for (uint32_t i = 0; i < flow->endpoint_count; i++) {
 		const struct config_endpoint *config = flow->endpoints[i].config;
-		struct flow_route *route = &private->routes[i];
+		struct flow_route_key *key = (void *)(private->keys + size);
+		uint32_t place = (uint32_t)(size / FLOW_KEY_ALIGN) + 1;
 
-		route->path = bytes_of_text(config->path);
-		route->host = config->host == NULL ? BYTES_EMPTY : bytes_of_text(config->host);
-		private->has_hosts = private->has_hosts || config->host != NULL;
+		size += key_size(config);
+		key_write(config, i, key);
+		private->has_hosts = private->has_hosts || key->host_size > 0;
 
-		uint64_t hash = route_hash(hash_xxh3(route->path, 0), route->host);
+		struct bytes host = bytes_of(key->text, key->host_size);
+		struct bytes path = bytes_of(key->text + key->host_size, key->path_size);
+		uint64_t hash = route_hash(hash_xxh3(path, 0), host);
 		/* config_check() has refused routes that are there twice. */
-		CHECK(route_find(flow, hash, route->host, route->path) == NULL);
+		CHECK(route_find(flow, hash, host, path) == NULL);
 		uint32_t at = (uint32_t)hash & private->route_mask;
-		while (private->route_slots[at].index != 0) at = (at + 1) & private->route_mask;
-		private->route_slots[at] = (struct flow_route_slot){ hash, i + 1 };
+		while (private->route_slots[at].place != 0) at = (at + 1) & private->route_mask;
+		private->route_slots[at] =
+			(struct flow_route_slot){ (uint32_t)(hash >> 32), place };
 	}
 }
 
@@ -199,7 +254,7 @@ void flow_tables_build(struct flow *flow, struct config_report *report)
 
 void flow_tables_free(struct flow_private *private)
 {
-	alloc_free(private->routes);
+	alloc_free(private->keys);
 	alloc_free(private->route_slots);
 	alloc_free(private->endpoint_ids.slots);
 	alloc_free(private->target_ids.slots);

@@ -8,17 +8,23 @@
 
 #include "flow/flow.h"
 
-/* What a route compares with; the texts live in the config. */
-struct flow_route {
-	struct bytes path;
-	struct bytes host; /* lower case; empty: any */
+/* What a request is compared with, in one piece so that a lookup touches a slot, a key and
+ * nothing else. */
+struct flow_route_key {
+	uint32_t endpoint;  /* index */
+	uint16_t host_size; /* 0: any host */
+	uint16_t path_size;
+	uint8_t text[]; /* the host in lower case, then the path */
+};
+BOUND(HOST_SIZE_MAX <= UINT16_MAX && ENDPOINT_PATH_SIZE_MAX <= UINT16_MAX);
+
+/* Open addressing, at most half full. Places and indexes count from 1; 0 is a free slot. */
+struct flow_route_slot {
+	uint32_t tag;   /* the half of the hash that does not choose the slot */
+	uint32_t place; /* of the key in `keys`, in units of FLOW_KEY_ALIGN */
 };
 
-/* Open addressing, at most half full. `index` counts from 1; 0 is a free slot. */
-struct flow_route_slot {
-	uint64_t hash;
-	uint32_t index;
-};
+enum { FLOW_KEY_ALIGN = 8 };
 
 struct flow_id_slot {
 	uint32_t id;
@@ -32,7 +38,7 @@ struct flow_id_table {
 
 struct flow_private {
 	atomic_uint_fast32_t references;
-	struct flow_route *routes; /* one per endpoint, same index */
+	uint8_t *keys; /* every struct flow_route_key, one behind the other */
 	struct flow_route_slot *route_slots;
 	uint32_t route_mask;
 	bool has_hosts; /* some endpoint names one */

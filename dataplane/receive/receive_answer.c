@@ -33,6 +33,25 @@ static bool answer_write(struct connection *connection, const struct writer *wri
 	return false;
 }
 
+/* The Date field's text, made once per second (RFC 9110 §6.6.1: "An origin server with a clock
+ * MUST generate a Date header field in all 2xx …, 3xx …, and 4xx … responses"). */
+static const char *answer_date(struct receive *receive)
+{
+	uint64_t now_s = wall_seconds(io_wall(receive->loop->io));
+
+	if (now_s != receive->date_s) {
+		receive->date_s = now_s;
+		http_date(now_s, receive->date);
+	}
+	return receive->date;
+}
+
+/* An answer to HEAD has no body; the client would take it for the next answer. */
+static bool is_head(const struct request *request)
+{
+	return request->head_size > 0 && bytes_equal(request->http.method, BYTES_LITERAL("HEAD"));
+}
+
 void answer_problem(struct request *request, enum answer answer, const char *detail_code,
 	const char *detail)
 {
@@ -54,6 +73,8 @@ void answer_problem(struct request *request, enum answer answer, const char *det
 		.detail = detail,
 		.retry_after_s = row->again ? RECEIVE_RETRY_AFTER_S : 0,
 		.close = !keep_alive,
+		.date = answer_date(request->receive),
+		.head_method = is_head(request),
 	};
 	http_write_problem(&writer, &problem);
 	if (answer_write(connection, &writer)) connection_next(connection, keep_alive);
@@ -71,6 +92,8 @@ void answer_fault(struct request *request, enum http_fault fault)
 		.code = http_fault_code(fault),
 		.title = http_fault_text(fault),
 		.close = true,
+		.date = answer_date(request->receive),
+		.head_method = is_head(request),
 	};
 	http_write_problem(&writer, &problem);
 	if (answer_write(connection, &writer)) connection_next(connection, false);
@@ -83,13 +106,15 @@ void answer_accepted(struct request *request, const struct event *event, bool du
 	struct connection *connection = request->connection;
 	bool keep_alive = request->http.keep_alive;
 	char id[EVENT_ID_TEXT_SIZE];
-	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-				   "Content-Length: ";
+	static const char head_date[] = "HTTP/1.1 200 OK\r\nDate: ";
+	static const char head[] = "\r\nContent-Type: application/json\r\nContent-Length: ";
 	static const char tail_new[] = "\",\"status\":\"accepted\"}\n";
 	static const char tail_duplicate[] = "\",\"status\":\"duplicate\"}\n";
 
 	event_id_format(event, id);
 	size_t tail_size = (duplicate ? sizeof tail_duplicate : sizeof tail_new) - 1;
+	write_bytes(&writer, BYTES_LITERAL(head_date));
+	write_text(&writer, answer_date(request->receive));
 	write_bytes(&writer, BYTES_LITERAL(head));
 	write_decimal(&writer, sizeof "{\"id\":\"" - 1 + strlen(id) + tail_size);
 	if (!keep_alive) write_text(&writer, "\r\nConnection: close");
@@ -111,6 +136,7 @@ void answer_overload(struct connection *connection)
 		.title = answer_rows[ANSWER_OVERLOAD].text,
 		.retry_after_s = RECEIVE_RETRY_AFTER_S,
 		.close = true,
+		.date = answer_date(connection->receive),
 	};
 	http_write_problem(&writer, &problem);
 	if (answer_write(connection, &writer)) connection_close(connection);

@@ -78,6 +78,8 @@ struct receive {
 	uint32_t listeners_open;
 	bool draining;
 	bool accept_paused;
+	uint64_t date_s; /* the second that `date` is the text of */
+	char date[HTTP_DATE_SIZE];
 	uint8_t discard[4096]; /* scratch: of requests that get no slot */
 	uint8_t url[HTTP_TARGET_SIZE_MAX + 512]; /* scratch: the URL a provider signed */
 };

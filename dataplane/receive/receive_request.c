@@ -86,15 +86,6 @@ static enum request_progress request_refuse(struct request *request, enum http_f
 
 /* ---- Head ------------------------------------------------------------------------------------ */
 
-/* A CRLF before the request line is forgiven (RFC 9112 §2.2: "a server that is expecting to
- * receive and parse a request-line SHOULD ignore at least one empty line (CRLF)"). */
-static void skip_empty_line(struct request *request)
-{
-	if (request->filled < 2 || memcmp(request->buffer, "\r\n", 2) != 0) return;
-	request->filled -= 2;
-	memmove(request->buffer, request->buffer + 2, request->filled);
-}
-
 /* Decides what is known once the head is there: how large the body may be, and whether there
  * is room for it. A request for nobody is read to its end when it is small, and answered then
  * (receive_event.c): an answer in the middle of a body is often lost to the reset. */
@@ -130,7 +121,6 @@ static enum request_progress head_parse(struct request *request)
 	size_t head_size = 0;
 	enum http_fault fault = HTTP_FAULT_NONE;
 
-	if (request->scanned == 0) skip_empty_line(request);
 	struct bytes input = bytes_of(request->buffer, request->filled);
 	switch (http_head_find(input, &request->scanned, &head_size, &fault)) {
 	case HTTP_PARSE_MORE: return REQUEST_MORE;

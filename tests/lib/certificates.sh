@@ -11,7 +11,7 @@
 #   server-wild          *.wild.example.test                 server-cn         localhost as common name only
 #   server-dns-address   127.0.0.1 as a DNS name             server-self       localhost, signed by itself
 #   server-expired       ended yesterday                     server-future     begins in nine years
-#   server-large         the same as server, of 40 KiB
+#   server-large         the same as server, of 40 KiB       server-rsa-short  the same with an RSA key of 1024 bits
 #   client               spiffe://example.test/workload      client-plain      without names
 #   client-two-uris      two URI names                       client-dns        a DNS name spelled spiffe://...
 #   client-nul           a URI name with a NUL in it         client-ca         a CA with a URI name
@@ -121,6 +121,8 @@ signed server-dns-address ca localhost 'subjectAltName=DNS:127.0.0.1,DNS:*.0.0.1
 signed server-large ca localhost "$local_names" "$server_use" \
 	"1.3.6.1.4.1.55555.1=ASN1:UTF8String:$(printf '%040960d' 0)"
 openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$out/server-rsa.key" 2>>"$log"
+openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out "$out/server-rsa-short.key" 2>>"$log"
+signed server-rsa-short ca localhost "$local_names" "$server_use"
 signed server-rsa ca localhost "$local_names" "$server_use"
 signed intermediate ca 'Penstock test intermediate' 'basicConstraints=critical,CA:TRUE,pathlen:0' \
 	'keyUsage=critical,keyCertSign'

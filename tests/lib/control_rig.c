@@ -54,6 +54,7 @@ static enum result on_reload(void *owner, struct config_report *report, uint64_t
 {
 	struct rig *rig = owner;
 	atomic_fetch_add(&rig->reloads, 1);
+	*report = (struct config_report){ .path = "penstock.yaml" };
 	while (atomic_load(&rig->reload_is_held)) poll(NULL, 0, 1);
 	if (rig->reload_result == RESULT_CONFIG) {
 		config_report_add(report, CONFIG_ERROR, "PS1205",

@@ -156,7 +156,7 @@ static const struct stream_events peer_events = {
 
 static void world_accepted(void *owner, struct io_socket *socket, const struct io_address *from)
 {
-	struct world *world = owner;
+	struct stream_world *world = owner;
 	struct peer *peer = world->next_accepted;
 	(void)from; /* ourselves */
 
@@ -171,7 +171,7 @@ static void world_accepted(void *owner, struct io_socket *socket, const struct i
 
 static void world_listener_closed(void *owner)
 {
-	struct world *world = owner;
+	struct stream_world *world = owner;
 	world->listener_closed = true;
 }
 
@@ -180,7 +180,7 @@ static const struct io_events listener_events = {
 	.closed = world_listener_closed,
 };
 
-void world_open(struct world *world)
+void stream_world_open(struct stream_world *world)
 {
 	const struct io_config config = {
 		.sockets_max = 2 * WORLD_STREAMS,
@@ -188,14 +188,14 @@ void world_open(struct world *world)
 		.buffer_size = IO_BUFFER_SIZE,
 	};
 
-	*world = (struct world){ 0 };
+	*world = (struct stream_world){ 0 };
 	enum result result = loop_open(&world->loop, &config);
 	if (result != RESULT_OK) fprintf(stderr, "%s\n", io_open_error());
 	CHECK(result == RESULT_OK);
 	streams_open(&world->streams, &world->loop, WORLD_STREAMS);
 }
 
-void world_listen(struct world *world, struct tls_context *context)
+void stream_world_listen(struct stream_world *world, struct tls_context *context)
 {
 	struct io_address address;
 
@@ -206,30 +206,30 @@ void world_listen(struct world *world, struct tls_context *context)
 	world->context = context;
 }
 
-void world_stop_listening(struct world *world)
+void world_stop_listening(struct stream_world *world)
 {
 	if (world->listener == NULL) return;
 	io_socket_close(world->loop.io, world->listener);
 	world->listener = NULL;
-	while (!world->listener_closed) world_turn(world);
+	while (!world->listener_closed) stream_world_turn(world);
 }
 
-void world_turn(struct world *world)
+void stream_world_turn(struct stream_world *world)
 {
 	/* So that a turn in which nothing happens ends: loop_turn() alone would wait for ever. */
 	io_wake(world->loop.io);
 	CHECK(loop_turn(&world->loop) == RESULT_OK);
 }
 
-void world_run(struct world *world, bool (*done)(void))
+void stream_world_run(struct stream_world *world, bool (*done)(void))
 {
 	for (int turns = 0; !done(); turns++) {
 		CHECK(turns < TURNS_MAX);
-		world_turn(world);
+		stream_world_turn(world);
 	}
 }
 
-void world_close(struct world *world)
+void stream_world_close(struct stream_world *world)
 {
 	world_stop_listening(world);
 	CHECK(world->streams.outputs.used_count == 0);
@@ -239,7 +239,7 @@ void world_close(struct world *world)
 	tls_context_release(world->context);
 }
 
-void peer_init(struct peer *peer, struct world *world)
+void peer_init(struct peer *peer, struct stream_world *world)
 {
 	memset(peer, 0, sizeof *peer);
 	peer->world = world;

@@ -11,7 +11,7 @@ enum { WORLD_BUFFERS = 1024, WORLD_STREAMS = 64, PEER_ECHO_SIZE = 65536 };
 
 struct peer;
 
-struct world {
+struct stream_world {
 	struct loop loop;
 	struct streams streams;
 	struct io_socket *listener; /* NULL when not listening */
@@ -23,7 +23,7 @@ struct world {
 
 struct peer {
 	struct stream stream;
-	struct world *world;
+	struct stream_world *world;
 	struct tls_context *context; /* of a client; the peer releases it when closed */
 	bool accepted;
 	bool echo; /* write back what comes */
@@ -49,17 +49,17 @@ struct peer {
 	void (*on_ended)(struct peer *peer);
 };
 
-void world_open(struct world *world);
+void stream_world_open(struct stream_world *world);
 /* On a port of the kernel's choice of 127.0.0.1. */
-void world_listen(struct world *world, struct tls_context *context);
-void world_stop_listening(struct world *world);
-void world_turn(struct world *world);
+void stream_world_listen(struct stream_world *world, struct tls_context *context);
+void world_stop_listening(struct stream_world *world);
+void stream_world_turn(struct stream_world *world);
 /* Turns until done; CHECKs that it does not take for ever. */
-void world_run(struct world *world, bool (*done)(void));
+void stream_world_run(struct stream_world *world, bool (*done)(void));
 /* All peers must be closed. */
-void world_close(struct world *world);
+void stream_world_close(struct stream_world *world);
 
-void peer_init(struct peer *peer, struct world *world);
+void peer_init(struct peer *peer, struct stream_world *world);
 /* To the world's address; CHECKs that it starts. */
 void peer_connect(struct peer *peer, struct tls_context *context, const char *host_name,
 	const struct tls_session *session);

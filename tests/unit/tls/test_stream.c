@@ -17,14 +17,14 @@
 #include "base/check.h"
 #include "lib/stream_peer.h"
 
-static struct world world;
+static struct stream_world world;
 static struct peer server;
 static struct peer client;
 
 static void open_both(bool tls)
 {
-	world_open(&world);
-	world_listen(&world, tls ? tls_test_server("server", TLS_CLIENT_NONE) : NULL);
+	stream_world_open(&world);
+	stream_world_listen(&world, tls ? tls_test_server("server", TLS_CLIENT_NONE) : NULL);
 	peer_init(&server, &world);
 	peer_init(&client, &world);
 	world.next_accepted = &server;
@@ -33,7 +33,7 @@ static void open_both(bool tls)
 
 static void run_until(bool (*done)(void))
 {
-	world_run(&world, done);
+	stream_world_run(&world, done);
 }
 
 static bool both_opened(void)
@@ -81,7 +81,7 @@ static void close_both(void)
 	peer_close(&client);
 	peer_close(&server);
 	run_until(both_closed);
-	world_close(&world);
+	stream_world_close(&world);
 }
 
 /* ---- Bytes --------------------------------------------------------------------------- */
@@ -125,7 +125,7 @@ static void idle_holds_no_buffers(bool tls)
 	client.write_chunk = 5000;
 	run_until(all_received);
 	run_until(both_opened);
-	for (int i = 0; i < 5; i++) world_turn(&world);
+	for (int i = 0; i < 5; i++) stream_world_turn(&world);
 	assert_int_equal(world.streams.outputs.used_count, 0);
 	assert_int_equal(io_statistics(world.loop.io).buffers_free, WORLD_BUFFERS);
 	close_both();
@@ -158,10 +158,10 @@ static void one_send_per_turn(void **state)
 	(void)state;
 	open_both(false);
 	run_until(both_opened);
-	for (int i = 0; i < 3; i++) world_turn(&world);
+	for (int i = 0; i < 3; i++) stream_world_turn(&world);
 	client.on_drained = write_hundred_pieces;
 	stream_notify_drained(&client.stream);
-	world_turn(&world);
+	stream_world_turn(&world);
 	uint64_t before = io_statistics(world.loop.io).submissions;
 	client.write_total = 1000;
 	run_until(server_received_all);
@@ -180,13 +180,13 @@ static void drained_when_asked(void **state)
 	(void)state;
 	open_both(true);
 	run_until(both_opened);
-	for (int i = 0; i < 3; i++) world_turn(&world);
+	for (int i = 0; i < 3; i++) stream_world_turn(&world);
 	client.on_drained = count_drained;
 	stream_notify_drained(&client.stream);
 	assert_int_equal(client.drained_count, 0);
-	world_turn(&world);
+	stream_world_turn(&world);
 	assert_int_equal(client.drained_count, 1);
-	for (int i = 0; i < 3; i++) world_turn(&world);
+	for (int i = 0; i < 3; i++) stream_world_turn(&world);
 	assert_int_equal(client.drained_count, 1);
 	close_both();
 }
@@ -199,7 +199,7 @@ static void slow_reader_pauses(bool tls)
 	client.write_total = 20000000;
 	client.write_chunk = 100000;
 	for (int i = 0; i < 2000; i++) {
-		world_turn(&world);
+		stream_world_turn(&world);
 		uint32_t held = WORLD_BUFFERS - io_statistics(world.loop.io).buffers_free;
 		/* The pause takes effect a turn later. */
 		assert_true(held <= 4 * IO_BUFFERS_PER_SOCKET_MAX);
@@ -284,9 +284,9 @@ static void truncation_is_told_to_a_late_reader(void **state)
 	client.write_total = 1000;
 	client.write_chunk = 1000;
 	peer_write(&client);
-	for (int i = 0; i < 5; i++) world_turn(&world);
+	for (int i = 0; i < 5; i++) stream_world_turn(&world);
 	io_shutdown(world.loop.io, client.stream.socket);
-	for (int i = 0; i < 5; i++) world_turn(&world);
+	for (int i = 0; i < 5; i++) stream_world_turn(&world);
 	assert_int_equal(server.ended_count, 0);
 	server.deaf = false;
 	peer_read(&server);
@@ -326,7 +326,7 @@ static void abort_resets(bool tls)
 	assert_int_equal(server.stream.error, ECONNRESET);
 	peer_close(&server);
 	run_until(both_closed);
-	world_close(&world);
+	stream_world_close(&world);
 }
 
 static void abort_resets_plain(void **state)
@@ -349,23 +349,23 @@ static void abort_ends_a_close_that_waits(void **state)
 	server.deaf = true;
 	client.write_total = 20000000;
 	client.write_chunk = 100000;
-	for (int i = 0; i < 1000; i++) world_turn(&world);
+	for (int i = 0; i < 1000; i++) stream_world_turn(&world);
 	assert_true(client.written_size < client.write_total);
 	peer_close(&client);
-	for (int i = 0; i < 100; i++) world_turn(&world);
+	for (int i = 0; i < 100; i++) stream_world_turn(&world);
 	assert_int_equal(client.closed_count, 0);
 	stream_abort(&client.stream);
 	run_until(client_closed);
 	peer_close(&server);
 	run_until(both_closed);
-	world_close(&world);
+	stream_world_close(&world);
 }
 
 static void refused_connect_ends(void **state)
 {
 	(void)state;
-	world_open(&world);
-	world_listen(&world, NULL);
+	stream_world_open(&world);
+	stream_world_listen(&world, NULL);
 	world_stop_listening(&world);
 	peer_init(&client, &world);
 	peer_connect(&client, NULL, "localhost", NULL);
@@ -374,7 +374,7 @@ static void refused_connect_ends(void **state)
 	assert_string_equal(stream_error(&client.stream), "Connection refused");
 	peer_close(&client);
 	run_until(client_closed);
-	world_close(&world);
+	stream_world_close(&world);
 }
 
 /* ---- Closing inside callbacks -------------------------------------------------------- */
@@ -400,12 +400,12 @@ static void close_peer_from(bool tls, struct peer *who, int callback, void (*how
 	if (callback == 1) who->on_readable = how;
 	if (callback == 2) who->on_drained = how;
 	if (callback == 3) who->on_ended = how;
-	for (int i = 0; i < 300; i++) world_turn(&world);
+	for (int i = 0; i < 300; i++) stream_world_turn(&world);
 	if (!client.closed_by_us) peer_close(&client);
-	for (int i = 0; i < 50; i++) world_turn(&world);
+	for (int i = 0; i < 50; i++) stream_world_turn(&world);
 	if (!server.closed_by_us) peer_close(&server);
 	run_until(both_closed);
-	world_close(&world);
+	stream_world_close(&world);
 }
 
 /* The owner may close or abort from any callback, on either side. */
@@ -428,16 +428,16 @@ static void close_while_opening(void **state)
 	(void)state;
 	for (int turns = 0; turns < 12; turns++) {
 		open_both(true);
-		for (int i = 0; i < turns; i++) world_turn(&world);
+		for (int i = 0; i < turns; i++) stream_world_turn(&world);
 		peer_close(&client);
-		for (int i = 0; i < 50; i++) world_turn(&world);
+		for (int i = 0; i < 50; i++) stream_world_turn(&world);
 		if (server.accepted) {
 			peer_close(&server);
 			run_until(both_closed);
 		} else {
 			run_until(client_closed);
 		}
-		world_close(&world);
+		stream_world_close(&world);
 	}
 }
 
@@ -447,8 +447,8 @@ static void close_while_opening(void **state)
 static void refused_certificate(void **state)
 {
 	(void)state;
-	world_open(&world);
-	world_listen(&world, tls_test_server("server-other", TLS_CLIENT_NONE));
+	stream_world_open(&world);
+	stream_world_listen(&world, tls_test_server("server-other", TLS_CLIENT_NONE));
 	peer_init(&server, &world);
 	peer_init(&client, &world);
 	world.next_accepted = &server;
@@ -468,8 +468,8 @@ static void refused_certificate(void **state)
 static void plain_text_to_tls(void **state)
 {
 	(void)state;
-	world_open(&world);
-	world_listen(&world, tls_test_server("server", TLS_CLIENT_NONE));
+	stream_world_open(&world);
+	stream_world_listen(&world, tls_test_server("server", TLS_CLIENT_NONE));
 	peer_init(&server, &world);
 	peer_init(&client, &world);
 	world.next_accepted = &server;
@@ -487,8 +487,8 @@ static void plain_text_to_tls(void **state)
 static void gone_during_handshake(void **state)
 {
 	(void)state;
-	world_open(&world);
-	world_listen(&world, tls_test_server("server", TLS_CLIENT_NONE));
+	stream_world_open(&world);
+	stream_world_listen(&world, tls_test_server("server", TLS_CLIENT_NONE));
 	peer_init(&server, &world);
 	peer_init(&client, &world);
 	world.next_accepted = &server;

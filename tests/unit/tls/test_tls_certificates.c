@@ -167,6 +167,45 @@ static void server_names(void **state)
 	tls_context_release(client);
 }
 
+static const char *const local_names[] = { "localhost" };
+
+/* Certificates with different kinds of keys side by side, whichever is the first. */
+static void mixed_key_types(void **state)
+{
+	struct tls_certificate rsa = {
+		.chain_pem = certificate_file("server-rsa.pem"),
+		.key_pem = certificate_file("server-rsa.key"),
+		.names = local_names,
+		.name_count = 1,
+	};
+	struct tls_certificate ecdsa = {
+		.chain_pem = certificate_file("server-second.pem"),
+		.key_pem = certificate_file("server-second.key"),
+		.names = second_names,
+		.name_count = 1,
+	};
+	const struct tls_certificate orders[2][2] = { { rsa, ecdsa }, { ecdsa, rsa } };
+	struct tls_context *clients[] = { tls_test_client(NULL), tls_test_client_tls12() };
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_COUNT(orders); i++) {
+		struct tls_server_config config = {
+			.certificates = orders[i],
+			.certificate_count = 2,
+		};
+		struct tls_context *server;
+		char error[256];
+		assert_int_equal(tls_server_context_create(&config, &server, error, sizeof error),
+			RESULT_OK);
+		for (size_t c = 0; c < ARRAY_COUNT(clients); c++) {
+			assert_true(accepted_as(server, clients[c], "localhost"));
+			assert_true(accepted_as(server, clients[c], "second.example.test"));
+		}
+		tls_context_release(server);
+	}
+	for (size_t c = 0; c < ARRAY_COUNT(clients); c++) tls_context_release(clients[c]);
+}
+
 /* A connection goes on although its context was released: a reload. */
 static void release_while_connected(void **state)
 {
@@ -258,7 +297,8 @@ static void client_without_certificate(void **state)
 	assert_string_equal(tls_error(&pair.server.conn),
 		"the client sent no certificate, and this listener requires one");
 	assert_int_equal(tls_read(&pair.client.conn, &byte, 1, &count), TLS_FAILED);
-	print_message("the client hears: %s\n", tls_error(&pair.client.conn));
+	assert_string_equal(tls_error(&pair.client.conn),
+		"the peer sent an alert: certificate_required");
 	tls_pair_close(&pair);
 	tls_context_release(server);
 
@@ -306,6 +346,8 @@ static const struct config_row config_rows[] = {
 		"certificate 1: the certificate chain is not usable PEM" },
 	{ "server.pem", "server.pem", "ca.pem",
 		"certificate 1: the private key is not usable PEM" },
+	{ "server-rsa-short.pem", "server-rsa-short.key", "ca.pem",
+		"certificate 1: the key is too short, RSA needs 2048 bits" },
 	{ "server.pem", "server.key", "server.key", "the CA certificates are not usable PEM" },
 };
 
@@ -364,6 +406,7 @@ int main(void)
 		cmocka_unit_test(servers),
 		cmocka_unit_test(system_bundle),
 		cmocka_unit_test(server_names),
+		cmocka_unit_test(mixed_key_types),
 		cmocka_unit_test(release_while_connected),
 		cmocka_unit_test(clients),
 		cmocka_unit_test(client_without_certificate),
