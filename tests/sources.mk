@@ -18,7 +18,10 @@ UNIT_TESTS := \
 	tests/unit/config/test_report.c \
 	tests/unit/config/test_values.c \
 	tests/unit/control/test_control.c \
+	tests/unit/control/test_control_parts.c \
 	tests/unit/control/test_control_socket.c \
+	tests/unit/ctl/test_arguments.c \
+	tests/unit/ctl/test_table.c \
 	tests/unit/deliver/test_backoff.c \
 	tests/unit/deliver/test_outcome.c \
 	tests/unit/engine/test_address.c \

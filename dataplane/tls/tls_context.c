@@ -11,6 +11,8 @@
 
 #include "tls/tls_internal.h"
 
+#include <wolfssl/error-ssl.h>
+
 #include "base/alloc.h"
 #include "base/check.h"
 
@@ -99,8 +101,12 @@ static enum result use_certificate(WOLFSSL_CTX *wolf, struct bytes chain, struct
 	if (chain.size > INT32_MAX || key.size > INT32_MAX) {
 		return complain(complaint, "%s: longer than any certificate", which);
 	}
-	if (wolfSSL_CTX_use_certificate_chain_buffer(wolf, chain.data, (long)chain.size) !=
-		WOLFSSL_SUCCESS) {
+	int ret = wolfSSL_CTX_use_certificate_chain_buffer(wolf, chain.data, (long)chain.size);
+	if (ret == RSA_KEY_SIZE_E || ret == ECC_KEY_SIZE_E) {
+		return complain(complaint, "%s: the key is too short, RSA needs %d bits", which,
+			RSA_KEY_BITS_MIN);
+	}
+	if (ret != WOLFSSL_SUCCESS) {
 		return complain(complaint, "%s: the certificate chain is not usable PEM", which);
 	}
 	if (wolfSSL_CTX_use_PrivateKey_buffer(wolf, key.data, (long)key.size,

@@ -41,7 +41,8 @@ static void on_target_status(void *owner, uint32_t target_id, struct control_tar
 	(void)owner;
 	bool orders = target_id == flow_id_of_name("orders");
 	*ret = (struct control_target_status){ .active = 2, .idle = 3, .ready = 4 };
-	if (orders) bytes_to_text(BYTES_LITERAL("refused"), ret->last_error, sizeof ret->last_error);
+	if (orders)
+		bytes_to_text(BYTES_LITERAL("refused"), ret->last_error, sizeof ret->last_error);
 }
 
 static struct flow *on_flow(void *owner)

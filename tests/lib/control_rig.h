@@ -43,8 +43,7 @@ enum result rig_start(struct rig *rig, char *error, size_t error_size);
 /* An event of "github" in that shard, received at that time; its id. */
 const char *rig_event(struct rig *rig, uint32_t shard, uint64_t received_us);
 /* Settles one delivery of the shard's next ready event to the target. */
-void rig_settle(struct rig *rig, uint32_t shard, const char *target,
-	enum attempt_outcome outcome);
+void rig_settle(struct rig *rig, uint32_t shard, const char *target, enum attempt_outcome outcome);
 
 /* A connection to the control socket, or -1. */
 int rig_connect(const struct rig *rig);

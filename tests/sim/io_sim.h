@@ -29,7 +29,8 @@
  * and not returned twice, what is being sent is not changed before sent(), nothing is asked of
  * a socket after its closing, io_turn() is not called from a callback.
  *
- * All in one thread: io_wake() from another one is not supported.
+ * All in one thread: io_wake() from another one is not supported. What the process draws from
+ * the kernel's randomness, TLS above all, does not follow the seed.
  */
 #pragma once
 

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
+#include <glob.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -249,12 +250,43 @@ static void every_code_is_unique_and_explained(void **state)
 	assert_true(count > 40);
 	for (size_t i = 0; i < count; i++) {
 		assert_int_equal(strlen(codes[i].code), 6);
-		assert_memory_equal(codes[i].code, "PS1", 3);
+		assert_memory_equal(codes[i].code, "PS", 2);
 		assert_true(strlen(codes[i].title) > 8);
 		assert_true(strlen(codes[i].explanation) > 20);
 		/* In order, so that none is there twice. */
 		if (i > 0) assert_true(strcmp(codes[i - 1].code, codes[i].code) < 0);
 	}
+}
+
+/* Codes that a source file of ours names in quotes. */
+static void expect_explained(const char *path)
+{
+	static char text[1 << 20];
+	FILE *file = fopen(path, "r");
+
+	assert_non_null(file);
+	size_t size = fread(text, 1, sizeof text - 1, file);
+	assert_int_equal(fclose(file), 0);
+	text[size] = '\0';
+	for (const char *at = strstr(text, "\"PS"); at != NULL; at = strstr(at + 1, "\"PS")) {
+		char code[7] = "";
+		memcpy(code, at + 1, strnlen(at + 1, 6));
+		bool is_code = strspn(code + 2, "0123456789") == 4 && at[7] == '"';
+		if (is_code && !config_code_known(code)) {
+			fail_msg("%s: %s is not in config_codes.c", path, code);
+		}
+	}
+}
+
+static void every_code_in_the_sources_is_explained(void **state)
+{
+	glob_t found;
+
+	(void)state;
+	assert_int_equal(glob("dataplane/*.c", 0, NULL, &found), 0);
+	assert_int_equal(glob("dataplane/*/*.[ch]", GLOB_APPEND, NULL, &found), 0);
+	for (size_t i = 0; i < found.gl_pathc; i++) expect_explained(found.gl_pathv[i]);
+	globfree(&found);
 }
 
 /* The reference documentation is made from the tables. */
@@ -294,6 +326,7 @@ int main(void)
 		cmocka_unit_test(people_see_the_line_a_caret_and_a_hint),
 		cmocka_unit_test(programs_get_json),
 		cmocka_unit_test(every_code_is_unique_and_explained),
+		cmocka_unit_test(every_code_in_the_sources_is_explained),
 		cmocka_unit_test(every_key_is_documented),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

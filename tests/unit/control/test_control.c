@@ -61,8 +61,9 @@ static void test_status(void **state)
 	rig_expect(&rig, "{\"schema\":\"penstock.status/v1\",\"state\":\"ready\"");
 	rig_expect(&rig, "\"started\":\"2026-05-28T20:26:40.000000Z\"");
 	rig_expect(&rig, "\"generation\":1,");
-	rig_expect(&rig, "\"events_accepted\":1,\"deliveries_created\":2,\"deliveries_delivered\":1,"
-			 "\"deliveries_dead\":1,\"deliveries_outstanding\":0,\"attempts\":2");
+	rig_expect(&rig,
+		"\"events_accepted\":1,\"deliveries_created\":2,\"deliveries_delivered\":1,"
+		"\"deliveries_dead\":1,\"deliveries_outstanding\":0,\"attempts\":2");
 	rig_expect(&rig, "\"worker\":0,\"cpu\":3,\"connections\":17");
 	rig_expect(&rig, "\"worker\":1,\"cpu\":null,\"connections\":18");
 }
@@ -71,8 +72,9 @@ static void test_endpoints_and_targets(void **state)
 {
 	(void)state;
 	assert_int_equal(rig_ask(&rig, "GET", "/v1/endpoints"), 200);
-	rig_expect(&rig, "\"name\":\"github\",\"host\":null,\"path\":\"/in/github\","
-			 "\"scheme\":\"github\"");
+	rig_expect(&rig,
+		"\"name\":\"github\",\"host\":null,\"path\":\"/in/github\","
+		"\"scheme\":\"github\"");
 	rig_expect(&rig, "\"targets\":[\"orders\",\"audit\"]");
 	rig_expect(&rig, "\"next_after\":null");
 
@@ -160,7 +162,8 @@ static void test_reload_without_its_client(void **state)
 static unsigned count_of(const char *text)
 {
 	unsigned count = 0;
-	for (const char *at = strstr(rig.body, text); at != NULL; at = strstr(at + 1, text)) count++;
+	for (const char *at = strstr(rig.body, text); at != NULL; at = strstr(at + 1, text))
+		count++;
 	return count;
 }
 
@@ -199,24 +202,28 @@ static void test_events_newest_first_over_shards(void **state)
 static void test_events_in_pages(void **state)
 {
 	(void)state;
-	char ids[7][EVENT_ID_TEXT_SIZE];
+	enum { LIMITS = 8 };
+	char ids[7 + LIMITS][EVENT_ID_TEXT_SIZE];
 	char target[512];
+	unsigned count = 7;
 	fill(ids);
-	for (unsigned limit = 1; limit <= 7; limit++) {
-		unsigned seen = 0;
+	for (unsigned limit = 1; limit <= LIMITS; limit++) {
 		snprintf(target, sizeof target, "/v1/events?limit=%u", limit);
-		rig_ask(&rig, "GET", target);
-		if (limit == 3) rig_event(&rig, 1, START_US + 60 * US_PER_S);
+		assert_int_equal(rig_ask(&rig, "GET", target), 200);
+		unsigned left = count;
+		const char *id = rig_event(&rig, limit % 2, START_US + count * US_PER_S);
+		memcpy(ids[count++], id, EVENT_ID_TEXT_SIZE);
 		for (;;) {
-			for (unsigned i = 0; i < limit && seen < 7; i++, seen++) {
-				if (limit <= 3) rig_expect(&rig, ids[6 - seen]);
-			}
+			assert_int_equal(count_of("\"id\":"), left < limit ? left : limit);
+			for (unsigned i = 0; i < limit && left > 0; i++)
+				rig_expect(&rig, ids[--left]);
 			const char *next = rig_member(&rig, "next_before");
 			if (*next == '\0') break;
-			snprintf(target, sizeof target, "/v1/events?limit=%u&before=%s", limit, next);
+			snprintf(target, sizeof target, "/v1/events?limit=%u&before=%s", limit,
+				next);
 			assert_int_equal(rig_ask(&rig, "GET", target), 200);
 		}
-		assert_int_equal(seen, 7);
+		assert_int_equal(left, 0);
 	}
 }
 
@@ -329,7 +336,8 @@ static void test_dead_letters(void **state)
 	char target[128];
 	fill_dead(id);
 	assert_int_equal(rig_ask(&rig, "GET", "/v1/dead"), 200);
-	rig_expect(&rig, "{\"schema\":\"penstock.dead/v1\",\"count\":3,\"dead\":[{\"event\":\"evt_");
+	rig_expect(&rig,
+		"{\"schema\":\"penstock.dead/v1\",\"count\":3,\"dead\":[{\"event\":\"evt_");
 	rig_expect(&rig, "\"attempt_count\":1,\"error\":\"status\"");
 	assert_int_equal(count_of("\"event\":"), 3);
 	rig_ask(&rig, "GET", "/v1/dead?target=audit");
@@ -365,7 +373,8 @@ static void test_replay_of_one_event(void **state)
 	assert_problem("POST", target, 404, "not_dead");
 	snprintf(target, sizeof target, "/v1/dead/replay?event=%s&target=orders", id);
 	assert_int_equal(rig_ask(&rig, "POST", target), 200);
-	rig_expect(&rig, "\"expected\":1,\"replayed\":1,\"gone\":0,\"remaining\":0,\"complete\":true");
+	rig_expect(&rig,
+		"\"expected\":1,\"replayed\":1,\"gone\":0,\"remaining\":0,\"complete\":true");
 	assert_problem("POST", target, 404, "not_dead");
 	rig_ask(&rig, "GET", "/v1/dead");
 	rig_expect(&rig, "\"count\":2");
@@ -391,7 +400,8 @@ static void test_replay_expects_a_number(void **state)
 	assert_problem("POST", "/v1/dead/replay?all=true", 400, "expect_missing");
 	assert_problem("POST", "/v1/dead/replay?all=true&expect=2", 409, "expectation_differs");
 	rig_expect(&rig, "\"count\":3");
-	assert_problem("POST", "/v1/dead/replay?target=orders&expect=3", 409, "expectation_differs");
+	assert_problem("POST", "/v1/dead/replay?target=orders&expect=3", 409,
+		"expectation_differs");
 	assert_problem("POST", "/v1/dead/replay?target=nobody&expect=3", 404, "no_such_target");
 	assert_int_equal(rig_ask(&rig, "POST", "/v1/dead/replay?target=orders&expect=2"), 200);
 	rig_expect(&rig, "\"replayed\":2");
@@ -426,11 +436,13 @@ static void test_audit_verify_streams(void **state)
 	fill_dead(id);
 	assert_int_equal(rig_ask(&rig, "POST", "/v1/audit/verify"), 200);
 	assert_non_null(strstr(rig.head, "application/x-ndjson"));
-	rig_expect(&rig, "\"kind\":\"shard\",\"shard\":0,\"valid\":true,\"leaf_count\":4,"
-			 "\"checked_count\":4");
+	rig_expect(&rig,
+		"\"kind\":\"shard\",\"shard\":0,\"valid\":true,\"leaf_count\":4,"
+		"\"checked_count\":4");
 	rig_expect(&rig, "\"kind\":\"shard\",\"shard\":1,\"valid\":true,\"leaf_count\":2");
-	rig_expect(&rig, "\"kind\":\"summary\",\"valid\":true,\"shards\":2,\"bad_shards\":0,"
-			 "\"leaf_count\":6}\n");
+	rig_expect(&rig,
+		"\"kind\":\"summary\",\"valid\":true,\"shards\":2,\"bad_shards\":0,"
+		"\"leaf_count\":6}\n");
 	assert_int_equal(rig_ask(&rig, "POST", "/v1/audit/verify"), 200);
 }
 

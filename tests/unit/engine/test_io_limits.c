@@ -79,6 +79,44 @@ static void limits_starved_socket_resumes(void **state)
 	close(other);
 }
 
+/* The first in the queue of the starved does not want the only free buffer: the next one gets
+ * it, though nothing else happens. */
+static void limits_starved_socket_gives_way(void **state)
+{
+	enum { BUFFERS = 4, BUFFER_SIZE = 512, EXCESS = 5 * BUFFER_SIZE };
+	static const uint8_t data[EXCESS];
+	struct io *io = ring_open(4, BUFFERS, BUFFER_SIZE);
+	struct party parties[2] = { { .hold = true }, { .hold = true } };
+	struct host host = { .close_at_once = false };
+	(void)state;
+
+	host_open(&host, io, parties, 2);
+	int first = peer_connect(&host.address);
+	RING_UNTIL(io, host.accepted_count == 1);
+	int second = peer_connect(&host.address);
+	RING_UNTIL(io, host.accepted_count == 2);
+	assert_int_equal(send(first, data, EXCESS, 0), EXCESS);
+	RING_UNTIL(io, io_statistics(io).buffers_exhausted == 1);
+	assert_int_equal(send(second, data, EXCESS, 0), EXCESS);
+	RING_UNTIL(io, io_statistics(io).buffers_exhausted == 2);
+	io_receive_pause(io, parties[0].socket);
+	ring_turn(io, 0);
+	struct io_buffer *buffer = parties[0].held;
+	parties[0].held = buffer->next;
+	io_buffer_return(io, buffer);
+	mono_t start = io_mono(io);
+	while (parties[1].received_count == 0) ring_turn(io, 10 * US_PER_S);
+	assert_true(mono_since_us(start, io_mono(io)) < US_PER_S);
+	for (unsigned i = 0; i < 2; i++) {
+		party_return_held(&parties[i]);
+		party_close(&parties[i]);
+	}
+	io_socket_close(io, host.listener);
+	ring_close(io, BUFFERS);
+	close(first);
+	close(second);
+}
+
 /* A paused receive stops within what was under way, and goes on where it was. */
 static void limits_pause_and_resume(void **state)
 {
@@ -348,6 +386,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(limits_tiny_buffer_ring),
 		cmocka_unit_test(limits_starved_socket_resumes),
+		cmocka_unit_test(limits_starved_socket_gives_way),
 		cmocka_unit_test(limits_pause_and_resume),
 		cmocka_unit_test(limits_pause_in_received),
 		cmocka_unit_test(limits_accept_without_descriptors),

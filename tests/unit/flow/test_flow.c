@@ -152,6 +152,7 @@ static void endpoints_are_found_by_host_and_path(void **state)
 		{ "one.example", "/", "none" },
 		{ "one.example", "", "none" },
 		{ ":", "/a", "any-a" },
+		{ "Under_Score.example", "/a", "under-a" },
 	};
 	struct flow *flow = compile(LISTENERS STORE TARGETS
 		"endpoints:\n"
@@ -160,6 +161,7 @@ static void endpoints_are_found_by_host_and_path(void **state)
 		"  - { name: one-a, host: One.example, path: /a, " GITHUB " }\n"
 		"  - { name: two-a, host: two.example, path: /a, " GITHUB " }\n"
 		"  - { name: two-c, host: two.example, path: /c, " GITHUB " }\n"
+		"  - { name: under-a, host: under_score.example, path: /a, " GITHUB " }\n"
 		"  - { name: six-a, host: '2001:db8::1', path: /a, " GITHUB " }\n");
 	char long_host[1000];
 
