@@ -33,7 +33,8 @@ VARIANTS := release debug asan tsan fuzz
 # -iquote and not -I: a header of ours can never hide one of the system's. Strict aliasing is off, as in the kernel:
 # record layouts are read from byte buffers, and the gain of the assumption is not measurable here.
 CPPFLAGS := -D_GNU_SOURCE -iquote dataplane -iquote tests -isystem build/deps/prefix/include
-WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
+WERROR   := -Werror
+WARNINGS := -Wall -Wextra $(WERROR) -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
 	-Wswitch-enum -Wpointer-arith -Wwrite-strings -Wformat=2
 CFLAGS   := -std=c17 -g -pthread -fPIE -fno-strict-aliasing -fno-common -fstack-protector-strong
 LDFLAGS  := -pie -pthread -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
@@ -124,13 +125,19 @@ $(OUT)/$(1)/penstockd $(OUT)/$(1)/penstockctl $(OUT)/$(1)/penstock-bench:
 	@echo "  LINK  $$@"
 	@$$(CC_$(1)) $$(LDFLAGS) $$(SANITIZE_$(1)) $$(filter %.o %.a,$$^) $$(LIBS) -o $$@
 
-$(call programs,$(1),$(UNIT_TESTS)): $(OUT)/$(1)/%: $(OUT)/$(1)/obj/%.o $(call objects,$(1),$(TEST_SUPPORT_SRC)) \
+# Helpers of the tests; an archive, so that a test links what it uses and no more.
+$(OUT)/$(1)/libtest.a: $(call objects,$(1),$(TEST_SUPPORT_SRC))
+	@echo "  AR    $$@"
+	@rm -f $$@
+	@$$(AR) rcs $$@ $$^
+
+$(call programs,$(1),$(UNIT_TESTS)): $(OUT)/$(1)/%: $(OUT)/$(1)/obj/%.o $(OUT)/$(1)/libtest.a \
 		$(OUT)/$(1)/libpenstock.a
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
 	@$$(CC_$(1)) $$(LDFLAGS) $$(SANITIZE_$(1)) $$(filter %.o %.a,$$^) $$(LIBS) -lcmocka -o $$@
 
-$(call programs,$(1),$(SIM_TESTS)): $(OUT)/$(1)/%: $(OUT)/$(1)/obj/%.o $(call objects,$(1),$(TEST_SUPPORT_SRC)) \
+$(call programs,$(1),$(SIM_TESTS)): $(OUT)/$(1)/%: $(OUT)/$(1)/obj/%.o $(OUT)/$(1)/libtest.a \
 		$(OUT)/$(1)/libpenstock_sim.a
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
@@ -213,7 +220,7 @@ check: ## the checks before a commit, under 60 s: format, tidy, layers, crypto, 
 T :=
 # For the work on one file: T=base/bytes builds and runs what matches, in the debug variant, or in VARIANT=asan.
 VARIANT := debug
-UNIT_MATCH = $(foreach t,$(UNIT_TESTS),$(if $(findstring $(T),$(subst test_,,$(t))),unit:$(VARIANT):$(call programs,$(VARIANT),$(t))))
+UNIT_MATCH = $(foreach t,$(UNIT_TESTS),$(if $(if $(T),$(findstring $(T),$(subst test_,,$(t))),all),unit:$(VARIANT):$(call programs,$(VARIANT),$(t))))
 .PHONY: unit
 unit: ## run unit tests: make unit [T=base/bytes] [VARIANT=asan]
 	+@$(MAKE) --no-print-directory $(call list_programs,$(UNIT_MATCH))

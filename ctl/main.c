@@ -59,7 +59,9 @@ int main(int argc, char **argv)
 		if (invocation.command != NULL) {
 			help_print(stdout, invocation.command);
 		} else {
-			help_print_all(stdout, commands, command_count, result.group);
+			/* Without any arguments it is a complaint. */
+			help_print_all(argc > 1 ? stdout : stderr, commands, command_count,
+				result.group);
 		}
 		return finish(argc > 1 ? EX_OK : EX_USAGE);
 	case ARGUMENTS_VERSION: printf("penstockctl %s\n", penstock_version); return finish(EX_OK);

@@ -158,15 +158,18 @@ static void print_cell(const struct table *table, FILE *file, size_t column, siz
 {
 	size_t own = table_width(text);
 	int pad = (int)(width - own);
-	bool last = column + 1 == table->column_count;
 	bool painted = table->colour && colour != TABLE_PLAIN && own > 0;
 	if (table->right[column]) fprintf(file, "%*s", pad, "");
 	if (painted) fputs(table_colour_code(true, colour), file);
 	table_write_safe(file, text);
 	if (painted) fputs(table_colour_code(true, TABLE_PLAIN), file);
-	/* No blanks at the end of a line: they wrap on narrow terminals. */
-	if (last) return;
-	if (!table->right[column]) fprintf(file, "%*s", pad, "");
+}
+
+/* No blanks at the end of a line: they wrap on narrow terminals. */
+static void print_gap(const struct table *table, FILE *file, size_t column, size_t width,
+	const char *text)
+{
+	if (!table->right[column]) fprintf(file, "%*s", (int)(width - table_width(text)), "");
 	fputs("  ", file);
 }
 
@@ -176,13 +179,18 @@ void table_print(const struct table *table, FILE *file)
 	size_t widths[TABLE_COLUMNS_MAX];
 	for (size_t j = 0; j < table->column_count; j++) widths[j] = column_width(table, j);
 	for (size_t j = 0; j < table->column_count; j++) {
+		const char *before = j > 0 ? table->headings[j - 1] : "";
+		if (j > 0) print_gap(table, file, j - 1, widths[j - 1], before);
 		print_cell(table, file, j, widths[j], TABLE_BOLD, table->headings[j]);
 	}
 	fputc('\n', file);
 	for (size_t i = 0; i < table->row_count; i++) {
-		for (size_t j = 0; j < table->column_count; j++) {
-			const struct cell *cell = &table->rows[i][j];
-			print_cell(table, file, j, widths[j], cell->colour, cell->text);
+		const struct cell *row = table->rows[i];
+		size_t end = table->column_count;
+		while (end > 0 && row[end - 1].text[0] == '\0') end--;
+		for (size_t j = 0; j < end; j++) {
+			if (j > 0) print_gap(table, file, j - 1, widths[j - 1], row[j - 1].text);
+			print_cell(table, file, j, widths[j], row[j].colour, row[j].text);
 		}
 		fputc('\n', file);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* io — the one seam to the outside: sockets, time, wake-ups and randomness.
  *
- * Two implementations, chosen when linking: io_uring.c for real (the only file that includes
+ * Two implementations, chosen when linking: io_uring*.c for real (the only files that include
  * liburing.h), tests/sim/io_sim.c for a world made from a seed. Everything above is the same
  * code in both.
  *
@@ -69,8 +69,9 @@ const char *io_open_error(void);
 /* All sockets must be closed and reported. */
 void io_close(struct io *io);
 
-/* A listening socket with SO_REUSEPORT; accepting starts at once. RESULT_BUSY (address in use),
- * RESULT_PERMISSION, RESULT_KERNEL; errno is left as the kernel set it. */
+/* A listening socket with SO_REUSEPORT; accepting starts at once. An IPv6 one takes IPv6 only.
+ * RESULT_BUSY (address in use), RESULT_PERMISSION, RESULT_FULL (sockets_max), RESULT_KERNEL;
+ * errno is left as the kernel set it. */
 MUST_USE enum result io_listen(struct io *io, const struct io_address *address,
 	const struct io_events *events, void *owner, struct io_socket **ret);
 /* The address it is bound to (the port, when 0 was asked for). */
@@ -118,8 +119,8 @@ struct io_statistics {
 	uint64_t turns;
 	uint64_t completions;
 	uint64_t submissions;
-	uint64_t overflows;         /* completion queue overflows, counted by the kernel */
-	uint64_t buffers_exhausted; /* receives that found no buffer */
+	uint64_t overflows;         /* turns that found the completion queue overflown */
+	uint64_t buffers_exhausted; /* receives that had to wait for a buffer's return */
 	uint64_t accept_errors;
 	uint64_t strays; /* completions for a slot's former user: ignored, never expected */
 	uint32_t buffers_free;

@@ -209,6 +209,7 @@ http {{
   {more}
   server {{
     listen 127.0.0.1:{port} ssl;
+    ssl_protocols TLSv1.2 TLSv1.3;
     ssl_certificate {certificates}/{certificate}.pem;
     ssl_certificate_key {certificates}/{certificate}.key;
     location / {{ {location} }}
@@ -246,14 +247,14 @@ defaults
 frontend hooks
   bind 127.0.0.1:{port}
   log stdout format raw local0
-  http-request capture req.hdr(webhook-id) len 64
-  http-request capture req.hdr(webhook-timestamp) len 64
-  http-request capture req.hdr(webhook-signature) len 128
-  http-request capture req.hdr(host) len 64
+  http-request capture req.fhdr(webhook-id) len 64
+  http-request capture req.fhdr(webhook-timestamp) len 64
+  http-request capture req.fhdr(webhook-signature) len 128
+  http-request capture req.fhdr(host) len 64
   log-format '{{"id":"%[capture.req.hdr(0)]","timestamp":"%[capture.req.hdr(1)]","signature":"%[capture.req.hdr(2)]","host":"%[capture.req.hdr(3)]","port":%cp,"status":%ST,"method":"%HM","path":"%HP"}}'
   http-request return status 200 content-type text/plain string taken
 ''')
-        super().__init__(['haproxy', '-q', '-f', folder / 'haproxy.cfg'], port, folder / 'haproxy.log')
+        super().__init__(['haproxy', '-db', '-f', folder / 'haproxy.cfg'], port, folder / 'haproxy.log')
         self.url = f'http://127.0.0.1:{port}/hooks'
 
     def rows(self, count=0):

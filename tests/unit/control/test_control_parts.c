@@ -43,7 +43,8 @@ static void test_json_shapes(void **state)
 	assert_true(json_complete(&json));
 	assert_string_equal(text,
 		"{\"empty\":[],\"list\":[0,18446744073709551615,{},true,null],"
-		"\"object\":{\"text\":\"a\\\"b\\\\c\\n\\u0001\",\"bytes\":\"\xef\xbf\xbd\\u0000z\"},"
+		"\"object\":{\"text\":\"a\\\"b\\\\c\\n\\u0001\","
+		"\"bytes\":\"\xef\xbf\xbd\\u0000z\"},"
 		"\"none\":null,\"hex\":\"01ab\",\"raw\":[1]}");
 }
 
