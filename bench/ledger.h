@@ -22,7 +22,7 @@ struct ledger_entry {
 	uint8_t fate; /* enum event_fate */
 	uint8_t deliveries;
 	uint16_t endpoint;
-	uint32_t intended_ms; /* since the run's start, for the end-to-end latency */
+	uint32_t intended_ms;  /* since the run's start, for the end-to-end latency */
 	uint64_t delivery_key; /* hash of the daemon's id at the first delivery */
 };
 
@@ -33,11 +33,12 @@ struct ledger {
 	uint64_t scheduled;
 	uint64_t sent;
 	uint64_t acked;
-	uint64_t acked_duplicate; /* of these, answered as already there (an earlier try was lost) */
+	uint64_t
+		acked_duplicate; /* of these, answered as already there (an earlier try was lost) */
 	uint64_t rejected;
-	uint64_t delivered;  /* distinct events */
-	uint64_t duplicate;  /* deliveries beyond the first of the same accepted event */
-	uint64_t corrupt;    /* deliveries whose body or signature is not what was sent */
+	uint64_t delivered; /* distinct events */
+	uint64_t duplicate; /* deliveries beyond the first of the same accepted event */
+	uint64_t corrupt;   /* deliveries whose body or signature is not what was sent */
 	uint64_t phantom;
 	uint64_t refused_503;
 	uint64_t retries;

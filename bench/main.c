@@ -63,7 +63,7 @@ static void fail(const char *what, const char *why)
 	exit(EXIT_TROUBLE);
 }
 
-/* ---- Set-up ----------------------------------------------------------------------------------------- */
+/* ---- Set-up ---------------------------------------------------------------------------------- */
 
 static struct bytes file_read(const char *path)
 {
@@ -134,13 +134,15 @@ static struct verifier *verifier_of_file(const char *scheme, const char *path)
 static void endpoints_open(struct bench *bench)
 {
 	/* Well-formed for every scheme, and known to nobody's configuration. */
-	static const char forged_secret[] = "whsec_Zm9yZ2VkLWZvcmdlZC1mb3JnZWQtZm9yZ2VkLWZvcmdlZA==";
+	static const char forged_secret[] =
+		"whsec_Zm9yZ2VkLWZvcmdlZC1mb3JnZWQtZm9yZ2VkLWZvcmdlZA==";
 
 	for (uint32_t i = 0; i < bench->options.endpoint_count; i++) {
 		const struct endpoint_option *option = &bench->options.endpoints[i];
 		struct sender_endpoint *endpoint = &bench->endpoints[i];
 		bytes_to_text(bytes_of_text(option->path), endpoint->path, sizeof endpoint->path);
-		bytes_to_text(bytes_of_text(option->scheme), endpoint->scheme, sizeof endpoint->scheme);
+		bytes_to_text(bytes_of_text(option->scheme), endpoint->scheme,
+			sizeof endpoint->scheme);
 		endpoint->signer = verifier_of_file(option->scheme, option->secret_file);
 		endpoint->timestamped = scheme_tolerance_s(verifier_scheme(endpoint->signer)) > 0;
 		endpoint->forger = verifier_of(option->scheme, BYTES_LITERAL(forged_secret));
@@ -260,7 +262,7 @@ static void bench_open(struct bench *bench)
 	tick_expired(bench);
 }
 
-/* ---- Running ------------------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 static void turn(struct bench *bench)
 {
@@ -309,7 +311,8 @@ static void send_all(struct bench *bench)
 	const struct options *options = &bench->options;
 
 	bench->measure_from = bench->ledger.started;
-	while (options->warmup_s > 0 && elapsed_s(bench) < options->warmup_s && !interrupted) turn(bench);
+	while (options->warmup_s > 0 && elapsed_s(bench) < options->warmup_s && !interrupted)
+		turn(bench);
 	measure_begin(bench);
 	while (!sending_over(bench)) turn(bench);
 	sender_finish(bench->sender);
@@ -363,8 +366,12 @@ static int run_send(struct bench *bench)
 	const struct options *options = &bench->options;
 	struct ledger *ledger = &bench->ledger;
 	struct report report = {
-		.ledger = ledger, .has_sender = true, .has_sink = bench->sink != NULL,
-		.connections = options->connections, .size = options->size, .rate = options->rate,
+		.ledger = ledger,
+		.has_sender = true,
+		.has_sink = bench->sink != NULL,
+		.connections = options->connections,
+		.size = options->size,
+		.rate = options->rate,
 	};
 
 	sender_start(bench);
@@ -416,7 +423,8 @@ static int run_hold(struct bench *bench)
 	double each = held == 0 ? 0 : ((double)after - (double)before) / (double)held;
 	printf("{\"schema\": \"penstock.bench-hold/v1\", \"connections\": %llu, "
 	       "\"bytes_before\": %llu, \"bytes_after\": %llu, \"bytes_per_connection\": %.0f}\n",
-		(unsigned long long)held, (unsigned long long)before, (unsigned long long)after, each);
+		(unsigned long long)held, (unsigned long long)before, (unsigned long long)after,
+		each);
 	return held == options->connections ? EX_OK : EXIT_TROUBLE;
 }
 

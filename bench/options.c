@@ -11,7 +11,7 @@
 #include "base/version.h"
 
 static const char help[] =
-	"penstock-bench — load generator and target for webhooks, with a ledger that must balance.\n"
+	"penstock-bench — load generator and target for webhooks, with a ledger of events.\n"
 	"\n"
 	"usage: penstock-bench send --target URL --endpoint PATH:SCHEME:SECRETFILE [options]\n"
 	"       penstock-bench run  --target URL --endpoint … --listen ADDR [options]\n"
@@ -50,15 +50,43 @@ static const char help[] =
 	"  --run HEX --seed N      repeat a run\n"
 	"  --quiet                 no summary\n"
 	"\n"
-	"exit: 0 fine, 1 trouble, 2 an acked event is lost or corrupt or an attack got in, 64 usage\n";
+	"exit: 0 fine, 1 trouble, 2 an acked event is lost or corrupt, an attack got in, 64 usage\n";
 
 enum option_id {
-	OPTION_TARGET = 256, OPTION_CA, OPTION_ENDPOINT, OPTION_PID, OPTION_CONNECTIONS, OPTION_RATE,
-	OPTION_COUNT, OPTION_DURATION, OPTION_WARMUP, OPTION_DRAIN, OPTION_SIZE, OPTION_FORGED,
-	OPTION_STALE, OPTION_REPLAY, OPTION_NO_RETRY, OPTION_HANDSHAKES, OPTION_LISTEN,
-	OPTION_SINK_CERTIFICATE, OPTION_SINK_KEY, OPTION_SINK_SECRET, OPTION_DELAY, OPTION_FAIL,
-	OPTION_BUSY, OPTION_RESET, OPTION_RETRY_AFTER, OPTION_PENDING_OK, OPTION_CPU, OPTION_JSON,
-	OPTION_READY_FILE, OPTION_RUN, OPTION_SEED, OPTION_QUIET, OPTION_HELP, OPTION_VERSION,
+	OPTION_TARGET = 256,
+	OPTION_CA,
+	OPTION_ENDPOINT,
+	OPTION_PID,
+	OPTION_CONNECTIONS,
+	OPTION_RATE,
+	OPTION_COUNT,
+	OPTION_DURATION,
+	OPTION_WARMUP,
+	OPTION_DRAIN,
+	OPTION_SIZE,
+	OPTION_FORGED,
+	OPTION_STALE,
+	OPTION_REPLAY,
+	OPTION_NO_RETRY,
+	OPTION_HANDSHAKES,
+	OPTION_LISTEN,
+	OPTION_SINK_CERTIFICATE,
+	OPTION_SINK_KEY,
+	OPTION_SINK_SECRET,
+	OPTION_DELAY,
+	OPTION_FAIL,
+	OPTION_BUSY,
+	OPTION_RESET,
+	OPTION_RETRY_AFTER,
+	OPTION_PENDING_OK,
+	OPTION_CPU,
+	OPTION_JSON,
+	OPTION_READY_FILE,
+	OPTION_RUN,
+	OPTION_SEED,
+	OPTION_QUIET,
+	OPTION_HELP,
+	OPTION_VERSION,
 };
 
 static const struct option table[] = {
@@ -159,7 +187,8 @@ static int parse_target(const char *url, struct options *options)
 /* The argument is cut up in place. */
 static int parse_endpoint(char *text, struct options *options)
 {
-	if (options->endpoint_count == SENDER_ENDPOINTS_MAX) return complain("too many endpoints", text);
+	if (options->endpoint_count == SENDER_ENDPOINTS_MAX)
+		return complain("too many endpoints", text);
 	char *scheme = strchr(text, ':');
 	char *file = scheme == NULL ? NULL : strchr(scheme + 1, ':');
 	if (file == NULL) return complain("not PATH:SCHEME:SECRETFILE", text);
@@ -255,7 +284,8 @@ static int options_check(const struct options *options)
 	bool sinks = options->mode == MODE_SINK || options->mode == MODE_RUN;
 
 	if (sends && options->target_port == 0) return complain("missing option", "--target");
-	if ((options->mode == MODE_SEND || options->mode == MODE_RUN) && options->endpoint_count == 0) {
+	if ((options->mode == MODE_SEND || options->mode == MODE_RUN) &&
+		options->endpoint_count == 0) {
 		return complain("missing option", "--endpoint");
 	}
 	if (sinks && options->listen.port == 0) return complain("missing option", "--listen");
@@ -267,8 +297,14 @@ static int options_check(const struct options *options)
 int options_parse(int argc, char **argv, struct options *ret)
 {
 	*ret = (struct options){
-		.connections = 64, .duration_s = 10, .drain_s = 60, .size = 1024, .retry = true,
-		.retry_after_s = 1, .cpu = -1, .seed = 1,
+		.connections = 64,
+		.duration_s = 10,
+		.drain_s = 60,
+		.size = 1024,
+		.retry = true,
+		.retry_after_s = 1,
+		.cpu = -1,
+		.seed = 1,
 	};
 	CHECK(getrandom(&ret->run, sizeof ret->run, 0) == (ssize_t)sizeof ret->run);
 	int option;

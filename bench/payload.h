@@ -21,7 +21,8 @@ struct payload_shape {
 /* `to` has shape->size bytes. */
 void payload_write(const struct payload_shape *shape, uint64_t number, uint8_t *to);
 /* The "<run>-<number>" part, for schemes that carry the id in a header. */
-void payload_id(const struct payload_shape *shape, uint64_t number, char to[static PAYLOAD_ID_SIZE]);
+void payload_id(const struct payload_shape *shape, uint64_t number,
+	char to[static PAYLOAD_ID_SIZE]);
 /* False when it is not a body of this run at all; *ret_intact says whether every byte is
  * right. `scratch` has shape->size bytes. */
 bool payload_read(const struct payload_shape *shape, struct bytes body, uint8_t *scratch,

@@ -17,9 +17,10 @@ static void print_latency(FILE *to, const char *name, const struct histogram *hi
 {
 	if (histogram->count == 0) return;
 	fprintf(to, "  %-12s p50 %8.3f  p90 %8.3f  p99 %8.3f  p99.9 %8.3f  max %8.3f ms\n", name,
-		ms(histogram_quantile_us(histogram, 0.5)), ms(histogram_quantile_us(histogram, 0.9)),
-		ms(histogram_quantile_us(histogram, 0.99)), ms(histogram_quantile_us(histogram, 0.999)),
-		ms(histogram->max_us));
+		ms(histogram_quantile_us(histogram, 0.5)),
+		ms(histogram_quantile_us(histogram, 0.9)),
+		ms(histogram_quantile_us(histogram, 0.99)),
+		ms(histogram_quantile_us(histogram, 0.999)), ms(histogram->max_us));
 }
 
 static void print_ledger(FILE *to, const struct report *report)
@@ -29,16 +30,22 @@ static void print_ledger(FILE *to, const struct report *report)
 	fprintf(to, "ledger\n");
 	fprintf(to, "  scheduled %10" PRIu64 "   sent      %10" PRIu64 "\n", ledger->scheduled,
 		ledger->sent);
-	fprintf(to, "  acked     %10" PRIu64 "   rejected  %10" PRIu64 "   unknown   %10" PRIu64 "\n",
+	fprintf(to,
+		"  acked     %10" PRIu64 "   rejected  %10" PRIu64 "   unknown   %10" PRIu64 "\n",
 		ledger->acked, ledger->rejected, ledger_unknown(ledger));
 	if (report->has_sink) {
-		fprintf(to, "  delivered %10" PRIu64 "   pending   %10" PRIu64 "   lost      %10" PRIu64 "\n",
+		fprintf(to,
+			"  delivered %10" PRIu64 "   pending   %10" PRIu64 "   lost      %10" PRIu64
+			"\n",
 			ledger->delivered, report->pending, report->lost);
-		fprintf(to, "  duplicate %10" PRIu64 "   corrupt   %10" PRIu64 "   phantom   %10" PRIu64 "\n",
+		fprintf(to,
+			"  duplicate %10" PRIu64 "   corrupt   %10" PRIu64 "   phantom   %10" PRIu64
+			"\n",
 			ledger->duplicate, ledger->corrupt, ledger->phantom);
 	}
-	fprintf(to, "  answered 503 %" PRIu64 ", broken connections %" PRIu64 ", sent again %" PRIu64
-		    ", acked as already stored %" PRIu64 "\n",
+	fprintf(to,
+		"  answered 503 %" PRIu64 ", broken connections %" PRIu64 ", sent again %" PRIu64
+		", acked as already stored %" PRIu64 "\n",
 		ledger->refused_503, ledger->errors, ledger->retries, ledger->acked_duplicate);
 	if (ledger->forged_sent + ledger->stale_sent + ledger->replay_sent == 0) return;
 	fprintf(to, "attacks\n");
@@ -46,20 +53,23 @@ static void print_ledger(FILE *to, const struct report *report)
 		ledger->forged_accepted);
 	fprintf(to, "  stale     %10" PRIu64 "   accepted  %10" PRIu64 "\n", ledger->stale_sent,
 		ledger->stale_accepted);
-	fprintf(to, "  replayed  %10" PRIu64 "   delivered twice %4" PRIu64 "\n", ledger->replay_sent,
-		ledger->replay_delivered);
+	fprintf(to, "  replayed  %10" PRIu64 "   delivered twice %4" PRIu64 "\n",
+		ledger->replay_sent, ledger->replay_delivered);
 }
 
 void report_print(const struct report *report, FILE *to)
 {
 	if (report->has_sender) {
 		double seconds = (double)report->measured_us / 1e6;
-		fprintf(to, "%" PRIu64 " events acked in %.2f s: %.0f per s over %u connections, %u bytes\n",
+		fprintf(to,
+			"%" PRIu64
+			" events acked in %.2f s: %.0f per s over %u connections, %u bytes\n",
 			report->measured_acked, seconds,
-			seconds > 0 ? (double)report->measured_acked / seconds : 0, report->connections,
-			report->size);
+			seconds > 0 ? (double)report->measured_acked / seconds : 0,
+			report->connections, report->size);
 		if (report->daemon_cpu_us > 0) {
-			fprintf(to, "daemon: %.2f us CPU per event, %.1f MiB of memory of its own\n",
+			fprintf(to,
+				"daemon: %.2f us CPU per event, %.1f MiB of memory of its own\n",
 				per(report->daemon_cpu_us, report->measured_acked),
 				(double)report->daemon_anonymous_size / 1048576);
 		}
@@ -72,8 +82,9 @@ void report_print(const struct report *report, FILE *to)
 	}
 	if (report->has_sink) {
 		fprintf(to,
-			"sink: %" PRIu64 " requests on %" PRIu64 " connections, %" PRIu64 " ok, %" PRIu64
-			" errors, %" PRIu64 " resets, %" PRIu64 " malformed, %" PRIu64 " bad signatures\n",
+			"sink: %" PRIu64 " requests on %" PRIu64 " connections, %" PRIu64
+			" ok, %" PRIu64 " errors, %" PRIu64 " resets, %" PRIu64
+			" malformed, %" PRIu64 " bad signatures\n",
 			report->sink.requests, report->sink.connections, report->sink.answered_ok,
 			report->sink.answered_error, report->sink.resets, report->sink.malformed,
 			report->sink.signature_bad);
@@ -84,10 +95,12 @@ void report_print(const struct report *report, FILE *to)
 static void json_latency(FILE *to, const char *name, const struct histogram *histogram)
 {
 	fprintf(to,
-		"  \"%s\": {\"count\": %" PRIu64 ", \"p50_ms\": %.3f, \"p90_ms\": %.3f, \"p99_ms\": %.3f, "
+		"  \"%s\": {\"count\": %" PRIu64
+		", \"p50_ms\": %.3f, \"p90_ms\": %.3f, \"p99_ms\": %.3f, "
 		"\"p999_ms\": %.3f, \"max_ms\": %.3f},\n",
 		name, histogram->count, ms(histogram_quantile_us(histogram, 0.5)),
-		ms(histogram_quantile_us(histogram, 0.9)), ms(histogram_quantile_us(histogram, 0.99)),
+		ms(histogram_quantile_us(histogram, 0.9)),
+		ms(histogram_quantile_us(histogram, 0.99)),
 		ms(histogram_quantile_us(histogram, 0.999)), ms(histogram->max_us));
 }
 
@@ -140,16 +153,18 @@ void report_json(const struct report *report, FILE *to)
 	json_ledger(to, report);
 	json_latency(to, "ack", &report->ledger->ack);
 	json_latency(to, "end_to_end", &report->ledger->end_to_end);
-	fprintf(to, "  \"connections\": %u,\n  \"size\": %u,\n  \"rate\": %.1f,\n", report->connections,
-		report->size, report->rate);
+	fprintf(to, "  \"connections\": %u,\n  \"size\": %u,\n  \"rate\": %.1f,\n",
+		report->connections, report->size, report->rate);
 	fprintf(to, "  \"measured_s\": %.3f,\n  \"measured_acked\": %" PRIu64 ",\n", seconds,
 		report->measured_acked);
 	fprintf(to, "  \"events_per_s\": %.1f,\n",
 		seconds > 0 ? (double)report->measured_acked / seconds : 0);
 	fprintf(to, "  \"cpu_us_per_event\": %.3f,\n",
 		per(report->daemon_cpu_us, report->measured_acked));
-	fprintf(to, "  \"daemon_cpu_us\": %" PRIu64 ",\n  \"daemon_anonymous_bytes\": %" PRIu64 ",\n",
+	fprintf(to,
+		"  \"daemon_cpu_us\": %" PRIu64 ",\n  \"daemon_anonymous_bytes\": %" PRIu64 ",\n",
 		report->daemon_cpu_us, report->daemon_anonymous_size);
-	fprintf(to, "  \"bench_cpu_share\": %.3f,\n", per(report->bench_cpu_us, report->measured_us));
+	fprintf(to, "  \"bench_cpu_share\": %.3f,\n",
+		per(report->bench_cpu_us, report->measured_us));
 	fprintf(to, "  \"clean\": %s\n}\n", report->clean ? "true" : "false");
 }

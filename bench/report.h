@@ -12,12 +12,12 @@ struct report {
 	struct sink_counts sink;
 	bool has_sender;
 	bool has_sink;
-	uint64_t lost;    /* acked, and neither delivered nor allowed to be pending */
+	uint64_t lost; /* acked, and neither delivered nor allowed to be pending */
 	uint64_t pending;
-	uint64_t measured_us;     /* wall time of the measured part */
+	uint64_t measured_us; /* wall time of the measured part */
 	uint64_t measured_acked;
 	uint64_t measured_handshakes;
-	uint64_t daemon_cpu_us;   /* in the measured part; 0: not measured */
+	uint64_t daemon_cpu_us; /* in the measured part; 0: not measured */
 	uint64_t daemon_anonymous_size;
 	uint64_t bench_cpu_us;
 	uint32_t connections;

@@ -10,8 +10,8 @@ enum {
 	HEAD_SIZE_MAX = 2048,
 	ANSWER_SIZE_MAX = 8192,
 	STALE_SECONDS = 3600,
-	RECONNECT_MS = 50,  /* the daemon was just killed: it will be back in a moment */
-	RESEND_MS = 100,    /* after 503 or a broken connection */
+	RECONNECT_MS = 50, /* the daemon was just killed: it will be back in a moment */
+	RESEND_MS = 100,   /* after 503 or a broken connection */
 	ANSWER_TIMEOUT_MS = 20000,
 };
 
@@ -23,9 +23,9 @@ struct lane {
 	struct stream stream;
 	struct sender *sender;
 	struct timer timer;
-	bool open;    /* the stream exists */
-	bool ready;   /* it can carry a request */
-	bool busy;    /* a request is under way */
+	bool open;  /* the stream exists */
+	bool ready; /* it can carry a request */
+	bool busy;  /* a request is under way */
 	bool closing;
 	enum request_kind kind;
 	uint64_t number;
@@ -69,7 +69,7 @@ static uint64_t sender_us(const struct sender *sender, mono_t at)
 	return mono_since_us(sender->config.ledger->started, at);
 }
 
-/* ---- What to send next -------------------------------------------------------------------------- */
+/* ---- What to send next ----------------------------------------------------------------------- */
 
 static mono_t event_due(const struct sender *sender, uint64_t number)
 {
@@ -163,7 +163,7 @@ static bool choose(struct sender *sender, struct lane *lane)
 	return true;
 }
 
-/* ---- Requests ----------------------------------------------------------------------------------------- */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 static void request_compose(struct lane *lane)
 {
@@ -189,13 +189,13 @@ static void request_compose(struct lane *lane)
 	wall_t now = io_wall(sender->loop->io);
 	if (lane->kind == REQUEST_STALE) now.us -= STALE_SECONDS * US_PER_S;
 	CHECK(verifier_sign(lane->kind == REQUEST_FORGED ? endpoint->forger : endpoint->signer,
-		&(struct sign_input){
-			.event_id = bytes_of(id, sizeof id),
-			.method = BYTES_LITERAL("POST"),
-			.body = bytes_of(body, shape.size),
-			.now = now,
-		},
-		&writer) == RESULT_OK);
+		      &(struct sign_input){
+			      .event_id = bytes_of(id, sizeof id),
+			      .method = BYTES_LITERAL("POST"),
+			      .body = bytes_of(body, shape.size),
+			      .now = now,
+		      },
+		      &writer) == RESULT_OK);
 	http_write_end(&writer);
 	CHECK(!writer.failed);
 	memmove(body - writer.size, head, writer.size);
@@ -245,7 +245,7 @@ static void request_begin(struct lane *lane)
 		ANSWER_TIMEOUT_MS * US_PER_MS);
 }
 
-/* ---- Answers ---------------------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static void event_answered(struct lane *lane, uint16_t status, bool duplicate)
 {
@@ -258,7 +258,8 @@ static void event_answered(struct lane *lane, uint16_t status, bool duplicate)
 		entry->fate = FATE_ACKED;
 		ledger->acked++;
 		if (duplicate) ledger->acked_duplicate++;
-		histogram_record(&ledger->ack, mono_since_us(lane->intended, loop_now(sender->loop)));
+		histogram_record(&ledger->ack,
+			mono_since_us(lane->intended, loop_now(sender->loop)));
 		return;
 	}
 	if (status == 503 || status == 429) {
@@ -370,7 +371,7 @@ static void lane_readable(void *owner)
 	}
 }
 
-/* ---- Connections --------------------------------------------------------------------------------------------- */
+/* ---- Connections ----------------------------------------------------------------------------- */
 
 static void lane_opened(void *owner)
 {
@@ -430,7 +431,8 @@ static void lane_connect(struct lane *lane)
 		lane->open = true;
 		sender->open_count++;
 	}
-	timer_start(&sender->loop->timers, &lane->timer, loop_now(sender->loop), wait_ms * US_PER_MS);
+	timer_start(&sender->loop->timers, &lane->timer, loop_now(sender->loop),
+		wait_ms * US_PER_MS);
 }
 
 static void lane_timer_expired(void *owner)
@@ -444,7 +446,7 @@ static void lane_timer_expired(void *owner)
 	}
 }
 
-/* ---- The sender -------------------------------------------------------------------------------------------------- */
+/* ---- The sender ------------------------------------------------------------------------------ */
 
 static void sender_pump(void *owner)
 {

@@ -29,18 +29,18 @@ struct sender_config {
 	struct ledger *ledger;
 	struct payload_shape shape;
 	struct io_address address;
-	const char *host_name; /* SNI, Host, and what the certificate must be for */
+	const char *host_name;       /* SNI, Host, and what the certificate must be for */
 	struct tls_context *context; /* NULL: plaintext */
 	const struct sender_endpoint *endpoints;
 	uint32_t endpoint_count;
 	uint32_t connections;
-	double rate; /* events per second; 0: closed loop */
+	double rate;    /* events per second; 0: closed loop */
 	uint64_t count; /* events in all; 0: until sender_finish() */
 	/* Of 1000 requests how many are, besides the events, attacks of each kind. */
 	uint32_t forged_permille;
 	uint32_t stale_permille;
 	uint32_t replay_permille;
-	bool retry; /* send again what got no answer */
+	bool retry;           /* send again what got no answer */
 	bool full_handshakes; /* a new connection for each event */
 	uint64_t seed;
 };

@@ -37,7 +37,7 @@ struct sink {
 	struct sink_counts counts;
 };
 
-/* ---- Deliveries ---------------------------------------------------------------------------------- */
+/* ---- Deliveries ------------------------------------------------------------------------------ */
 
 static struct bytes drain_body(const struct drain *drain)
 {
@@ -70,7 +70,8 @@ static void delivery_book(struct drain *drain)
 	bool intact;
 
 	if (ledger == NULL) return;
-	if (!payload_read(&sink->config.shape, drain_body(drain), sink->scratch, &number, &intact) ||
+	if (!payload_read(&sink->config.shape, drain_body(drain), sink->scratch, &number,
+		    &intact) ||
 		number >= ledger->scheduled) {
 		/* A body of the attackers' run, or of nobody. */
 		ledger->corrupt++;
@@ -102,7 +103,7 @@ static void delivery_book(struct drain *drain)
 	histogram_record(&ledger->end_to_end, now_us > intended_us ? now_us - intended_us : 0);
 }
 
-/* ---- Answers ---------------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static void drain_close(struct drain *drain, bool abort)
 {
@@ -159,7 +160,8 @@ static void request_answer(struct drain *drain)
 		uint8_t text[128];
 		struct writer writer = writer_of(text, sizeof text);
 		write_format(&writer,
-			"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %u\r\nContent-Length: 0\r\n\r\n",
+			"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %u\r\n"
+			"Content-Length: 0\r\n\r\n",
 			config->retry_after_s);
 		sink->counts.answered_error++;
 		drain_write(drain, writer_bytes(&writer));
@@ -191,8 +193,8 @@ static bool request_parse(struct drain *drain)
 			&drain->scanned, &head_size, &fault);
 		if (parse == HTTP_PARSE_MORE) return false;
 		if (parse == HTTP_PARSE_BAD ||
-			http_request_parse(bytes_of(drain->buffer, head_size), &drain->http, &fault) !=
-				HTTP_PARSE_DONE ||
+			http_request_parse(bytes_of(drain->buffer, head_size), &drain->http,
+				&fault) != HTTP_PARSE_DONE ||
 			drain->http.body != HTTP_BODY_LENGTH ||
 			head_size + drain->http.content_length > sink->buffer_size) {
 			sink->counts.malformed++;
@@ -227,7 +229,7 @@ static void drain_run(struct drain *drain)
 	}
 }
 
-/* ---- Connections ---------------------------------------------------------------------------------------- */
+/* ---- Connections ----------------------------------------------------------------------------- */
 
 static void drain_readable(void *owner)
 {
@@ -271,7 +273,7 @@ static void sink_accepted(void *owner, struct io_socket *socket, const struct io
 	drain->buffer = buffer;
 	timer_init(&drain->timer, drain_timer_expired, drain);
 	if (stream_accept(&drain->stream, sink->config.streams, socket, sink->config.context,
-		&drain_events, drain) != RESULT_OK) {
+		    &drain_events, drain) != RESULT_OK) {
 		pool_give(&sink->drains, drain);
 		return;
 	}

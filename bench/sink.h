@@ -20,11 +20,11 @@ struct sink_config {
 	struct tls_context *context; /* NULL: plaintext */
 	struct verifier *verifier;   /* of the deliveries' signature; NULL: not checked */
 	uint32_t connections_max;
-	uint32_t delay_ms;        /* before each answer */
-	uint32_t fail_permille;   /* answered 500 */
-	uint32_t busy_permille;   /* answered 429 with Retry-After */
-	uint32_t reset_permille;  /* connection reset instead of an answer */
-	uint32_t retry_after_s;   /* with 429 */
+	uint32_t delay_ms;       /* before each answer */
+	uint32_t fail_permille;  /* answered 500 */
+	uint32_t busy_permille;  /* answered 429 with Retry-After */
+	uint32_t reset_permille; /* connection reset instead of an answer */
+	uint32_t retry_after_s;  /* with 429 */
 	uint64_t seed;
 };
 

@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "units.h"
 
-/* ---- Members ------------------------------------------------------------------------------- */
+/* ---- Members --------------------------------------------------------------------------------- */
 
 yyjson_val *member(yyjson_val *object, const char *key)
 {
@@ -66,7 +66,7 @@ enum table_colour state_colour(const char *state)
 	return TABLE_PLAIN;
 }
 
-/* ---- Answers ------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 void answer_print_json(struct bytes body)
 {

@@ -31,7 +31,7 @@ const char *invocation_option(const struct invocation *invocation, const char *n
 	return NULL;
 }
 
-/* ---- Did you mean -------------------------------------------------------------------------- */
+/* ---- Did you mean ---------------------------------------------------------------------------- */
 
 static unsigned min3(unsigned a, unsigned b, unsigned c)
 {
@@ -83,7 +83,7 @@ static void nearest_try(struct nearest *nearest, const char *candidate)
 	}
 }
 
-/* ---- Commands ------------------------------------------------------------------------------ */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 struct parse {
 	const struct command *commands;
@@ -187,7 +187,7 @@ static void take_word(struct parse *parse, const char *word)
 	}
 }
 
-/* ---- Options ------------------------------------------------------------------------------- */
+/* ---- Options --------------------------------------------------------------------------------- */
 
 static void no_option(struct parse *parse, const char *name)
 {
@@ -293,7 +293,7 @@ static int take_option(struct parse *parse, const char *word, const char *next)
 	return taken;
 }
 
-/* ---- The whole line ------------------------------------------------------------------------ */
+/* ---- The whole line -------------------------------------------------------------------------- */
 
 static void finish(struct parse *parse)
 {

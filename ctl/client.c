@@ -41,7 +41,7 @@ struct exchange {
 	struct client_answer answer;
 };
 
-/* ---- Problems of our own ------------------------------------------------------------------- */
+/* ---- Problems of our own --------------------------------------------------------------------- */
 
 static void fail(struct exchange *exchange, int exit_code, const char *code, const char *title,
 	const char *format, ...) __attribute__((format(printf, 5, 6)));
@@ -95,7 +95,7 @@ static void fail_connect(struct exchange *exchange, int reason)
 		"%s: %s", path, strerror(reason));
 }
 
-/* ---- The socket ---------------------------------------------------------------------------- */
+/* ---- The socket ------------------------------------------------------------------------------ */
 
 /* False when the time is up: then the failure is set. */
 static bool wait_for(struct exchange *exchange, short events)
@@ -194,7 +194,7 @@ static bool receive_more(struct exchange *exchange, bool *ret_end)
 	return true;
 }
 
-/* ---- The answer ---------------------------------------------------------------------------- */
+/* ---- The answer ------------------------------------------------------------------------------ */
 
 static bool fail_cut(struct exchange *exchange)
 {
@@ -352,7 +352,7 @@ void client_answer_free(struct client_answer *answer)
 	*answer = (struct client_answer){ 0 };
 }
 
-/* ---- Targets ------------------------------------------------------------------------------- */
+/* ---- Targets --------------------------------------------------------------------------------- */
 
 static void target_add(struct client_target *target, const char *text, bool escape)
 {

@@ -74,7 +74,7 @@ int command_dlq_show(const struct invocation *invocation)
 	return exit_code;
 }
 
-/* ---- Replay -------------------------------------------------------------------------------- */
+/* ---- Replay ---------------------------------------------------------------------------------- */
 
 static int usage(const char *text)
 {

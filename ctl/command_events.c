@@ -10,7 +10,7 @@
 #include "pages.h"
 #include "units.h"
 
-/* ---- The list ------------------------------------------------------------------------------ */
+/* ---- The list -------------------------------------------------------------------------------- */
 
 /* "orders, audit: retry": targets by state, the worst one first. */
 static enum table_colour deliveries_text(yyjson_val *list, char *text, size_t text_size)
@@ -87,7 +87,7 @@ int command_events_list(const struct invocation *invocation)
 	return exit_code;
 }
 
-/* ---- One event ----------------------------------------------------------------------------- */
+/* ---- One event ------------------------------------------------------------------------------- */
 
 static void print_field(const char *name, const char *text)
 {
@@ -241,7 +241,7 @@ int command_attempts(const struct invocation *invocation)
 	return exit_code;
 }
 
-/* ---- The payload --------------------------------------------------------------------------- */
+/* ---- The payload ----------------------------------------------------------------------------- */
 
 static bool is_text(struct bytes bytes)
 {

@@ -40,7 +40,7 @@ static bool is_outside_window(const struct verify_report *report)
 	return size > (int64_t)report->tolerance_s;
 }
 
-/* ---- the signed text -------------------------------------------------------------------- */
+/* ---- the signed text ------------------------------------------------------------------------- */
 
 struct signed_text {
 	uint8_t *memory;
@@ -66,7 +66,7 @@ static void signed_text_done(struct signed_text *signed_text)
 	alloc_unmap(signed_text->memory, signed_text->capacity);
 }
 
-/* ---- for people ------------------------------------------------------------------------- */
+/* ---- for people ------------------------------------------------------------------------------ */
 
 static void print_escaped(struct bytes text)
 {
@@ -178,7 +178,7 @@ void verify_report_schemes(void)
 	}
 }
 
-/* ---- for programs ----------------------------------------------------------------------- */
+/* ---- for programs ---------------------------------------------------------------------------- */
 
 struct json {
 	yyjson_mut_doc *document;

@@ -10,7 +10,7 @@
 
 #include "base/check.h"
 
-/* ---- HTTP messages -------------------------------------------------------------------- */
+/* ---- HTTP messages --------------------------------------------------------------------------- */
 
 /* nginx and HAProxy take 8 to 16 KiB of head; providers send under 2 KiB. */
 #define HTTP_HEAD_SIZE_MAX 16384u
@@ -23,7 +23,7 @@
 /* Interim (1xx) answers a target may send before its final one. */
 #define HTTP_INTERIM_MAX 8u
 
-/* ---- Connections from providers --------------------------------------------------------- */
+/* ---- Connections from providers -------------------------------------------------------------- */
 
 /* Whole head, from its first byte, whatever trickles in: the slow-loris bound. */
 #define RECEIVE_HEAD_TIMEOUT_MS 10000u
@@ -53,7 +53,7 @@ BOUND(RECEIVE_BUFFER_SIZE > 2 * HTTP_HEAD_SIZE_MAX);
 /* What a shed client is told to wait. Providers retry 503 with their own back-off. */
 #define RECEIVE_RETRY_AFTER_S 5u
 
-/* ---- Engine ----------------------------------------------------------------------------- */
+/* ---- Engine ---------------------------------------------------------------------------------- */
 
 /* One turn submits at most what fits; more than that waits a turn. */
 #define IO_ENTRIES 2048u
@@ -66,7 +66,7 @@ BOUND((IO_BUFFER_COUNT & (IO_BUFFER_COUNT - 1)) == 0 && IO_BUFFER_COUNT <= 32768
 /* Ciphertext one connection may hold back before its receive is paused. */
 #define IO_BUFFERS_PER_SOCKET_MAX 16u
 
-/* ---- Store ------------------------------------------------------------------------------ */
+/* ---- Store ----------------------------------------------------------------------------------- */
 
 /* One LMDB overflow page: larger values need contiguous pages, whose search is quadratic
  * (engine research §0.6). */
@@ -77,10 +77,10 @@ BOUND((IO_BUFFER_COUNT & (IO_BUFFER_COUNT - 1)) == 0 && IO_BUFFER_COUNT <= 32768
 /* Part of the quota kept back, because deleting needs pages too. */
 #define STORE_RESERVE_PERCENT 5u
 
-/* ---- Records ---------------------------------------------------------------------------- */
+/* ---- Records --------------------------------------------------------------------------------- */
 
-#define NAME_SIZE_MAX 64u          /* endpoints, targets, tenants: labels in metrics */
-#define EVENT_ID_SIZE_MAX 256u     /* what a provider calls the event */
+#define NAME_SIZE_MAX 64u      /* endpoints, targets, tenants: labels in metrics */
+#define EVENT_ID_SIZE_MAX 256u /* what a provider calls the event */
 #define CONTENT_TYPE_SIZE_MAX 256u
 #define CORRELATION_ID_SIZE_MAX 128u
 #define FORWARD_FIELDS_SIZE_MAX 2048u /* provider fields kept for the target */
@@ -89,7 +89,7 @@ BOUND((IO_BUFFER_COUNT & (IO_BUFFER_COUNT - 1)) == 0 && IO_BUFFER_COUNT <= 32768
 #define TARGETS_PER_ENDPOINT_MAX 16u
 #define WORKERS_MAX 256u
 
-/* ---- Delivery ----------------------------------------------------------------------------- */
+/* ---- Delivery -------------------------------------------------------------------------------- */
 
 #define DELIVER_ATTEMPTS_DEFAULT 5u
 #define DELIVER_ATTEMPTS_LIMIT 100u
@@ -122,7 +122,7 @@ BOUND((DELIVER_WINDOW_EVENTS & (DELIVER_WINDOW_EVENTS - 1)) == 0);
 #define QUEUE_SCHEDULED_MAX 8192u
 #define QUEUE_DEFERRED_MAX 16384u
 
-/* ---- Replay memory -------------------------------------------------------------------------- */
+/* ---- Replay memory --------------------------------------------------------------------------- */
 
 #define REPLAY_WINDOW_S_DEFAULT 86400u
 #define REPLAY_ENTRIES_DEFAULT (1u << 20)
@@ -189,7 +189,7 @@ BOUND(WORKERS_MAX <= CPU_INDEX_LIMIT);
 /* Threads that wait for name servers while a flow is compiled. */
 #define RESOLVE_THREADS_MAX 16u
 
-/* ---- Control ------------------------------------------------------------------------------ */
+/* ---- Control --------------------------------------------------------------------------------- */
 
 /* On the control socket, and as many on the loopback listener: an operator's shell, a few
  * scripts, two Prometheus servers and a kubelet leave most of them free. */

@@ -43,7 +43,7 @@ struct daemon {
 	sem_t ticker_stop;
 };
 
-/* ---- Snapshots ----------------------------------------------------------------------------------- */
+/* ---- Snapshots ------------------------------------------------------------------------------- */
 
 static struct flow *daemon_flow(void *owner)
 {
@@ -90,19 +90,20 @@ static enum result reload_check(const struct config *now, const struct config *n
 		same = address_equal(&now->listeners[i].address, &next->listeners[i].address) &&
 			now->listeners[i].tls == next->listeners[i].tls;
 	}
+	config_report_borrow(report, next);
 	if (!same) {
 		config_report_add(report, CONFIG_ERROR, "PS3010",
 			next->listener_count > 0 ? next->listeners[0].position
 						 : (struct config_position){ 0 },
 			"restart the daemon to change addresses, or undo the change",
 			"listeners were added, removed or moved: that needs a restart");
-		return RESULT_CONFIG;
 	}
 	if (strcmp(now->store.path, next->store.path) != 0) {
 		config_report_add(report, CONFIG_WARNING, "PS3011", next->store.position,
 			"restart the daemon", "the store's path changes with a restart only");
 	}
-	return RESULT_OK;
+	config_report_borrow(report, NULL);
+	return same ? RESULT_OK : RESULT_CONFIG;
 }
 
 static enum result snapshot_publish(struct daemon *daemon, struct flow *flow,
@@ -147,7 +148,8 @@ static enum result daemon_reload_with(struct daemon *daemon, struct config_repor
 		daemon->flow = flow;
 		pthread_mutex_unlock(&daemon->flow_lock);
 		flow_release(now); /* the daemon's own reference */
-		log_notice("configuration reloaded generation=%llu", (unsigned long long)generation);
+		log_notice("configuration reloaded generation=%llu",
+			(unsigned long long)generation);
 	} else {
 		log_error("reload failed, generation=%llu stays: %s",
 			(unsigned long long)now->generation, result_text(result));
@@ -156,13 +158,12 @@ static enum result daemon_reload_with(struct daemon *daemon, struct config_repor
 	}
 	*ret_generation = generation;
 	flow_release(now);
-	/* The report's excerpts point into a refused configuration's text. */
-	if (result != RESULT_OK) report->text = NULL;
 	if (config != NULL) config_free(config);
 	return result;
 }
 
-static enum result control_reload(void *owner, struct config_report *report, uint64_t *ret_generation)
+static enum result control_reload(void *owner, struct config_report *report,
+	uint64_t *ret_generation)
 {
 	struct daemon *daemon = owner;
 
@@ -188,7 +189,7 @@ void daemon_reload(struct daemon *daemon)
 	alloc_free(report);
 }
 
-/* ---- What control asks ------------------------------------------------------------------------------ */
+/* ---- What control asks ----------------------------------------------------------------------- */
 
 static enum daemon_state control_state(void *owner)
 {
@@ -220,7 +221,8 @@ static void control_worker_status(void *owner, uint32_t index, struct control_wo
 	flow_release(flow);
 }
 
-static void control_target_status(void *owner, uint32_t target_id, struct control_target_status *ret)
+static void control_target_status(void *owner, uint32_t target_id,
+	struct control_target_status *ret)
 {
 	struct daemon *daemon = owner;
 
@@ -269,13 +271,14 @@ static void shard_failed(void *owner, enum result result)
 {
 	struct daemon *daemon = owner;
 
-	log_error("the store failed: %s; no more events are acknowledged, stopping", result_text(result));
+	log_error("the store failed: %s; no more events are acknowledged, stopping",
+		result_text(result));
 	atomic_store(&daemon->store_failed, true);
 	atomic_store(&daemon->state, (int)DAEMON_FAILED);
 	sem_post(&daemon->wanted);
 }
 
-/* ---- The slow clock: ticket keys, names ------------------------------------------------------------------ */
+/* ---- The slow clock: ticket keys, names ------------------------------------------------------ */
 
 static bool ticker_sleep(struct daemon *daemon, time_t seconds)
 {
@@ -311,7 +314,7 @@ static void *ticker_main(void *owner)
 	return NULL;
 }
 
-/* ---- Opening ---------------------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 /* Shards on disk from a time with more workers must be served too, or what they hold would
  * never be delivered. */
@@ -347,7 +350,8 @@ static enum result daemon_open_shards(struct daemon *daemon, const struct config
 			&(struct shard_config){
 				.store = { .path = path,
 					.shard = (uint16_t)i,
-					.quota_size = config->store.quota_size / daemon->worker_count },
+					.quota_size = config->store.quota_size /
+						daemon->worker_count },
 				.replay = daemon->replay,
 				.retention_us = config->store.retention_s * US_PER_S,
 				.cpu = config->cpus[i % config->cpu_count],
@@ -459,7 +463,7 @@ enum result daemon_open(struct config *config, struct config_report *report, str
 	return RESULT_OK;
 }
 
-/* ---- Running and closing -------------------------------------------------------------------------------------- */
+/* ---- Running and closing --------------------------------------------------------------------- */
 
 enum result daemon_wait(struct daemon *daemon)
 {

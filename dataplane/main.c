@@ -32,12 +32,12 @@ struct options {
 static void print_help(FILE *to)
 {
 	fprintf(to,
-		"penstockd — takes webhooks in, proves who sent them, makes them durable, delivers them.\n"
+		"penstockd — takes webhooks in, proves who sent them, keeps them, delivers them.\n"
 		"\n"
 		"usage: penstockd [-f FILE] [-t [--json]]\n"
 		"\n"
 		"  -f, --config FILE  configuration (default " CONFIG_PATH_DEFAULT ")\n"
-		"  -t, --test         check configuration, secrets and certificates, then exit: 0 or 78\n"
+		"  -t, --test         check configuration, secrets, certificates; exit 0 or 78\n"
 		"      --json         with -t: diagnostics as JSON\n"
 		"  -V, --version      version and the crypto instructions in use\n"
 		"  -h, --help         this text\n"
@@ -79,7 +79,8 @@ static int options_parse(int argc, char **argv, struct options *options)
 		}
 	}
 	if (optind < argc) {
-		fprintf(stderr, "penstockd: unexpected argument '%s'; try penstockd --help\n", argv[optind]);
+		fprintf(stderr, "penstockd: unexpected argument '%s'; try penstockd --help\n",
+			argv[optind]);
 		return EX_USAGE;
 	}
 	return EX_OK;
@@ -128,7 +129,7 @@ static int config_test(const struct options *options, struct config *config,
 	return exit_code(result);
 }
 
-/* ---- Signals ------------------------------------------------------------------------------------- */
+/* ---- Signals --------------------------------------------------------------------------------- */
 
 struct signals {
 	sigset_t set;

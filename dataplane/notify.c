@@ -25,7 +25,7 @@ static void notify_send(const char *message)
 	socklen_t address_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
 	/* Nobody listening is not our problem. */
 	if (sendto(fd, message, strlen(message), MSG_NOSIGNAL, (const struct sockaddr *)&address,
-		address_size) < 0) {
+		    address_size) < 0) {
 		close(fd);
 		return;
 	}

@@ -12,8 +12,9 @@
 # No host name is written here: the archive is the one this host installs its own packages from, and apt checks the
 # release signature with Debian's keyring. Nothing outside build/ is changed and no root is needed.
 #
-# PENSTOCK_TAKE_UPDATES=1 accepts a newer Debian revision of the same upstream release when the pinned one has left the
-# archive (that is how security updates arrive), and pins it; without it the script stops and says what to do.
+# A newer Debian revision of the same upstream release is taken, with a notice, when the pinned one has left the archive:
+# that is how security updates arrive, and the archive's signature vouches for it. It is then pinned in the lock file.
+# PENSTOCK_TAKE_UPDATES=0 stops instead and says what to do.
 set -eu
 
 release=trixie
@@ -173,8 +174,8 @@ gone()
 {
 	package=$1 version=$2
 	available=$(archive_version "$package")
-	if [ "${PENSTOCK_TAKE_UPDATES:-0}" = 1 ] && [ -n "$available" ] && [ "${available%-*}" = "${version%-*}" ]; then
-		say "PENSTOCK_TAKE_UPDATES: $package $version has left the archive, taking $available"
+	if [ "${PENSTOCK_TAKE_UPDATES:-1}" != 0 ] && [ -n "$available" ] && [ "${available%-*}" = "${version%-*}" ]; then
+		say "$package $version has left the archive: taking $available and pinning it (PENSTOCK_TAKE_UPDATES=0 refuses)"
 		bump "$package"
 		return 0
 	fi
@@ -183,7 +184,6 @@ gone()
 		"The archive has now: ${available:-nothing of that name (is the network up?)}" \
 		'A pinned revision leaves the archive when a newer one (mostly a security update) replaces it. Either' \
 		"  - take the newer one:      tools/fetch_sources.sh --bump $package, then make deps" \
-		'  - or have make do that:    set PENSTOCK_TAKE_UPDATES=1 (same upstream release only)' \
 		"  - or supply the old files: set PENSTOCK_SOURCES to a folder that has" \
 		"$(lock_lines | awk -v p="$package" '$1 == p { print "      " $3 }')"
 }

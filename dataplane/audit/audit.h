@@ -64,7 +64,7 @@ typedef bool audit_record_fn(void *owner, struct store_txn *txn,
 struct audit_verifier {
 	audit_record_fn *record;
 	void *record_owner;
-	void (*progress)(void *owner, uint64_t done, uint64_t all); /* or NULL */
+	bool (*progress)(void *owner, uint64_t done, uint64_t all); /* or NULL; false: stop */
 	void *progress_owner;
 };
 enum { AUDIT_RECORD_SIZE_MAX = STORE_VALUE_SIZE_MAX };

@@ -120,9 +120,11 @@ enum result audit_verify(struct store_txn *txn, uint16_t shard, const struct tre
 
 	*ret = (struct audit_report){ .valid = true };
 	while (verify_rows(&walk, expected)) {
-		if (verifier->progress != NULL) {
-			verifier->progress(verifier->progress_owner, ret->leaf_count,
-				expected->leaf_count);
+		if (verifier->progress != NULL &&
+			!verifier->progress(verifier->progress_owner, ret->leaf_count,
+				expected->leaf_count)) {
+			found_bad(&walk, ret->leaf_count, "stopped before the end");
+			return RESULT_CLOSED;
 		}
 		struct store *store = txn->store;
 		store_read_end(txn);

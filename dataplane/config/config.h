@@ -163,6 +163,9 @@ struct config_report {
 
 /* Empty, for diagnostics of `path`, which is borrowed. config_load() does it itself. */
 void config_report_init(struct config_report *report, const char *path);
+/* Until called again with NULL, diagnostics get excerpts of the config's text, which must live.
+ * config_load() and flow_compile() leave a report without. */
+void config_report_borrow(struct config_report *report, const struct config *config);
 /* Adds one, in the order of positions; for flow_compile() and the worker too. `code` is one of
  * config_codes.h. When the report is full an error takes the place of a warning; the counts
  * stay right. */

@@ -65,7 +65,7 @@ bool config_check_names(const struct config *config, const char *noun,
 	return unique;
 }
 
-/* ---- Listeners ---------------------------------------------------------------------------- */
+/* ---- Listeners ------------------------------------------------------------------------------- */
 
 static bool is_loopback(const struct io_address *address)
 {
@@ -170,7 +170,7 @@ static void check_listeners(const struct config *config, struct config_report *r
 	(void)config_check_names(config, "listener", named, named_count, report);
 }
 
-/* ---- Targets ------------------------------------------------------------------------------ */
+/* ---- Targets --------------------------------------------------------------------------------- */
 
 static bool is_loopback_host(const char *host)
 {
@@ -261,7 +261,7 @@ static void check_target(const struct config *config, const struct config_target
 	}
 }
 
-/* ---- Store, workers, control, metrics ----------------------------------------------------- */
+/* ---- Store, workers, control, metrics -------------------------------------------------------- */
 
 static void check_workers(const struct config *config, struct config_report *report)
 {

@@ -14,7 +14,7 @@
 
 enum { SCHEMES_MAX = 64 };
 
-/* ---- Routes ------------------------------------------------------------------------------- */
+/* ---- Routes ---------------------------------------------------------------------------------- */
 
 /* An endpoint whose path and host could be read. */
 struct route {
@@ -80,7 +80,7 @@ static void check_duplicate_routes(const struct config *config, struct config_re
 	alloc_free(routes);
 }
 
-/* ---- References --------------------------------------------------------------------------- */
+/* ---- References ------------------------------------------------------------------------------ */
 
 struct target_names {
 	struct config_named *named; /* sorted */
@@ -132,7 +132,7 @@ static void check_targets_used(const struct config *config, const struct target_
 	}
 }
 
-/* ---- Endpoints ---------------------------------------------------------------------------- */
+/* ---- Endpoints ------------------------------------------------------------------------------- */
 
 static void check_scheme(const struct config_endpoint *endpoint, struct config_report *report)
 {

@@ -116,9 +116,6 @@ static const struct config_code codes[] = {
 	{ PS_ID_COLLISION, "two names with the same id",
 		"Records name endpoints and targets by a 32-bit hash of their name, and these two "
 		"names have the same. Rename the newer one." },
-	{ PS_CERTIFICATE, "a certificate or its key cannot be used",
-		"The file cannot be read or is not PEM, or the key does not belong to the "
-		"certificate." },
 	{ PS_CPU_MISSING, "a CPU this process may not run on",
 		"The CPU does not exist or is outside the process's affinity mask (taskset, "
 		"systemd's CPUAffinity=, a container's cpuset)." },
@@ -147,6 +144,22 @@ static const struct config_code codes[] = {
 	{ PS_NO_EFFECT, "a setting without effect", "Another setting overrules it." },
 	{ PS_FILE_WRITABLE, "others can change the configuration file",
 		"Whoever can write it decides where events go. chmod go-w repairs it." },
+
+	{ PS_PEM_UNREADABLE, "a certificate, key or bundle cannot be read",
+		"The file does not exist, is too large, or the daemon's user may not read it. It "
+		"is read at the start, at every reload, and when the file is checked with -t." },
+	{ PS_LISTENER_TLS, "a listener's certificates cannot be used",
+		"A file is not PEM, a key does not belong to its certificate, or the chain does "
+		"not begin with the leaf. The message says which part the TLS library refused." },
+	{ PS_TARGET_TLS, "a target's certificates cannot be used",
+		"ca_file, client_certificate or client_key is not PEM, or the key does not belong "
+		"to the certificate." },
+	{ PS_NEEDS_RESTART, "a change that needs a restart",
+		"Addresses are opened once, by the process as it starts. The reload was refused as "
+		"a whole and the configuration before it goes on." },
+	{ PS_STAYS_UNTIL_RESTART, "a change that has to wait for a restart",
+		"The rest of the new configuration is in force; this part stays as it was until "
+		"the daemon is started again." },
 };
 
 const struct config_code *config_codes(size_t *ret_count)

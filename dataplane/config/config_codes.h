@@ -3,7 +3,7 @@
  *
  * A number is never reused and never changes its meaning; titles and explanations are in
  * config_codes.c. PS10xx form, PS11xx values, PS12xx meaning, PS13xx what the host says
- * (files, keys, names), PS14xx warnings.
+ * (files, keys, names), PS14xx warnings; PS30xx is what starting and reloading find out.
  */
 #pragma once
 
@@ -51,8 +51,7 @@
 #define PS_SECRET_MODE "PS1302"
 #define PS_SECRET_FORM "PS1303"
 #define PS_ID_COLLISION "PS1304"
-#define PS_CERTIFICATE "PS1305"
-#define PS_CPU_MISSING "PS1306"
+#define PS_CPU_MISSING "PS1305"
 
 #define PS_PLAIN_LISTENER "PS1401"
 #define PS_PLAIN_TARGET "PS1402"
@@ -63,6 +62,12 @@
 #define PS_SHORT_REPLAY_WINDOW "PS1407"
 #define PS_NO_EFFECT "PS1408"
 #define PS_FILE_WRITABLE "PS1409"
+
+#define PS_PEM_UNREADABLE "PS3001"
+#define PS_LISTENER_TLS "PS3002"
+#define PS_TARGET_TLS "PS3003"
+#define PS_NEEDS_RESTART "PS3010"
+#define PS_STAYS_UNTIL_RESTART "PS3011"
 
 /* Whether the code is in the table of config_codes.c. */
 bool config_code_known(const char *code);

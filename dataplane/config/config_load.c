@@ -61,10 +61,9 @@ enum result config_parse(const char *path, struct bytes text, struct config **re
 	/* A byte order mark at the start is harmless, and no part of the first line. */
 	if (bytes_starts_with(text, BYTES_LITERAL("\xEF\xBB\xBF"))) text = bytes_from(text, 3);
 	struct config *config = config_create(path, text);
-	report->text = config->text;
-	report->text_size = config->text_size;
+	config_report_borrow(report, config);
 	parse_into(config, report);
-	report->text = NULL; /* excerpts are taken; the text may go before the report does */
+	config_report_borrow(report, NULL); /* the text may go before the report does */
 
 	if (report->error_count > 0) {
 		config_free(config);

@@ -143,7 +143,7 @@ static void report_wrong_kind(const struct config_frame *frame, const struct con
 	config_read_fault(frame, key, node->position, &fault);
 }
 
-/* ---- Values, lists, sections -------------------------------------------------------------- */
+/* ---- Values, lists, sections ----------------------------------------------------------------- */
 
 static bool read_single(const struct config_frame *frame, const struct config_key *key,
 	const struct config_node *node, void *object, void *field)
@@ -263,7 +263,7 @@ static void read_one_section(const struct config_frame *frame, const struct conf
 	read_section(&inner, (uint8_t *)object + key->offset);
 }
 
-/* ---- Keys --------------------------------------------------------------------------------- */
+/* ---- Keys ------------------------------------------------------------------------------------ */
 
 static void read_key(const struct config_frame *frame, const struct config_key *key,
 	const struct config_node *key_node, void *object)
@@ -402,7 +402,7 @@ void config_read_defaults(const struct config_section *section, void *object)
 	}
 }
 
-/* ---- What tables cannot say --------------------------------------------------------------- */
+/* ---- What tables cannot say ------------------------------------------------------------------ */
 
 /* Certificate and key written directly under tls: come first. */
 static void certificates_merge(struct config_listener *listener, struct config *config)

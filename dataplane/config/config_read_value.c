@@ -184,7 +184,7 @@ bool config_read_value(const struct config_frame *frame, const struct config_key
 	UNREACHABLE();
 }
 
-/* ---- CPU lists ---------------------------------------------------------------------------- */
+/* ---- CPU lists ------------------------------------------------------------------------------- */
 
 static void store_cpus(struct config_reading *reading, const struct config_cpus *cpus,
 	struct config *config)

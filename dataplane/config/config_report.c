@@ -3,8 +3,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "base/check.h"
-#include "config/config_codes.h"
 #include "config/config_excerpt.h"
 #include "config/config_internal.h"
 #include "config/config_text.h"
@@ -23,6 +21,12 @@ void config_report_init(struct config_report *report, const char *path)
 	report->count = 0;
 	report->error_count = 0;
 	report->dropped_count = 0;
+}
+
+void config_report_borrow(struct config_report *report, const struct config *config)
+{
+	report->text = config == NULL ? NULL : config->text;
+	report->text_size = config == NULL ? 0 : config->text_size;
 }
 
 /* Makes room for one more: false when there is none for one of this severity. */
@@ -64,8 +68,6 @@ void config_report_add(struct config_report *report, enum config_severity severi
 	const char *code, struct config_position position, const char *hint, const char *format,
 	...)
 {
-	CHECK(config_code_known(code));
-
 	if (severity == CONFIG_ERROR) report->error_count++;
 	if (!make_room(report, severity)) return;
 
@@ -92,6 +94,12 @@ void config_report_add(struct config_report *report, enum config_severity severi
 	}
 }
 
+/* A report that nobody began is about no file. */
+static const char *path_of(const struct config_report *report)
+{
+	return report->path == NULL ? "configuration" : report->path;
+}
+
 static void print_diagnostic(const struct config_report *report,
 	const struct config_diagnostic *diagnostic, FILE *file, bool colour)
 {
@@ -101,7 +109,7 @@ static void print_diagnostic(const struct config_report *report,
 	const char *dim = colour ? COLOUR_CYAN : "";
 	const char *none = colour ? COLOUR_NONE : "";
 
-	fprintf(file, "%s%s:", bold, report->path);
+	fprintf(file, "%s%s:", bold, path_of(report));
 	if (diagnostic->position.line > 0) {
 		fprintf(file, "%u:%u:", diagnostic->position.line, diagnostic->position.column);
 	}
@@ -131,7 +139,7 @@ void config_report_print(const struct config_report *report, void *file, bool co
 	if (report->count < 2) return;
 
 	uint32_t warnings = warning_count(report);
-	fprintf(file, "%s: %u error%s, %u warning%s", report->path, report->error_count,
+	fprintf(file, "%s: %u error%s, %u warning%s", path_of(report), report->error_count,
 		report->error_count == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s");
 	if (report->dropped_count > 0) fprintf(file, "; %u not shown", report->dropped_count);
 	fputc('\n', file);
@@ -164,7 +172,7 @@ static void print_json_text(FILE *file, const char *text)
 void config_report_print_json(const struct config_report *report, void *file)
 {
 	fputs("{\"schema\":\"penstock.diagnostics/v1\",\"file\":", file);
-	print_json_text(file, report->path);
+	print_json_text(file, path_of(report));
 	fprintf(file, ",\"errors\":%u,\"warnings\":%u,\"dropped\":%u,\"diagnostics\":[",
 		report->error_count, warning_count(report), report->dropped_count);
 	for (uint32_t i = 0; i < report->count; i++) {

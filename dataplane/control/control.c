@@ -45,7 +45,7 @@ void control_wake(struct control *control)
 	if (write(control->wake_fd, &one, sizeof one) < 0) return;
 }
 
-/* ---- Accepting ----------------------------------------------------------------------------- */
+/* ---- Accepting ------------------------------------------------------------------------------- */
 
 static struct control_client *clients_of(struct control *control, bool loopback)
 {
@@ -103,7 +103,7 @@ static bool can_accept(struct control *control, bool loopback)
 	return false;
 }
 
-/* ---- The loop ------------------------------------------------------------------------------ */
+/* ---- The loop -------------------------------------------------------------------------------- */
 
 static int wait_ms(const struct control *control)
 {
@@ -180,7 +180,7 @@ static void *control_run(void *argument)
 	return NULL;
 }
 
-/* ---- Starting and stopping ----------------------------------------------------------------- */
+/* ---- Starting and stopping ------------------------------------------------------------------- */
 
 static enum result open_listeners(struct control *control, const struct config *config, char *error,
 	size_t error_size)

@@ -29,17 +29,20 @@ static void line_send(struct control_call *call, bool may_drop)
 	control_stream_line(call, may_drop);
 }
 
-static void write_progress(void *owner, uint64_t done, uint64_t all)
+static bool write_progress(void *owner, uint64_t done, uint64_t all)
 {
 	struct verifying *verifying = owner;
 	uint64_t now_us = control_mono().us;
-	if (now_us < verifying->next_us) return;
+	/* The store is about to be closed: nobody waits for the rest. */
+	if (atomic_load(&verifying->call->control->stopping)) return false;
+	if (now_us < verifying->next_us) return true;
 	verifying->next_us = now_us + PROGRESS_INTERVAL_MS * US_PER_MS;
 	struct json *json = line_open(verifying->call, "progress");
 	json_number(json, "shard", verifying->shard);
 	json_number(json, "done", done);
 	json_number(json, "all", all);
 	line_send(verifying->call, true);
+	return true;
 }
 
 static void write_shard(struct control_call *call, uint32_t shard, enum result result,
@@ -77,6 +80,8 @@ void control_handle_verify(struct control_call *call)
 		struct audit_report report = { 0 };
 		enum result result =
 			shard_audit_verify(daemon->shards[i], write_progress, &verifying, &report);
+		/* Without its last lines, whoever reads the stream knows that it was cut. */
+		if (result == RESULT_CLOSED) return;
 		write_shard(call, i, result, &report);
 		leaf_count += report.leaf_count;
 		if (result == RESULT_OK && report.valid) continue;

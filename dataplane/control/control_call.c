@@ -32,7 +32,7 @@ void control_call_free(struct control_call *call)
 	alloc_free(call);
 }
 
-/* ---- Answers ------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static struct json *answer_open(struct control_call *call, unsigned status, const char *type,
 	const char *schema)
@@ -89,7 +89,7 @@ void control_answer_check(struct control_call *call)
 		"ask for less with limit=");
 }
 
-/* ---- Problems and parameters that several handlers share ----------------------------------- */
+/* ---- Problems and parameters that several handlers share ------------------------------------- */
 
 bool control_limit(struct control_call *call, uint32_t *ret_limit)
 {
@@ -123,7 +123,7 @@ struct flow *control_flow(struct control_call *call)
 	return flow;
 }
 
-/* ---- Clocks -------------------------------------------------------------------------------- */
+/* ---- Clocks ---------------------------------------------------------------------------------- */
 
 wall_t control_now(void)
 {

@@ -55,7 +55,7 @@ void control_client_close(struct control_client *client)
 	*client = (struct control_client){ .control = control, .state = CLIENT_FREE, .fd = -1 };
 }
 
-/* ---- Sending ------------------------------------------------------------------------------- */
+/* ---- Sending --------------------------------------------------------------------------------- */
 
 static void send_some(struct control_client *client);
 
@@ -190,7 +190,7 @@ static void send_some(struct control_client *client)
 	if (client->state == CLIENT_STREAMING) client->deadline_us = UINT64_MAX;
 }
 
-/* ---- Reading ------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static void call_run(struct control_client *client, struct control_call *call)
 {
@@ -278,7 +278,7 @@ static void receive_some(struct control_client *client)
 	input_judge(client);
 }
 
-/* ---- From the loop ------------------------------------------------------------------------- */
+/* ---- From the loop --------------------------------------------------------------------------- */
 
 short control_client_events(const struct control_client *client)
 {

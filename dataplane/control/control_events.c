@@ -37,7 +37,7 @@ struct listing {
 	uint32_t scanned_count;
 };
 
-/* ---- Walking ------------------------------------------------------------------------------- */
+/* ---- Walking --------------------------------------------------------------------------------- */
 
 static uint64_t sequence_of_key(struct bytes key)
 {
@@ -106,7 +106,7 @@ static struct walk *walk_newest(struct listing *listing)
 	return newest;
 }
 
-/* ---- Positions ----------------------------------------------------------------------------- */
+/* ---- Positions ------------------------------------------------------------------------------- */
 
 static void position_write(const struct listing *listing, struct writer *writer)
 {
@@ -148,7 +148,7 @@ static bool position_read(struct listing *listing, const char *name, bool before
 	return good;
 }
 
-/* ---- The list ------------------------------------------------------------------------------ */
+/* ---- The list -------------------------------------------------------------------------------- */
 
 static bool filter_read(struct listing *listing)
 {
@@ -269,7 +269,7 @@ void control_handle_events(struct control_call *call)
 	alloc_free(listing.walks);
 }
 
-/* ---- One event ----------------------------------------------------------------------------- */
+/* ---- One event ------------------------------------------------------------------------------- */
 
 /* The provider's header lines that go on to the target. */
 static void write_fields(struct json *json, struct bytes lines)

@@ -46,7 +46,7 @@ static void write_next(struct json *json, const struct page *page, const char *l
 	}
 }
 
-/* ---- Endpoints ----------------------------------------------------------------------------- */
+/* ---- Endpoints ------------------------------------------------------------------------------- */
 
 static const char *endpoint_name(const struct flow *flow, uint32_t index)
 {
@@ -115,7 +115,7 @@ void control_handle_endpoints(struct control_call *call)
 	flow_release(flow);
 }
 
-/* ---- Targets ------------------------------------------------------------------------------- */
+/* ---- Targets --------------------------------------------------------------------------------- */
 
 static const char *target_name(const struct flow *flow, uint32_t index)
 {

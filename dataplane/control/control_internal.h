@@ -18,7 +18,7 @@
 #include "control/protocol.h"
 #include "http/http_request.h"
 
-/* ---- Who asks ------------------------------------------------------------------------------ */
+/* ---- Who asks -------------------------------------------------------------------------------- */
 
 struct control_peer {
 	bool loopback; /* came over the loopback listener: nobody knows who it is */
@@ -45,7 +45,7 @@ void control_peer_read(const struct control_access *access, int fd, struct contr
 enum control_role control_access_role(const struct control_access *access, uid_t uid,
 	const gid_t *groups, size_t group_count);
 
-/* ---- The listeners ------------------------------------------------------------------------- */
+/* ---- The listeners --------------------------------------------------------------------------- */
 
 struct control_socket {
 	int fd; /* -1: not open */
@@ -60,7 +60,7 @@ void control_socket_close(struct control_socket *socket);
 MUST_USE enum result control_loopback_open(const struct io_address *address, int *ret_fd,
 	char *error, size_t error_size);
 
-/* ---- One call ------------------------------------------------------------------------------ */
+/* ---- One call -------------------------------------------------------------------------------- */
 
 /* The head is written in front of the body when its size is known. */
 enum { CONTROL_HEAD_ROOM = 512 };
@@ -105,7 +105,7 @@ struct json *control_problem_open(struct control_call *call, unsigned status, co
 /* Finished by the handler? If not, or if it did not fit, the answer becomes a 500. */
 void control_answer_check(struct control_call *call);
 
-/* ---- What handlers have in common ---------------------------------------------------------- */
+/* ---- What handlers have in common ------------------------------------------------------------ */
 
 /* 1 … CONTROL_LIMIT_MAX. False: the answer is a problem already. */
 bool control_limit(struct control_call *call, uint32_t *ret_limit);
@@ -134,7 +134,7 @@ void control_json_name(struct json *json, const char *key, struct store_txn *txn
 void control_json_attempts(struct control_call *call, struct store_txn *txn,
 	const struct event *event, uint32_t target_id);
 
-/* ---- Slow calls ---------------------------------------------------------------------------- */
+/* ---- Slow calls ------------------------------------------------------------------------------ */
 
 /* Lines of a stream that the client has not been given yet. */
 enum { CONTROL_STREAM_SIZE = 256 * 1024 };
@@ -163,7 +163,7 @@ void control_tasks_done(struct control *control);
  * dropped is, when the client is slow to take the earlier ones. */
 void control_stream_line(struct control_call *call, bool may_drop);
 
-/* ---- Clients ------------------------------------------------------------------------------- */
+/* ---- Clients --------------------------------------------------------------------------------- */
 
 enum client_state { CLIENT_FREE, CLIENT_READING, CLIENT_WAITING, CLIENT_STREAMING, CLIENT_WRITING };
 

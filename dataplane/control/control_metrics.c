@@ -161,7 +161,7 @@ void control_handle_metrics(struct control_call *call)
 	alloc_free(snapshots);
 }
 
-/* ---- Health -------------------------------------------------------------------------------- */
+/* ---- Health ---------------------------------------------------------------------------------- */
 
 static void answer_health(struct control_call *call, enum daemon_state state, bool good)
 {

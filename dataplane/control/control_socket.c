@@ -162,7 +162,7 @@ void control_socket_close(struct control_socket *socket)
 	*socket = (struct control_socket){ .fd = -1 };
 }
 
-/* ---- The loopback listener ----------------------------------------------------------------- */
+/* ---- The loopback listener ------------------------------------------------------------------- */
 
 static socklen_t internet_address(const struct io_address *from, struct sockaddr_storage *to)
 {

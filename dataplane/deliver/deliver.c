@@ -9,7 +9,7 @@
 /* How long to wait when this host is short of descriptors or memory. */
 #define SHORTAGE_PAUSE_US (US_PER_S / 2)
 
-/* ---- Targets ------------------------------------------------------------------------------- */
+/* ---- Targets --------------------------------------------------------------------------------- */
 
 static uint32_t table_slot(const struct deliver *deliver, uint32_t target_id)
 {
@@ -48,7 +48,7 @@ void target_pump_later(struct deliver_target *target)
 	loop_defer(deliver->loop, &deliver->pump);
 }
 
-/* ---- The pump ---------------------------------------------------------------------------------- */
+/* ---- The pump -------------------------------------------------------------------------------- */
 
 static void delivery_unsendable(struct deliver_target *target, struct delivery *delivery)
 {
@@ -56,8 +56,8 @@ static void delivery_unsendable(struct deliver_target *target, struct delivery *
 	delivery_settle(target, delivery,
 		&(struct attempt_end){
 			.error = removed ? ATTEMPT_ERROR_TARGET_REMOVED : ATTEMPT_ERROR_UNRESOLVED,
-			.detail = attempt_error_text(
-				removed ? ATTEMPT_ERROR_TARGET_REMOVED : ATTEMPT_ERROR_UNRESOLVED),
+			.detail = attempt_error_text(removed ? ATTEMPT_ERROR_TARGET_REMOVED
+							     : ATTEMPT_ERROR_UNRESOLVED),
 			.started = io_wall(target->deliver->loop->io),
 		});
 }
@@ -119,7 +119,7 @@ void deliver_ready(struct deliver *deliver, uint32_t target_id)
 	target_pump_later(target);
 }
 
-/* ---- Settling ------------------------------------------------------------------------------------ */
+/* ---- Settling -------------------------------------------------------------------------------- */
 
 static void target_count(struct deliver_target *target, const struct outcome *outcome)
 {
@@ -129,7 +129,9 @@ static void target_count(struct deliver_target *target, const struct outcome *ou
 	uint32_t slot = target->flow->metrics_slot;
 	metrics_target_add(metrics, slot, METRICS_TARGET_ATTEMPTS, 1);
 	switch (outcome->outcome) {
-	case ATTEMPT_DELIVERED: metrics_target_add(metrics, slot, METRICS_TARGET_DELIVERED, 1); break;
+	case ATTEMPT_DELIVERED:
+		metrics_target_add(metrics, slot, METRICS_TARGET_DELIVERED, 1);
+		break;
 	case ATTEMPT_RETRY: metrics_target_add(metrics, slot, METRICS_TARGET_RETRIED, 1); break;
 	case ATTEMPT_DEAD: metrics_target_add(metrics, slot, METRICS_TARGET_DEAD, 1); break;
 	case ATTEMPT_OUTCOME_COUNT: UNREACHABLE();
@@ -141,7 +143,8 @@ void delivery_settle(struct deliver_target *target, struct delivery *delivery,
 {
 	struct deliver *deliver = target->deliver;
 	struct io *io = deliver->loop->io;
-	const struct config_retry *retry = target->flow == NULL ? NULL : &target->flow->config->retry;
+	const struct config_retry *retry = target->flow == NULL ? NULL
+								: &target->flow->config->retry;
 
 	struct outcome outcome = outcome_judge(&(struct outcome_input){
 		.error = end->error,
@@ -165,7 +168,8 @@ void delivery_settle(struct deliver_target *target, struct delivery *delivery,
 	metrics_observe(deliver->config.metrics, METRICS_HISTOGRAM_ATTEMPT, end->duration_us);
 
 	struct bytes detail_bytes = bytes_of_text(detail);
-	if (detail_bytes.size > ATTEMPT_DETAIL_SIZE_MAX) detail_bytes.size = ATTEMPT_DETAIL_SIZE_MAX;
+	if (detail_bytes.size > ATTEMPT_DETAIL_SIZE_MAX)
+		detail_bytes.size = ATTEMPT_DETAIL_SIZE_MAX;
 	queue_settle(deliver->config.queue, delivery,
 		&(struct attempt){
 			.outcome = outcome.outcome,
@@ -179,7 +183,7 @@ void delivery_settle(struct deliver_target *target, struct delivery *delivery,
 		});
 }
 
-/* ---- Opening, flows, draining --------------------------------------------------------------------- */
+/* ---- Opening, flows, draining ---------------------------------------------------------------- */
 
 void deliver_open(const struct deliver_config *config, struct deliver **ret)
 {
@@ -292,7 +296,8 @@ bool deliver_target_usage(const struct deliver *deliver, uint32_t target_id,
 	const struct deliver_target *target = deliver->table[table_slot(deliver, target_id)];
 	if (target == NULL) return false;
 
-	*ret = (struct deliver_target_usage){ .active = target->busy_count, .idle = target->idle_count };
+	*ret = (struct deliver_target_usage){ .active = target->busy_count,
+		.idle = target->idle_count };
 	memcpy(ret->last_error, target->last_error, sizeof ret->last_error);
 	return true;
 }

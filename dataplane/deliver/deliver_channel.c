@@ -21,7 +21,7 @@ static void channel_limit(struct channel *channel, uint64_t limit_ms)
 	timer_start(&loop->timers, &channel->timer, loop_now(loop), limit_ms * US_PER_MS);
 }
 
-/* ---- Moving between idle and busy -------------------------------------------------------------- */
+/* ---- Moving between idle and busy ------------------------------------------------------------ */
 
 static void channel_set_busy(struct channel *channel)
 {
@@ -68,7 +68,7 @@ static struct delivery *attempt_end(struct channel *channel)
 	return delivery;
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------ */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 bool channel_open(struct deliver_target *target, struct delivery *delivery)
 {
@@ -85,8 +85,9 @@ bool channel_open(struct deliver_target *target, struct delivery *delivery)
 	list_init(&channel->node);
 
 	metrics_add(deliver->config.metrics, METRICS_TARGET_CONNECTIONS, 1);
-	enum result result = stream_connect(&channel->stream, deliver->config.streams, &flow->address,
-		target->context, flow->config->host, NULL, &channel_events, channel);
+	enum result result = stream_connect(&channel->stream, deliver->config.streams,
+		&flow->address, target->context, flow->config->host, NULL, &channel_events,
+		channel);
 	if (result != RESULT_OK) {
 		/* Not the target's failure but ours (descriptors, memory): no attempt. */
 		log_warning("no connection to target %s: %s", flow->name, result_text(result));
@@ -137,7 +138,7 @@ void channel_reuse(struct channel *channel, struct delivery *delivery)
 	channel_send(channel);
 }
 
-/* ---- Ends of an attempt --------------------------------------------------------------------------- */
+/* ---- Ends of an attempt ---------------------------------------------------------------------- */
 
 static void attempt_settle(struct channel *channel, enum attempt_error error, const char *detail)
 {
@@ -187,7 +188,7 @@ void channel_answered(struct channel *channel, bool reusable)
 	target_pump_later(channel->target);
 }
 
-/* ---- Closing ------------------------------------------------------------------------------------------ */
+/* ---- Closing --------------------------------------------------------------------------------- */
 
 static void channel_leave(struct channel *channel)
 {
@@ -228,7 +229,7 @@ static void channel_closed(void *owner)
 	if (!list_empty(&deliver->pending)) loop_defer(deliver->loop, &deliver->pump);
 }
 
-/* ---- Events of the stream ------------------------------------------------------------------------------- */
+/* ---- Events of the stream -------------------------------------------------------------------- */
 
 static void channel_timer_expired(void *owner)
 {
@@ -241,7 +242,8 @@ static void channel_timer_expired(void *owner)
 		return;
 	case CHANNEL_SENDING:
 	case CHANNEL_BODY:
-		channel_fail(channel, ATTEMPT_ERROR_TIMEOUT, attempt_error_text(ATTEMPT_ERROR_TIMEOUT));
+		channel_fail(channel, ATTEMPT_ERROR_TIMEOUT,
+			attempt_error_text(ATTEMPT_ERROR_TIMEOUT));
 		return;
 	case CHANNEL_IDLE: channel_close(channel); return;
 	case CHANNEL_CLOSING: break; /* its timer was stopped */
@@ -258,7 +260,8 @@ static void channel_readable(void *owner)
 		channel_abort(channel);
 		return;
 	}
-	if (channel->state == CHANNEL_SENDING || channel->state == CHANNEL_BODY) answer_read(channel);
+	if (channel->state == CHANNEL_SENDING || channel->state == CHANNEL_BODY)
+		answer_read(channel);
 }
 
 static void channel_drained(void *owner)
@@ -280,7 +283,8 @@ static void channel_ended(void *owner, enum stream_end end)
 	switch ((enum channel_state)channel->state) {
 	case CHANNEL_CONNECTING:
 		channel_fail(channel,
-			end == STREAM_END_CONNECT ? ATTEMPT_ERROR_CONNECT : ATTEMPT_ERROR_TLS, detail);
+			end == STREAM_END_CONNECT ? ATTEMPT_ERROR_CONNECT : ATTEMPT_ERROR_TLS,
+			detail);
 		return;
 	case CHANNEL_SENDING:
 	case CHANNEL_BODY: answer_ended(channel, detail); return;

@@ -71,7 +71,7 @@ struct deliver {
 	struct list pending; /* targets to pump */
 	struct task pump;
 	struct timer again; /* pumps when a resource of ours was short */
-	uint32_t attempts; /* under way */
+	uint32_t attempts;  /* under way */
 	bool draining;
 	uint8_t *scratch; /* a request being composed: head, then body */
 };
@@ -79,7 +79,7 @@ struct deliver {
 /* Head of a request to a target: our fields and what was kept of the provider's. */
 #define REQUEST_HEAD_SIZE_MAX (HTTP_TARGET_SIZE_MAX + FORWARD_FIELDS_SIZE_MAX + 4096u)
 
-/* ---- deliver.c ---- */
+/* ---- deliver.c ------------------------------------------------------------------------------- */
 struct deliver_target *target_of_id(struct deliver *deliver, uint32_t target_id);
 /* Has it pumped at the end of this turn. */
 void target_pump_later(struct deliver_target *target);
@@ -96,7 +96,7 @@ struct attempt_end {
 void delivery_settle(struct deliver_target *target, struct delivery *delivery,
 	const struct attempt_end *end);
 
-/* ---- deliver_channel.c ---- */
+/* ---- deliver_channel.c ----------------------------------------------------------------------- */
 /* Opens a new channel for this delivery. False, with the delivery released, when this host
  * lacks what a connection needs. */
 bool channel_open(struct deliver_target *target, struct delivery *delivery);
@@ -109,14 +109,14 @@ void channel_answered(struct channel *channel, bool reusable);
 void channel_close(struct channel *channel);
 void channel_abort(struct channel *channel);
 
-/* ---- deliver_attempt.c ---- */
+/* ---- deliver_attempt.c ----------------------------------------------------------------------- */
 /* Composes and writes the request. RESULT_NOT_FOUND and RESULT_MALFORMED when the event cannot
  * be read. */
 MUST_USE enum result attempt_send(struct channel *channel);
 /* Goes on writing a large payload after the stream drained. */
 MUST_USE enum result attempt_send_more(struct channel *channel);
 
-/* ---- deliver_answer.c ---- */
+/* ---- deliver_answer.c ------------------------------------------------------------------------ */
 void answer_reset(struct channel *channel);
 /* Reads what is there. Calls channel_answered() or channel_fail() when it is decided. */
 void answer_read(struct channel *channel);

@@ -20,8 +20,9 @@ struct outcome outcome_judge(const struct outcome_input *input)
 		return outcome;
 	}
 	uint64_t delay_ms = backoff_delay_ms(&input->backoff, input->tries, input->random);
-	uint64_t asked_s = input->retry_after_s < DELIVER_RETRY_AFTER_MAX_S ? input->retry_after_s
-									    : DELIVER_RETRY_AFTER_MAX_S;
+	uint64_t asked_s = input->retry_after_s < DELIVER_RETRY_AFTER_MAX_S
+		? input->retry_after_s
+		: DELIVER_RETRY_AFTER_MAX_S;
 	if (answered && asked_s * 1000 > delay_ms) delay_ms = asked_s * 1000;
 	outcome.outcome = ATTEMPT_RETRY; /* B */
 	outcome.next_due.us = input->now.us + delay_ms * US_PER_MS;

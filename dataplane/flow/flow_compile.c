@@ -15,7 +15,7 @@
 /* Targets are signed to as Standard Webhooks has it. */
 #define SIGNER_SCHEME "standard-webhooks"
 
-/* ---- Secrets ------------------------------------------------------------------------------ */
+/* ---- Secrets --------------------------------------------------------------------------------- */
 
 /* Whose secrets are being read, for messages. */
 struct owner {
@@ -123,7 +123,7 @@ static struct verifier *verifier_load(const struct owner *owner, const struct sc
 	return verifier;
 }
 
-/* ---- Targets ------------------------------------------------------------------------------ */
+/* ---- Targets --------------------------------------------------------------------------------- */
 
 static void host_field_write(struct flow_target *target)
 {
@@ -184,7 +184,7 @@ static void targets_resolve(struct flow *flow, struct config_report *report)
 	alloc_free(hosts);
 }
 
-/* ---- Endpoints ---------------------------------------------------------------------------- */
+/* ---- Endpoints ------------------------------------------------------------------------------- */
 
 struct target_name {
 	const char *name;
@@ -243,7 +243,7 @@ static void endpoint_compile(struct flow *flow, uint32_t index, const struct tar
 	endpoint->verifier = verifier_load(&owner, scheme, &current, &previous, from->tolerance_s);
 }
 
-/* ---- The whole ---------------------------------------------------------------------------- */
+/* ---- The whole ------------------------------------------------------------------------------- */
 
 static void flow_free(struct flow *flow)
 {
@@ -275,8 +275,7 @@ enum result flow_compile(struct config *config, uint64_t generation, struct flow
 	flow->private = private;
 	atomic_init(&private->references, 1);
 
-	report->text = config->text;
-	report->text_size = config->text_size;
+	config_report_borrow(report, config);
 	struct target_name *names = target_names_sort(config);
 	for (uint32_t i = 0; i < flow->target_count; i++) target_compile(flow, i, report);
 	for (uint32_t i = 0; i < flow->endpoint_count; i++) {
@@ -286,7 +285,7 @@ enum result flow_compile(struct config *config, uint64_t generation, struct flow
 	flow_tables_build(flow, report);
 	/* Last, because it may take long: not for a configuration that is refused anyway. */
 	if (report->error_count == errors_before) targets_resolve(flow, report);
-	report->text = NULL; /* excerpts are taken */
+	config_report_borrow(report, NULL);
 
 	if (report->error_count > errors_before) {
 		flow_free(flow); /* the config stays the caller's */

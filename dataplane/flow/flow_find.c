@@ -25,7 +25,7 @@ static uint32_t slots_for(uint32_t count)
 	return slots;
 }
 
-/* ---- Routes ------------------------------------------------------------------------------- */
+/* ---- Routes ---------------------------------------------------------------------------------- */
 
 /* A route without host hashes its path alone; a host then hashes on from there. */
 static uint64_t route_hash(uint64_t path_hash, struct bytes host)
@@ -169,7 +169,7 @@ static void routes_build(struct flow *flow)
 	}
 }
 
-/* ---- Ids ---------------------------------------------------------------------------------- */
+/* ---- Ids ------------------------------------------------------------------------------------- */
 
 /* Index from 1, or 0. */
 static uint32_t id_find(const struct flow_id_table *table, uint32_t id)

@@ -38,7 +38,7 @@ static pthread_mutex_t slots_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct slots endpoint_slots;
 static struct slots target_slots;
 
-/* ---- Cells -------------------------------------------------------------------------------- */
+/* ---- Cells ----------------------------------------------------------------------------------- */
 
 static size_t round_to_line(size_t size)
 {
@@ -88,7 +88,7 @@ void metrics_cells_free(struct metrics *cells)
 	alloc_unmap(cells, cells_size());
 }
 
-/* ---- Slots -------------------------------------------------------------------------------- */
+/* ---- Slots ----------------------------------------------------------------------------------- */
 
 static uint32_t slot_of_name(struct slots *slots, const char *name)
 {
@@ -152,7 +152,7 @@ const char *metrics_target_slot_name(uint32_t slot)
 	return slot_name(&target_slots, slot);
 }
 
-/* ---- Histograms --------------------------------------------------------------------------- */
+/* ---- Histograms ------------------------------------------------------------------------------ */
 
 /* Bounds in µs: bucket 0 is 1; then for each power of two one step in its middle (even
  * buckets) and one at its end (odd ones). There is no whole µs between 1 and 2. */
@@ -197,7 +197,7 @@ uint64_t metrics_quantile_us(const struct metrics_histogram_sum *sum, double q)
 	return UINT64_MAX;
 }
 
-/* ---- Sums --------------------------------------------------------------------------------- */
+/* ---- Sums ------------------------------------------------------------------------------------ */
 
 static uint64_t cell_read(const _Atomic uint64_t *cell)
 {

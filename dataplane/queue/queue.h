@@ -103,7 +103,7 @@ struct queue_usage {
 };
 struct queue_usage queue_usage(const struct queue *queue);
 
-/* ---- Dead letters (any thread: a job to the writer, then the queue is woken) ---------------- */
+/* ---- Dead letters (any thread: a job to the writer, then the queue is woken) ----------------- */
 
 struct queue_dead_job {
 	struct store_job job; /* complete by the caller */

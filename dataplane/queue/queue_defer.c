@@ -32,7 +32,7 @@ enum { CAUGHT_UP_READY_MAX = 64 };
 /* What a target may read back when very many spill at once. */
 enum { REFILL_PER_TARGET_MIN = 16 };
 
-/* ---- To disk ------------------------------------------------------------------------------- */
+/* ---- To disk --------------------------------------------------------------------------------- */
 
 static void defer_apply(struct store_job *job, struct store_txn *txn)
 {
@@ -145,7 +145,7 @@ void defer_collect(struct queue *queue)
 	defer->count = 0;
 }
 
-/* ---- Deciding ------------------------------------------------------------------------------ */
+/* ---- Deciding -------------------------------------------------------------------------------- */
 
 void defer_spill_target(struct queue *queue, struct queue_target *target)
 {
@@ -235,7 +235,7 @@ void defer_work(struct queue *queue)
 	start(queue);
 }
 
-/* ---- Back from disk ------------------------------------------------------------------------ */
+/* ---- Back from disk -------------------------------------------------------------------------- */
 
 /* Somebody else has taken more than its share: what is ready of it is forgotten, its rows are
  * read back later. */

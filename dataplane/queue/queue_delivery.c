@@ -13,7 +13,7 @@ static const uint32_t origin_max[] = {
 };
 BOUND(ARRAY_COUNT(origin_max) == ORIGIN_COUNT);
 
-/* ---- By row -------------------------------------------------------------------------------- */
+/* ---- By row ---------------------------------------------------------------------------------- */
 
 static struct delivery **row_bucket(const struct queue *queue, uint64_t sequence,
 	uint32_t target_id)
@@ -48,7 +48,7 @@ bool delivery_of_row(const struct queue *queue, uint64_t sequence, uint32_t targ
 	return false;
 }
 
-/* ---- Taking and dropping ------------------------------------------------------------------- */
+/* ---- Taking and dropping --------------------------------------------------------------------- */
 
 bool delivery_room(const struct queue *queue, enum delivery_origin origin, uint32_t count)
 {
@@ -118,7 +118,7 @@ void delivery_to_deferred(struct queue *queue, struct delivery *delivery)
 	enter_origin(queue, delivery, ORIGIN_DEFERRED);
 }
 
-/* ---- Lists of the target ------------------------------------------------------------------- */
+/* ---- Lists of the target --------------------------------------------------------------------- */
 
 void delivery_ready(struct queue *queue, struct delivery *delivery)
 {

@@ -110,14 +110,14 @@ struct queue {
 	struct store_txn read_txn; /* between queue_read_begin() and queue_read_end() */
 };
 
-/* ---- queue_target.c ------------------------------------------------------------------------ */
+/* ---- queue_target.c -------------------------------------------------------------------------- */
 
 struct queue_target *target_find(const struct queue *queue, uint32_t target_id);
 /* Made when unknown; NULL when there is no room for one more. */
 struct queue_target *target_take(struct queue *queue, uint32_t target_id);
 uint64_t target_count(const struct queue *queue);
 
-/* ---- queue_delivery.c ---------------------------------------------------------------------- */
+/* ---- queue_delivery.c ------------------------------------------------------------------------ */
 
 bool delivery_room(const struct queue *queue, enum delivery_origin origin, uint32_t count);
 /* For its first attempt, in no list yet. There must be room. */
@@ -136,7 +136,7 @@ void delivery_spill(struct queue *queue, struct delivery *delivery);
 /* Whether the row of a delivery is in memory. */
 bool delivery_of_row(const struct queue *queue, uint64_t sequence, uint32_t target_id);
 
-/* ---- queue_window.c ------------------------------------------------------------------------ */
+/* ---- queue_window.c -------------------------------------------------------------------------- */
 
 /* Sequence of the oldest event that is not settled. */
 uint64_t window_low(const struct queue *queue);
@@ -148,20 +148,20 @@ bool window_span_is_full(const struct queue *queue);
 /* Reads events on from window.next in work_txn. */
 void window_fill(struct queue *queue, unsigned events_max);
 
-/* ---- queue_settle.c ------------------------------------------------------------------------ */
+/* ---- queue_settle.c -------------------------------------------------------------------------- */
 
 void settle_collect(struct queue *queue, struct delivery *delivery);
 /* Those that found no space. */
 void settle_again(struct queue *queue);
 
-/* ---- queue_schedule.c ---------------------------------------------------------------------- */
+/* ---- queue_schedule.c ------------------------------------------------------------------------ */
 
 /* A row was put with this due time. */
 void schedule_note(struct queue *queue, uint64_t due_us);
 /* Reads due rows in work_txn. */
 void schedule_fill(struct queue *queue, unsigned rows_max);
 
-/* ---- queue_defer.c ------------------------------------------------------------------------- */
+/* ---- queue_defer.c --------------------------------------------------------------------------- */
 
 /* At start, in work_txn: which targets have deferred rows. */
 void defer_open(struct queue *queue);

@@ -166,7 +166,7 @@ void settle_again(struct queue *queue)
 	}
 }
 
-/* ---- Dead letters -------------------------------------------------------------------------- */
+/* ---- Dead letters ---------------------------------------------------------------------------- */
 
 static void put_action(struct shard *shard, struct store_txn *txn,
 	const struct queue_dead_job *dead, uint16_t number)

@@ -19,7 +19,7 @@ enum { RETENTION_ROWS_PER_EVENT = 2, RETENTION_ROWS_MIN = 8, RETENTION_ROWS_MAX 
 
 #define STATE_KEY BYTES_LITERAL("state")
 
-/* ---- State row ----------------------------------------------------------------------------- */
+/* ---- State row ------------------------------------------------------------------------------- */
 
 static void state_write(const struct shard *shard, struct store_txn *txn)
 {
@@ -97,7 +97,7 @@ static enum result state_check(const struct shard *shard, struct store_txn *txn)
 	return audit_check(&shard->audit, txn);
 }
 
-/* ---- Hooks of the writer ------------------------------------------------------------------- */
+/* ---- Hooks of the writer --------------------------------------------------------------------- */
 
 static void batch_begin(void *owner)
 {
@@ -149,7 +149,7 @@ static void batch_failed(void *owner, enum result result)
 	if (shard->failed != NULL) shard->failed(shard->owner, result);
 }
 
-/* ---- Opening ------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static enum result load(struct shard *shard, struct replay *replay, char *error, size_t error_size)
 {
@@ -217,7 +217,7 @@ void shard_close(struct shard *shard)
 	alloc_free(shard);
 }
 
-/* ---- Small access -------------------------------------------------------------------------- */
+/* ---- Small access ---------------------------------------------------------------------------- */
 
 struct store *shard_store(struct shard *shard)
 {
@@ -259,7 +259,7 @@ uint64_t shard_committed_next(const struct shard *shard)
 	return atomic_load_explicit(&shard->committed_next, memory_order_acquire);
 }
 
-/* ---- Names --------------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 struct name_job {
 	struct store_job job;

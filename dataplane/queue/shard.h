@@ -44,7 +44,7 @@ struct shard_counters {
 };
 struct shard_counters shard_counters(const struct shard *shard);
 
-/* ---- Appending an event ------------------------------------------------------------------- */
+/* ---- Appending an event ---------------------------------------------------------------------- */
 
 /* Embedded in the request; one transaction: event rows, replay fingerprint, audit leaf. The
  * views of `event` and `payload` stay untouched until complete(). */
@@ -76,7 +76,7 @@ void shard_expire(struct shard *shard, wall_t now);
 MUST_USE enum result shard_remember_name(struct shard *shard, char kind, uint32_t id,
 	const char *name);
 
-/* ---- Reading (any thread, own transaction) ---------------------------------------------------- */
+/* ---- Reading (any thread, own transaction) --------------------------------------------------- */
 
 /* Decodes the record; views are into the store until the read ends. */
 MUST_USE enum result shard_event_read(struct store_txn *txn, uint64_t sequence, struct event *ret);
@@ -111,7 +111,8 @@ const char *delivery_state_code(enum delivery_state state);
 enum delivery_state shard_delivery_state(struct store_txn *txn, uint64_t sequence,
 	uint32_t target_id);
 
-/* Recomputes the audit log of the shard; see audit.h. Long. */
+/* Recomputes the audit log of the shard; see audit.h. Long. `progress` may be NULL; when it returns
+ * false the walk ends with RESULT_CLOSED. */
 MUST_USE enum result shard_audit_verify(struct shard *shard,
-	void (*progress)(void *owner, uint64_t done, uint64_t all), void *owner,
+	bool (*progress)(void *owner, uint64_t done, uint64_t all), void *owner,
 	struct audit_report *ret);

@@ -72,7 +72,7 @@ static bool read_record(void *owner, struct store_txn *txn, const struct audit_s
 }
 
 enum result shard_audit_verify(struct shard *shard,
-	void (*progress)(void *owner, uint64_t done, uint64_t all), void *owner,
+	bool (*progress)(void *owner, uint64_t done, uint64_t all), void *owner,
 	struct audit_report *ret)
 {
 	struct store_txn txn = { 0 };

@@ -63,7 +63,7 @@ struct shard {
 	struct shard_counters published; /* of the last commit */
 };
 
-/* ---- shard.c ------------------------------------------------------------------------------- */
+/* ---- shard.c --------------------------------------------------------------------------------- */
 
 /* A job learned what time it is. */
 void shard_note_time(struct shard *shard, uint64_t now_us);
@@ -76,7 +76,7 @@ uint64_t shard_committed_next(const struct shard *shard);
 MUST_USE enum result shard_state_read(struct store_txn *txn, struct shard_state *ret,
 	struct audit *ret_audit);
 
-/* ---- shard_replay.c ------------------------------------------------------------------------ */
+/* ---- shard_replay.c -------------------------------------------------------------------------- */
 
 /* Writes the rows of the batch's fingerprints. */
 void shard_replay_finish(struct shard *shard, struct store_txn *txn);
@@ -85,7 +85,7 @@ MUST_USE enum result shard_replay_restore(struct shard *shard, struct replay *re
 /* Deletes rows in which all has expired. */
 void shard_replay_expire(struct shard *shard, struct store_txn *txn);
 
-/* ---- shard_retention.c --------------------------------------------------------------------- */
+/* ---- shard_retention.c ----------------------------------------------------------------------- */
 
 /* Deletes a bounded number of expired rows. */
 void shard_retention_step(struct shard *shard, struct store_txn *txn, unsigned rows_max);

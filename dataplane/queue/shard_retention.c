@@ -134,7 +134,7 @@ void shard_retention_step(struct shard *shard, struct store_txn *txn, unsigned r
 	}
 }
 
-/* ---- On request ---------------------------------------------------------------------------- */
+/* ---- On request ------------------------------------------------------------------------------ */
 
 /* The work is in the hook that runs before every commit; this only makes a commit happen. */
 static void expire_apply(struct store_job *job, struct store_txn *txn)

@@ -46,8 +46,7 @@ MUST_USE enum result receive_listen(struct receive *receive, const struct io_add
 	struct tls_context *context, uint32_t *ret_index);
 struct io_address receive_listener_address(const struct receive *receive, uint32_t index);
 /* For connections from now on; takes the reference over and drops the old one. */
-void receive_listener_context(struct receive *receive, uint32_t index,
-	struct tls_context *context);
+void receive_listener_context(struct receive *receive, uint32_t index, struct tls_context *context);
 
 /* From now on; the old snapshot is not used any more when this returns. */
 void receive_flow_set(struct receive *receive, const struct flow *flow);

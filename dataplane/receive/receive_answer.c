@@ -17,7 +17,7 @@ struct answer_row {
 
 static const struct answer_row answer_rows[ANSWER_COUNT] = {
 #define X(name, status_, code_, text_, again_) \
-	[ANSWER_##name] = { .status = (status_), .again = (again_), .code = (code_), .text = (text_) },
+	[ANSWER_##name] = { (status_), (again_), (code_), (text_) },
 	ANSWER_TABLE(X)
 #undef X
 };
@@ -28,7 +28,8 @@ static bool answer_write(struct connection *connection, const struct writer *wri
 {
 	CHECK(!writer->failed);
 
-	if (stream_write(&connection->stream, writer->data, writer->size) == writer->size) return true;
+	if (stream_write(&connection->stream, writer->data, writer->size) == writer->size)
+		return true;
 	connection_abort(connection);
 	return false;
 }

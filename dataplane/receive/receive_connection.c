@@ -12,7 +12,7 @@
 
 static const struct stream_events connection_events;
 
-/* ---- Time -------------------------------------------------------------------------------- */
+/* ---- Time ------------------------------------------------------------------------------------ */
 
 static void timer_arm(struct connection *connection, uint64_t delay_us)
 {
@@ -55,7 +55,7 @@ static void connection_timer_expired(void *owner)
 	}
 }
 
-/* ---- Opening and closing -------------------------------------------------------------------- */
+/* ---- Opening and closing --------------------------------------------------------------------- */
 
 /* Keeps the kernel's backlog as the waiting room while every connection is taken. */
 static void admission_update(struct receive *receive)
@@ -87,8 +87,7 @@ void connection_open(struct listener *listener, struct io_socket *socket)
 	struct receive *receive = listener->receive;
 
 	metrics_add(receive->config.metrics, METRICS_CONNECTIONS_ACCEPTED, 1);
-	struct connection *connection =
-		receive->draining ? NULL : pool_take(&receive->connections);
+	struct connection *connection = receive->draining ? NULL : pool_take(&receive->connections);
 	if (connection == NULL) {
 		metrics_add(receive->config.metrics, METRICS_CONNECTIONS_SHED, 1);
 		io_socket_close(receive->loop->io, socket);
@@ -103,14 +102,14 @@ void connection_open(struct listener *listener, struct io_socket *socket)
 	if (connection->shed) metrics_add(receive->config.metrics, METRICS_CONNECTIONS_SHED, 1);
 	timer_init(&connection->timer, connection_timer_expired, connection);
 	if (stream_accept(&connection->stream, receive->config.streams, socket, listener->context,
-		&connection_events, connection) != RESULT_OK) {
+		    &connection_events, connection) != RESULT_OK) {
 		metrics_add(receive->config.metrics, METRICS_HANDSHAKES_FAILED, 1);
 		pool_give(&receive->connections, connection);
 		return;
 	}
 	list_append(&receive->open_connections, &connection->node);
-	connection_limit(connection, connection->secure ? RECEIVE_HANDSHAKE_TIMEOUT_MS
-							: RECEIVE_IDLE_TIMEOUT_MS);
+	connection_limit(connection,
+		connection->secure ? RECEIVE_HANDSHAKE_TIMEOUT_MS : RECEIVE_IDLE_TIMEOUT_MS);
 	admission_update(receive);
 }
 
@@ -159,7 +158,7 @@ static void connection_closed(void *owner)
 	admission_update(receive);
 }
 
-/* ---- Running ---------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 static void connection_opened(void *owner)
 {
@@ -198,8 +197,8 @@ static bool request_begin(struct connection *connection)
 {
 	CHECK(connection->request == NULL);
 
-	connection->request =
-		connection->shed ? NULL : request_take(connection->receive, connection);
+	connection->request = connection->shed ? NULL
+					       : request_take(connection->receive, connection);
 	if (connection->request == NULL) {
 		request_shed(connection);
 		return false;
@@ -224,9 +223,9 @@ static bool request_step(struct connection *connection)
 		if (request_fill(connection)) return true;
 		/* The limits run from a phase's first byte, not from its last. */
 		if (connection->state != state_before || connection->deadline.us == 0) {
-			connection_limit(connection, connection->state == CONNECTION_HEAD
-					? RECEIVE_HEAD_TIMEOUT_MS
-					: RECEIVE_BODY_TIMEOUT_MS);
+			connection_limit(connection,
+				connection->state == CONNECTION_HEAD ? RECEIVE_HEAD_TIMEOUT_MS
+								     : RECEIVE_BODY_TIMEOUT_MS);
 		}
 		return false;
 	case REQUEST_COMPLETE:
@@ -234,8 +233,7 @@ static bool request_step(struct connection *connection)
 		connection->request_count++;
 		event_receive(request);
 		return true;
-	case REQUEST_ANSWERED:
-		return true;
+	case REQUEST_ANSWERED: return true;
 	}
 	UNREACHABLE();
 }

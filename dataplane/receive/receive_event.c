@@ -61,7 +61,8 @@ static void event_returned(struct letter *letter)
 			mono_since_us(request->complete, loop_now(receive->loop)));
 		answer_accepted(request, &request->append.event, false);
 	} else {
-		answer_problem(request, result == RESULT_SPACE ? ANSWER_SPACE : ANSWER_DISK, NULL, NULL);
+		answer_problem(request, result == RESULT_SPACE ? ANSWER_SPACE : ANSWER_DISK, NULL,
+			NULL);
 	}
 	connection_run(connection);
 }
@@ -73,7 +74,7 @@ static void append_complete(struct store_job *job)
 	loop_post(request->receive->loop, &request->reply.mail);
 }
 
-/* ---- Before the commit ------------------------------------------------------------------------- */
+/* ---- Before the commit ----------------------------------------------------------------------- */
 
 /* Header lines of the provider that tell the target what the event is. */
 static struct bytes forward_fields(struct request *request, const struct scheme *scheme)
@@ -94,7 +95,8 @@ static struct bytes forward_fields(struct request *request, const struct scheme 
 	return bytes_of(writer.data, writer.size);
 }
 
-static struct bytes field_within(const struct http_fields *fields, struct bytes name, size_t size_max)
+static struct bytes field_within(const struct http_fields *fields, struct bytes name,
+	size_t size_max)
 {
 	const struct http_field *field = http_field_find(fields, name);
 	if (field == NULL || field->value.size > size_max) return BYTES_EMPTY;
@@ -118,9 +120,9 @@ static void event_fill(struct request *request, const struct flow_endpoint *endp
 		.content_type = field_within(&request->http.fields, BYTES_LITERAL("content-type"),
 			CONTENT_TYPE_SIZE_MAX),
 		.provider_event_id = outcome->event_id.size <= EVENT_ID_SIZE_MAX ? outcome->event_id
-										: BYTES_EMPTY,
-		.correlation_id = field_within(&request->http.fields, BYTES_LITERAL("x-correlation-id"),
-			CORRELATION_ID_SIZE_MAX),
+										 : BYTES_EMPTY,
+		.correlation_id = field_within(&request->http.fields,
+			BYTES_LITERAL("x-correlation-id"), CORRELATION_ID_SIZE_MAX),
 		.forward_fields = forward_fields(request, verifier_scheme(endpoint->verifier)),
 	};
 	memcpy(event->target_ids, endpoint->target_ids,
@@ -181,8 +183,8 @@ static void event_admit(struct request *request, const struct flow_endpoint *end
 	case REPLAY_PENDING:
 	case REPLAY_FULL:
 		event_count(request, METRICS_ENDPOINT_SHED);
-		answer_problem(request,
-			verdict == REPLAY_FULL ? ANSWER_REPLAY : ANSWER_PENDING, NULL, NULL);
+		answer_problem(request, verdict == REPLAY_FULL ? ANSWER_REPLAY : ANSWER_PENDING,
+			NULL, NULL);
 		return;
 	}
 	UNREACHABLE();
@@ -214,7 +216,8 @@ void event_receive(struct request *request)
 	bool is_post = bytes_equal(request->http.method, BYTES_LITERAL("POST"));
 	if (endpoint == NULL || !is_post) {
 		metrics_add(metrics, METRICS_REQUESTS_UNROUTED, 1);
-		answer_problem(request, endpoint == NULL ? ANSWER_UNROUTED : ANSWER_METHOD, NULL, NULL);
+		answer_problem(request, endpoint == NULL ? ANSWER_UNROUTED : ANSWER_METHOD, NULL,
+			NULL);
 		return;
 	}
 	request->metrics_slot = endpoint->metrics_slot;
@@ -229,9 +232,9 @@ void event_receive(struct request *request)
 		event_admit(request, endpoint, &outcome);
 		return;
 	}
-	event_count(request, outcome.verdict == VERDICT_TIMESTAMP
-			? METRICS_ENDPOINT_REFUSED_TIMESTAMP
-			: METRICS_ENDPOINT_REFUSED_SIGNATURE);
+	event_count(request,
+		outcome.verdict == VERDICT_TIMESTAMP ? METRICS_ENDPOINT_REFUSED_TIMESTAMP
+						     : METRICS_ENDPOINT_REFUSED_SIGNATURE);
 	answer_problem(request, ANSWER_SIGNATURE, verdict_code(outcome.verdict),
 		verdict_text(outcome.verdict));
 }

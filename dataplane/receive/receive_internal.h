@@ -12,8 +12,8 @@ enum connection_state {
 	CONNECTION_IDLE,      /* between requests, holds nothing */
 	CONNECTION_HEAD,      /* a request's first bytes have come */
 	CONNECTION_BODY,
-	CONNECTION_COMMIT,    /* the event is on its way to disk */
-	CONNECTION_CLOSING,   /* stream_close() was called */
+	CONNECTION_COMMIT,  /* the event is on its way to disk */
+	CONNECTION_CLOSING, /* stream_close() was called */
 };
 
 struct connection;
@@ -25,7 +25,7 @@ struct request {
 	struct connection *connection; /* NULL once the client has gone */
 	uint8_t *buffer;
 	uint32_t buffer_size;
-	bool large;         /* buffer is from the large pool */
+	bool large; /* buffer is from the large pool */
 	bool continue_sent;
 	uint32_t filled;    /* bytes in the buffer */
 	size_t scanned;     /* see http_head_find() */
@@ -80,11 +80,11 @@ struct receive {
 	bool accept_paused;
 	uint64_t date_s; /* the second that `date` is the text of */
 	char date[HTTP_DATE_SIZE];
-	uint8_t discard[4096]; /* scratch: of requests that get no slot */
+	uint8_t discard[4096];                   /* scratch: of requests that get no slot */
 	uint8_t url[HTTP_TARGET_SIZE_MAX + 512]; /* scratch: the URL a provider signed */
 };
 
-/* ---- receive_connection.c ---- */
+/* ---- receive_connection.c -------------------------------------------------------------------- */
 void connection_open(struct listener *listener, struct io_socket *socket);
 /* Reads what is there and goes on with it as far as possible. */
 void connection_run(struct connection *connection);
@@ -95,7 +95,7 @@ void connection_limit(struct connection *connection, uint64_t limit_ms);
 /* After an answer was written: next request, or close. */
 void connection_next(struct connection *connection, bool keep_alive);
 
-/* ---- receive_request.c ---- */
+/* ---- receive_request.c ----------------------------------------------------------------------- */
 /* NULL when the pool is empty. */
 struct request *request_take(struct receive *receive, struct connection *connection);
 void request_give(struct request *request);
@@ -112,11 +112,11 @@ enum request_progress {
 enum request_progress request_parse(struct request *request);
 struct bytes request_body(const struct request *request);
 
-/* ---- receive_event.c ---- */
+/* ---- receive_event.c ------------------------------------------------------------------------- */
 /* Verifies and appends, or answers. */
 void event_receive(struct request *request);
 
-/* ---- receive_answer.c ---- */
+/* ---- receive_answer.c ------------------------------------------------------------------------ */
 /* What an authentic or refused event is answered with: status, code, sentence, whether the
  * client is told to come back. */
 #define ANSWER_TABLE(X) \

@@ -58,7 +58,7 @@ static bool request_enlarge(struct request *request)
 	/* The parsed head's views pointed into the old buffer. */
 	enum http_fault fault;
 	CHECK(http_request_parse(bytes_of(request->buffer, request->head_size), &request->http,
-		&fault) == HTTP_PARSE_DONE);
+		      &fault) == HTTP_PARSE_DONE);
 	return true;
 }
 
@@ -138,7 +138,7 @@ static enum request_progress head_parse(struct request *request)
 	return REQUEST_COMPLETE;
 }
 
-/* ---- Body ------------------------------------------------------------------------------------- */
+/* ---- Body ------------------------------------------------------------------------------------ */
 
 static enum request_progress length_parse(struct request *request)
 {
@@ -159,8 +159,9 @@ static enum request_progress chunks_parse(struct request *request)
 	size_t decoded = 0;
 	enum http_fault fault = HTTP_FAULT_NONE;
 
-	enum http_parse parse = http_chunked_decode(&request->chunked, request->buffer + decoded_end,
-		request->filled - decoded_end, &consumed, &decoded, &fault);
+	enum http_parse parse = http_chunked_decode(&request->chunked,
+		request->buffer + decoded_end, request->filled - decoded_end, &consumed, &decoded,
+		&fault);
 	if (parse == HTTP_PARSE_BAD) return request_refuse(request, fault);
 
 	request->body_size += (uint32_t)decoded;

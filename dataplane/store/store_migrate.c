@@ -68,7 +68,7 @@ enum result store_migrate(struct store_txn *txn, char *error, size_t error_size)
 	if (result == RESULT_NOT_FOUND && store_row_count(txn, STORE_META) == 0) return create(txn);
 	if (result == RESULT_OK && schema > STORE_SCHEMA_VERSION) {
 		snprintf(error, error_size,
-			"the store was written by a newer version: schema %u, this version knows %u",
+			"a newer version wrote the store: schema %u, this version knows %u",
 			(unsigned)schema, (unsigned)STORE_SCHEMA_VERSION);
 		return RESULT_VERSION;
 	}

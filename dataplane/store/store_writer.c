@@ -200,7 +200,7 @@ static unsigned run_batch(struct store_writer *writer)
 	return writer->job_count;
 }
 
-/* ---- The thread ---------------------------------------------------------------------------- */
+/* ---- The thread ------------------------------------------------------------------------------ */
 
 static void sleep_until_woken(struct store_writer *writer)
 {

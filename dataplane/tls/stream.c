@@ -34,7 +34,7 @@ static void close_socket(struct stream *stream)
 	io_socket_close(stream_io(stream), stream->socket);
 }
 
-/* ---- TLS's view ---------------------------------------------------------------------- */
+/* ---- TLS's view ------------------------------------------------------------------------------ */
 
 static size_t transport_take(void *owner, uint8_t *to, size_t size)
 {
@@ -52,7 +52,7 @@ static size_t transport_put(void *owner, const uint8_t *from, size_t size)
 	return piece;
 }
 
-/* ---- Telling the owner --------------------------------------------------------------- */
+/* ---- Telling the owner ----------------------------------------------------------------------- */
 
 static void tell_end(struct stream *stream, enum stream_end end)
 {
@@ -128,7 +128,7 @@ static void stream_flush(void *owner)
 		after_output(stream);
 }
 
-/* ---- io's callbacks ------------------------------------------------------------------ */
+/* ---- io's callbacks -------------------------------------------------------------------------- */
 
 static void on_connected(void *owner, int error)
 {
@@ -234,7 +234,7 @@ static const struct io_events io_events = {
 	.closed = on_closed,
 };
 
-/* ---- Opening ------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static void stream_init(struct stream *stream, struct streams *streams,
 	const struct stream_events *events, void *owner)
@@ -300,7 +300,7 @@ bool stream_handshaking(const struct stream *stream)
 	return stream_has(stream, STREAM_HANDSHAKING);
 }
 
-/* ---- Reading and writing ------------------------------------------------------------- */
+/* ---- Reading and writing --------------------------------------------------------------------- */
 
 static size_t read_tls(struct stream *stream, uint8_t *to, size_t size)
 {
@@ -398,7 +398,7 @@ void stream_notify_drained(struct stream *stream)
 	stream_flush_later(stream);
 }
 
-/* ---- Ending -------------------------------------------------------------------------- */
+/* ---- Ending ---------------------------------------------------------------------------------- */
 
 void stream_close(struct stream *stream)
 {

@@ -25,7 +25,7 @@ void streams_close(struct streams *streams)
 	pool_done(&streams->outputs);
 }
 
-/* ---- Input --------------------------------------------------------------------------- */
+/* ---- Input ----------------------------------------------------------------------------------- */
 
 void stream_input_append(struct stream *stream, struct io_buffer *buffer)
 {
@@ -85,7 +85,7 @@ void stream_input_resume(struct stream *stream)
 	io_receive_start(stream_io(stream), stream->socket);
 }
 
-/* ---- Output -------------------------------------------------------------------------- */
+/* ---- Output ---------------------------------------------------------------------------------- */
 
 void stream_flush_later(struct stream *stream)
 {

@@ -32,13 +32,13 @@ struct tls_library_info {
 };
 struct tls_library_info tls_library_info(void);
 
-/* ---- Ticket keys: process-wide, current and previous --------------------------------- */
+/* ---- Ticket keys: process-wide, current and previous ----------------------------------------- */
 
 /* Fresh random key becomes current, current becomes previous. Any thread; control calls it by
  * time. Tickets older than two rotations are refused (full handshake). */
 MUST_USE enum result tls_ticket_keys_rotate(void);
 
-/* ---- Contexts ------------------------------------------------------------------------ */
+/* ---- Contexts -------------------------------------------------------------------------------- */
 
 enum tls_client_certificate { TLS_CLIENT_NONE, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
 
@@ -81,7 +81,7 @@ void tls_context_release(struct tls_context *context);
 /* Earliest notAfter of its own certificates, for metrics; 0 when there are none. */
 uint64_t tls_context_expires_s(const struct tls_context *context);
 
-/* ---- Connections --------------------------------------------------------------------- */
+/* ---- Connections ----------------------------------------------------------------------------- */
 
 enum tls_status {
 	TLS_OK,     /* handshake: done; read and write: see the count */

@@ -28,7 +28,7 @@ static bool has(const struct tls_conn *conn, enum tls_conn_flag flag)
 	return (conn->flags & (uint32_t)flag) != 0;
 }
 
-/* ---- Between wolfSSL and the transport ----------------------------------------------- */
+/* ---- Between wolfSSL and the transport ------------------------------------------------------- */
 
 int tls_conn_receive(WOLFSSL *ssl, char *to, int size, void *owner)
 {
@@ -80,7 +80,7 @@ int tls_conn_choose_identity(WOLFSSL *ssl, int *alert, void *unused)
 	return 0;
 }
 
-/* ---- Opening and closing ------------------------------------------------------------- */
+/* ---- Opening and closing --------------------------------------------------------------------- */
 
 static enum result open_common(struct tls_conn *conn, struct tls_context *context,
 	const struct tls_transport *transport)
@@ -176,7 +176,7 @@ void tls_conn_close(struct tls_conn *conn)
 	*conn = (struct tls_conn){ 0 };
 }
 
-/* ---- Handshake ----------------------------------------------------------------------- */
+/* ---- Handshake ------------------------------------------------------------------------------- */
 
 /* What was noticed first is the cause: a check of ours before wolfSSL's general answer to it. */
 static enum tls_status fail(struct tls_conn *conn, int code)
@@ -227,7 +227,7 @@ enum tls_status tls_handshake(struct tls_conn *conn)
 	return fail(conn, code);
 }
 
-/* ---- Records ------------------------------------------------------------------------- */
+/* ---- Records --------------------------------------------------------------------------------- */
 
 /* One record. */
 static enum tls_status read_record(struct tls_conn *conn, uint8_t *to, size_t size,
@@ -335,7 +335,7 @@ const char *tls_error(const struct tls_conn *conn)
 	return conn->error != NULL ? conn->error : "no error";
 }
 
-/* ---- Sessions and peers -------------------------------------------------------------- */
+/* ---- Sessions and peers ---------------------------------------------------------------------- */
 
 struct tls_session *tls_conn_session_take(struct tls_conn *conn)
 {

@@ -46,7 +46,7 @@ static enum result complain(struct complaint *complaint, const char *format, ...
 	return RESULT_CRYPTO;
 }
 
-/* ---- Parts --------------------------------------------------------------------------- */
+/* ---- Parts ----------------------------------------------------------------------------------- */
 
 static enum result set_groups(WOLFSSL_CTX *wolf, bool is_server)
 {
@@ -202,7 +202,7 @@ static void set_names(struct tls_identity *identity, const struct tls_certificat
 	}
 }
 
-/* ---- The whole ----------------------------------------------------------------------- */
+/* ---- The whole ------------------------------------------------------------------------------- */
 
 static struct tls_context *context_new(size_t identity_count)
 {
@@ -331,7 +331,7 @@ uint64_t tls_context_expires_s(const struct tls_context *context)
 	return context->expires_s;
 }
 
-/* ---- Names --------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 static const struct tls_identity *identity_named(const struct tls_context *context,
 	struct bytes prefix, struct bytes rest)

@@ -28,7 +28,7 @@
 #error "wolfSSL must be built without early data: a POST could be replayed"
 #endif
 
-/* ---- Memory in wolfSSL's hands (tls_library.c) --------------------------------------- */
+/* ---- Memory in wolfSSL's hands (tls_library.c) ----------------------------------------------- */
 
 /* What a connection keeps next to wolfSSL's own objects, from the same counted allocator: the
  * named exception to base/alloc.h. NULL when there is no memory. */
@@ -36,7 +36,7 @@ void *tls_memory_take(size_t size);
 char *tls_memory_text(struct bytes text);
 void tls_memory_free(void *memory);
 
-/* ---- Contexts (tls_context.c) -------------------------------------------------------- */
+/* ---- Contexts (tls_context.c) ---------------------------------------------------------------- */
 
 /* A certificate with what wolfSSL prepared for it. A client context has one, its own or none. */
 struct tls_identity {
@@ -61,7 +61,7 @@ struct tls_context {
 const struct tls_identity *tls_context_identity(const struct tls_context *context,
 	struct bytes name);
 
-/* ---- Tickets (tls_ticket.c) ---------------------------------------------------------- */
+/* ---- Tickets (tls_ticket.c) ------------------------------------------------------------------ */
 
 /* How long a client may come back with one, key rotation permitting. */
 enum { TLS_TICKET_LIFETIME_S = 3600 };
@@ -71,19 +71,19 @@ int tls_ticket_crypt(WOLFSSL *ssl, unsigned char name[WOLFSSL_TICKET_NAME_SZ],
 	unsigned char iv[WOLFSSL_TICKET_IV_SZ], unsigned char mac[WOLFSSL_TICKET_MAC_SZ],
 	int encrypting, unsigned char *ticket, int size, int *ret_size, void *unused);
 
-/* ---- Certificates (tls_verify.c) ----------------------------------------------------- */
+/* ---- Certificates (tls_verify.c) ------------------------------------------------------------- */
 
 /* wolfSSL's callback, once per leaf, and for every certificate that failed. */
 int tls_verify_peer(int chain_is_good, WOLFSSL_X509_STORE_CTX *store);
 /* Seconds since 1970 of the leaf's notAfter. RESULT_MALFORMED when it does not decode. */
 MUST_USE enum result tls_certificate_expires_s(struct bytes chain_pem, uint64_t *ret);
 
-/* ---- Sentences (tls_error.c) --------------------------------------------------------- */
+/* ---- Sentences (tls_error.c) ----------------------------------------------------------------- */
 
 /* For a code of wolfSSL's and, when the peer sent one, its alert (else -1). Never NULL. */
 const char *tls_error_sentence(int code, int alert_received);
 
-/* ---- Connections (tls_conn.c) -------------------------------------------------------- */
+/* ---- Connections (tls_conn.c) ---------------------------------------------------------------- */
 
 enum tls_conn_flag {
 	TLS_CONN_IS_SERVER = 1 << 0,

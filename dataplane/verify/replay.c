@@ -103,7 +103,7 @@ void replay_close(struct replay *replay)
 	alloc_free(replay);
 }
 
-/* ---- one stripe, its lock held -------------------------------------------------------------- */
+/* ---- one stripe, its lock held --------------------------------------------------------------- */
 
 /* Identities are hashes, but a caller may have mixed its endpoint in by simple means. */
 static uint64_t spread(struct hash128 identity)
@@ -251,7 +251,7 @@ static void fill(struct entry *entry, struct replay_place place, wall_t expires)
 	entry->state = ENTRY_CONFIRMED;
 }
 
-/* ---- the whole table ------------------------------------------------------------------------ */
+/* ---- the whole table ------------------------------------------------------------------------- */
 
 enum replay_verdict replay_reserve(struct replay *replay, struct hash128 identity,
 	uint64_t body_hash, wall_t now, struct replay_place *ret_original)

@@ -36,7 +36,7 @@ const char *verdict_text(enum verdict verdict)
 	return verdict_texts[verdict];
 }
 
-/* ---- keys --------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 static enum result decode_key(const struct key_row *row, struct bytes secret, uint8_t *to,
 	size_t to_size, size_t *ret_size)
@@ -117,7 +117,7 @@ const struct scheme *verifier_scheme(const struct verifier *verifier)
 	return verifier->scheme;
 }
 
-/* ---- signatures --------------------------------------------------------------------------- */
+/* ---- signatures ------------------------------------------------------------------------------ */
 
 /* Only lower or only upper case: which of the two has no other letters than `letters`. */
 static bool has_hex_letters_only(struct bytes text, uint8_t first)
@@ -240,7 +240,7 @@ static bool is_in_window(const struct verifier *verifier, uint64_t timestamp_s, 
 	return skew_s <= verifier->tolerance_s;
 }
 
-/* ---- identity ----------------------------------------------------------------------------- */
+/* ---- identity -------------------------------------------------------------------------------- */
 
 /* What names the request: like message_compose(), but any header and no literal. */
 static struct bytes part_bytes(const struct part *part, const struct verify_input *input,
@@ -316,7 +316,7 @@ static void identify(const struct verifier *verifier, const struct verify_input 
 	outcome->body_hash = body.low;
 }
 
-/* ---- requests ----------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 void verify_request(const struct verifier *verifier, const struct verify_input *input, wall_t now,
 	struct verify_outcome *ret)

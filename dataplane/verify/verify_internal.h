@@ -25,7 +25,7 @@ struct verifier {
 	struct verifier_key key[VERIFIER_KEYS_MAX];
 };
 
-/* ---- presented.c: what a request claims ------------------------------------------------- */
+/* ---- presented.c: what a request claims ------------------------------------------------------ */
 
 /* Views into the request. Everything that could be found is set, even when something else is
  * missing or malformed: people want to see it. */
@@ -45,7 +45,7 @@ bool id_is_valid(const struct id_row *row, struct bytes id);
 /* 1 to EVENT_ID_SIZE_MAX visible ASCII characters: what records and header lines can hold. */
 bool id_is_plain(struct bytes id);
 
-/* ---- timestamp.c ------------------------------------------------------------------------ */
+/* ---- timestamp.c ----------------------------------------------------------------------------- */
 
 enum { TIMESTAMP_SIZE_MAX = 32 };
 
@@ -56,7 +56,7 @@ MUST_USE enum result timestamp_parse(enum timestamp_unit unit, struct bytes text
 struct bytes timestamp_write(enum timestamp_unit unit, wall_t now,
 	char to[static TIMESTAMP_SIZE_MAX]);
 
-/* ---- message.c: what is signed ---------------------------------------------------------- */
+/* ---- message.c: what is signed --------------------------------------------------------------- */
 
 /* Scheme, host and target of the longest request. */
 enum { SIGNED_URL_SIZE_MAX = HTTP_TARGET_SIZE_MAX + 512 };

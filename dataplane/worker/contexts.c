@@ -12,13 +12,14 @@
 /* Certificates, keys and bundles: the system's bundle is about 220 KiB. */
 enum { PEM_SIZE_MAX = 4 * 1024 * 1024 };
 
-/* ---- Files ------------------------------------------------------------------------------------ */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 static void report_unreadable(struct config_report *report, struct config_position position,
 	const char *path, const char *why)
 {
 	config_report_add(report, CONFIG_ERROR, "PS3001", position,
-		"check the path, and that the daemon's user may read it", "cannot read %s: %s", path, why);
+		"check the path, and that the daemon's user may read it", "cannot read %s: %s",
+		path, why);
 }
 
 /* The whole file; free with alloc_free(). NULL, with a diagnostic, when it cannot be read. A
@@ -61,7 +62,7 @@ static void file_free(struct bytes file)
 	alloc_free((void *)(uintptr_t)file.data);
 }
 
-/* ---- Listeners ---------------------------------------------------------------------------------- */
+/* ---- Listeners ------------------------------------------------------------------------------- */
 
 static bool certificates_read(const struct config_listener *listener, struct config_report *report,
 	struct tls_certificate *certificates)
@@ -121,7 +122,7 @@ static struct tls_context *listener_context(const struct config_listener *listen
 	return context;
 }
 
-/* ---- Targets -------------------------------------------------------------------------------------- */
+/* ---- Targets --------------------------------------------------------------------------------- */
 
 static struct tls_context *target_context(const struct config_target *target,
 	struct config_report *report)
@@ -131,7 +132,8 @@ static struct tls_context *target_context(const struct config_target *target,
 	struct tls_client_config config = { .ca_pem = BYTES_EMPTY };
 
 	bool ok = file_read(target->ca_file, target->position, report, &config.ca_pem);
-	ok &= file_read(target->client_certificate_file, target->position, report, &config.chain_pem);
+	ok &= file_read(target->client_certificate_file, target->position, report,
+		&config.chain_pem);
 	ok &= file_read(target->client_key_file, target->position, report, &config.key_pem);
 	if (ok && tls_client_context_create(&config, &context, error, sizeof error) != RESULT_OK) {
 		config_report_add(report, CONFIG_ERROR, "PS3003", target->position,
@@ -166,7 +168,8 @@ static struct tls_context *target_context_shared(const struct flow *flow,
 
 	/* Most configurations have a handful of distinct settings, met early in the list. */
 	for (uint32_t i = 0; i < index; i++) {
-		if (contexts->targets[i] != NULL && settings_equal(flow->targets[i].config, target)) {
+		if (contexts->targets[i] != NULL &&
+			settings_equal(flow->targets[i].config, target)) {
 			return tls_context_acquire(contexts->targets[i]);
 		}
 	}
@@ -180,6 +183,7 @@ enum result contexts_build(const struct flow *flow, struct config_report *report
 	struct contexts *contexts = alloc_array(1, sizeof *contexts);
 	bool ok = true;
 
+	config_report_borrow(report, config);
 	contexts->listener_count = config->listener_count;
 	contexts->target_count = flow->target_count;
 	contexts->listeners = alloc_array(config->listener_count, sizeof *contexts->listeners);
@@ -194,6 +198,7 @@ enum result contexts_build(const struct flow *flow, struct config_report *report
 		contexts->targets[i] = target_context_shared(flow, contexts, i, report);
 		ok &= contexts->targets[i] != NULL;
 	}
+	config_report_borrow(report, NULL);
 	if (!ok) {
 		contexts_free(contexts);
 		return RESULT_CONFIG;

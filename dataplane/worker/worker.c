@@ -42,7 +42,7 @@ struct worker {
 	bool stopping;
 };
 
-/* ---- The queue's wishes ------------------------------------------------------------------------- */
+/* ---- The queue's wishes ---------------------------------------------------------------------- */
 
 static void queue_ready(void *owner, uint32_t target_id)
 {
@@ -92,10 +92,11 @@ static void expire_expired(void *owner)
 	struct worker *worker = owner;
 
 	shard_expire(worker->config.shard, io_wall(worker->loop.io));
-	timer_start(&worker->loop.timers, &worker->expire, loop_now(&worker->loop), EXPIRE_INTERVAL_US);
+	timer_start(&worker->loop.timers, &worker->expire, loop_now(&worker->loop),
+		EXPIRE_INTERVAL_US);
 }
 
-/* ---- Letters from cold threads --------------------------------------------------------------------- */
+/* ---- Letters from cold threads --------------------------------------------------------------- */
 
 struct command {
 	struct letter letter;
@@ -221,12 +222,13 @@ static void command_target(struct letter *letter)
 {
 	struct command *command = CONTAINER_OF(letter, struct command, letter);
 
-	command->found = deliver_target_usage(command->worker->deliver, command->target_id,
-		command->target);
+	command->found =
+		deliver_target_usage(command->worker->deliver, command->target_id, command->target);
 	sem_post(&command->done);
 }
 
-bool worker_target_usage(struct worker *worker, uint32_t target_id, struct deliver_target_usage *ret)
+bool worker_target_usage(struct worker *worker, uint32_t target_id,
+	struct deliver_target_usage *ret)
 {
 	struct command command = { .target_id = target_id, .target = ret };
 
@@ -242,7 +244,7 @@ static void worker_mail(void *owner, struct mail *mail)
 	letter->open(letter);
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------------ */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static void pin_to_cpu(int cpu)
 {
@@ -280,7 +282,8 @@ static enum result worker_listen(struct worker *worker)
 			char address[ADDRESS_TEXT_SIZE];
 			address_format(&listener->address, address);
 			snprintf(worker->start_error, sizeof worker->start_error,
-				"cannot listen on %s (%s): %s", address, listener->name, strerror(errno));
+				"cannot listen on %s (%s): %s", address, listener->name,
+				strerror(errno));
 			return result;
 		}
 		CHECK(index == i);
@@ -311,7 +314,8 @@ static enum result worker_open(struct worker *worker)
 {
 	const struct config *config = worker->config.config;
 	struct io_config io_config = {
-		.sockets_max = config->connections_max + DELIVER_CHANNELS_MAX + config->listener_count,
+		.sockets_max = config->connections_max + DELIVER_CHANNELS_MAX +
+			config->listener_count,
 		.buffer_count = IO_BUFFER_COUNT,
 		.buffer_size = IO_BUFFER_SIZE,
 	};
@@ -328,7 +332,8 @@ static enum result worker_open(struct worker *worker)
 	timer_init(&worker->expire, expire_expired, worker);
 	timer_init(&worker->deadline, deadline_expired, worker);
 	worker->queue_letter.open = queue_letter_open;
-	streams_open(&worker->streams, &worker->loop, config->connections_max + DELIVER_CHANNELS_MAX);
+	streams_open(&worker->streams, &worker->loop,
+		config->connections_max + DELIVER_CHANNELS_MAX);
 	TRY(worker_open_queue(worker));
 
 	deliver_open(
@@ -358,18 +363,20 @@ static enum result worker_open(struct worker *worker)
 		},
 		worker->flow, &worker->receive);
 	TRY(worker_listen(worker));
-	timer_start(&worker->loop.timers, &worker->expire, loop_now(&worker->loop), EXPIRE_INTERVAL_US);
+	timer_start(&worker->loop.timers, &worker->expire, loop_now(&worker->loop),
+		EXPIRE_INTERVAL_US);
 	queue_wake(worker); /* what was left from before */
 	return RESULT_OK;
 }
 
-/* ---- Serving and closing --------------------------------------------------------------------------------- */
+/* ---- Serving and closing --------------------------------------------------------------------- */
 
 static bool worker_finished(const struct worker *worker)
 {
 	if (!worker->stopping) return false;
 	struct queue_usage queue = queue_usage(worker->queue);
-	return receive_idle(worker->receive) && deliver_idle(worker->deliver) && queue.settling == 0;
+	return receive_idle(worker->receive) && deliver_idle(worker->deliver) &&
+		queue.settling == 0;
 }
 
 static void worker_turn(struct worker *worker)
@@ -456,7 +463,7 @@ void worker_stop(struct worker *worker)
 	worker_stop_finish(worker);
 }
 
-/* ---- What does not change while it runs ---------------------------------------------------------------------- */
+/* ---- What does not change while it runs ------------------------------------------------------ */
 
 struct queue *worker_queue(struct worker *worker)
 {

@@ -14,9 +14,9 @@ struct worker;
 
 struct worker_config {
 	uint32_t index;
-	int cpu; /* -1: not pinned */
+	int cpu;                     /* -1: not pinned */
 	const struct config *config; /* sizes and addresses; read only while starting */
-	struct shard *shard; /* outlives the worker */
+	struct shard *shard;         /* outlives the worker */
 	struct replay *replay;
 	uint64_t drain_us; /* how long stopping may take before connections are cut */
 };
@@ -50,7 +50,8 @@ struct worker_status {
 /* Synchronous. */
 void worker_status(struct worker *worker, struct worker_status *ret);
 /* Synchronous. False when the worker has had nothing to do with that target. */
-bool worker_target_usage(struct worker *worker, uint32_t target_id, struct deliver_target_usage *ret);
+bool worker_target_usage(struct worker *worker, uint32_t target_id,
+	struct deliver_target_usage *ret);
 
 struct queue *worker_queue(struct worker *worker);
 const char *worker_io_features(const struct worker *worker);

@@ -17,7 +17,7 @@
 /* An answer that takes longer will not come. */
 enum { ANSWER_TIMEOUT_MS = 20000 };
 
-/* ---- The daemon ---------------------------------------------------------------------------- */
+/* ---- The daemon ------------------------------------------------------------------------------ */
 
 static enum daemon_state on_state(void *owner)
 {
@@ -80,7 +80,7 @@ static void on_stop(void *owner)
 	atomic_store(&rig->state, (int)DAEMON_STOPPING);
 }
 
-/* ---- Opening ------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static void write_secret(const struct rig *rig)
 {
@@ -189,7 +189,7 @@ void rig_close(struct rig *rig)
 	folder_remove(rig->folder);
 }
 
-/* ---- Events -------------------------------------------------------------------------------- */
+/* ---- Events ---------------------------------------------------------------------------------- */
 
 static void on_appended(struct store_job *job)
 {
@@ -236,7 +236,7 @@ void rig_settle(struct rig *rig, uint32_t shard, const char *target, enum attemp
 	world_run(world);
 }
 
-/* ---- Asking -------------------------------------------------------------------------------- */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 int rig_connect(const struct rig *rig)
 {

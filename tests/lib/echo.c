@@ -5,7 +5,7 @@
 
 enum { HELD_DEFAULT = 16 };
 
-/* ---- Server ------------------------------------------------------------------------------ */
+/* ---- Server ---------------------------------------------------------------------------------- */
 
 struct echo_connection {
 	struct echo_server *server;
@@ -174,7 +174,7 @@ void echo_server_done(struct echo_server *server)
 	pool_done(&server->connections);
 }
 
-/* ---- Client ------------------------------------------------------------------------------ */
+/* ---- Client ---------------------------------------------------------------------------------- */
 
 static uint8_t pattern(uint64_t seed, uint64_t position)
 {

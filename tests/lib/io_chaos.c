@@ -36,7 +36,7 @@ static bool one_in(struct chaos *chaos, uint64_t count)
 	return random_below(&chaos->random, count) == 0;
 }
 
-/* ---- Actions ------------------------------------------------------------------------------ */
+/* ---- Actions --------------------------------------------------------------------------------- */
 
 static void return_held(struct chaos_end *end)
 {
@@ -120,7 +120,7 @@ static void act_in_callback(struct chaos_end *end)
 	act_on(end);
 }
 
-/* ---- Callbacks ---------------------------------------------------------------------------- */
+/* ---- Callbacks ------------------------------------------------------------------------------- */
 
 static void end_connected(void *owner, int error)
 {
@@ -240,7 +240,7 @@ static const struct io_events listener_events = {
 	.closed = chaos_closed,
 };
 
-/* ---- The run ------------------------------------------------------------------------------ */
+/* ---- The run --------------------------------------------------------------------------------- */
 
 void chaos_open(struct chaos *chaos, uint64_t seed, const struct io_address *address)
 {

@@ -13,7 +13,7 @@ uint8_t peer_pattern(size_t position)
 	return (uint8_t)(position ^ position >> 8 ^ position >> 16);
 }
 
-/* ---- What peers do ------------------------------------------------------------------- */
+/* ---- What peers do --------------------------------------------------------------------------- */
 
 static size_t pattern_piece(struct peer *peer, uint8_t *to, size_t size)
 {
@@ -81,7 +81,7 @@ void peer_close(struct peer *peer)
 	stream_close(&peer->stream);
 }
 
-/* ---- Callbacks ----------------------------------------------------------------------- */
+/* ---- Callbacks ------------------------------------------------------------------------------- */
 
 static void peer_opened(void *owner)
 {
@@ -152,7 +152,7 @@ static const struct stream_events peer_events = {
 	.closed = peer_closed,
 };
 
-/* ---- The world ----------------------------------------------------------------------- */
+/* ---- The world ------------------------------------------------------------------------------- */
 
 static void world_accepted(void *owner, struct io_socket *socket, const struct io_address *from)
 {

@@ -16,7 +16,7 @@
 
 enum { CLOSE_US_MAX = 50, PARTIAL_TURN_ONE_IN = 4 };
 
-/* ---- Slots and buffers -------------------------------------------------------------------- */
+/* ---- Slots and buffers ----------------------------------------------------------------------- */
 
 struct io_socket *sim_slot_take(struct io *io)
 {
@@ -89,7 +89,7 @@ uint64_t sim_sum(const uint8_t *data, size_t size)
 	return sum;
 }
 
-/* ---- Opening and closing ------------------------------------------------------------------ */
+/* ---- Opening and closing --------------------------------------------------------------------- */
 
 enum result io_open(const struct io_config *config, struct io **ret)
 {
@@ -147,7 +147,7 @@ void io_close(struct io *io)
 	release(io);
 }
 
-/* ---- Turns -------------------------------------------------------------------------------- */
+/* ---- Turns ----------------------------------------------------------------------------------- */
 
 void sim_complete(struct io *io, struct completion *completion, enum completion_kind kind,
 	struct io_socket *socket, int error)
@@ -268,7 +268,7 @@ uint64_t io_random(struct io *io)
 	return random_u64(&io->random);
 }
 
-/* ---- Sockets ------------------------------------------------------------------------------ */
+/* ---- Sockets --------------------------------------------------------------------------------- */
 
 enum result io_listen(struct io *io, const struct io_address *address,
 	const struct io_events *events, void *owner, struct io_socket **ret)
@@ -392,7 +392,7 @@ void io_shutdown(struct io *io, struct io_socket *socket)
 	if (!socket->sending) net_shutdown(socket);
 }
 
-/* ---- The rest ----------------------------------------------------------------------------- */
+/* ---- The rest -------------------------------------------------------------------------------- */
 
 struct io_statistics io_statistics(const struct io *io)
 {

@@ -163,7 +163,7 @@ struct sim_world {
 	bool verbose;
 };
 
-/* ---- io_sim_world.c ----------------------------------------------------------------------- */
+/* ---- io_sim_world.c -------------------------------------------------------------------------- */
 
 struct sim_world *sim_world_current(void);
 /* True with that probability. */
@@ -177,7 +177,7 @@ void sim_wait(struct sim_world *world, struct io *io, uint64_t wait_us);
 /* Makes the events of sockets of this io nothing. */
 void sim_forget_events(struct sim_world *world, const struct io *io);
 
-/* ---- io_sim_net.c ------------------------------------------------------------------------- */
+/* ---- io_sim_net.c ---------------------------------------------------------------------------- */
 
 void net_event(struct sim_world *world, const struct event *event);
 void net_connect(struct io_socket *client, const struct io_address *address);
@@ -191,7 +191,7 @@ void net_leave(struct io_socket *socket, bool reset);
 void net_refuse_backlog(struct io_socket *listener);
 void net_try_release(struct sim_connection *connection);
 
-/* ---- io_sim.c ----------------------------------------------------------------------------- */
+/* ---- io_sim.c -------------------------------------------------------------------------------- */
 
 /* NULL when all slots or all buffers are in use. */
 struct io_socket *sim_slot_take(struct io *io);

@@ -37,7 +37,7 @@ static uint64_t travel_us(struct sim_connection *connection)
 	return world->now_us + connection->latency_us + sim_between(world, 0, JITTER_US_MAX);
 }
 
-/* ---- Life of a connection ----------------------------------------------------------------- */
+/* ---- Life of a connection -------------------------------------------------------------------- */
 
 static struct sim_connection *connection_take(struct sim_world *world)
 {
@@ -101,7 +101,7 @@ void net_leave(struct io_socket *socket, bool reset)
 	net_try_release(connection);
 }
 
-/* ---- Connecting and accepting ------------------------------------------------------------- */
+/* ---- Connecting and accepting ---------------------------------------------------------------- */
 
 static void fail_connect(struct sim_connection *connection, int error)
 {
@@ -221,7 +221,7 @@ void net_refuse_backlog(struct io_socket *listener)
 	}
 }
 
-/* ---- Receiving ---------------------------------------------------------------------------- */
+/* ---- Receiving ------------------------------------------------------------------------------- */
 
 static void pipe_read(struct pipe *pipe, uint8_t *to, size_t size)
 {
@@ -290,7 +290,7 @@ void net_receive(struct io_socket *socket)
 		finish_receiving(socket, 0);
 }
 
-/* ---- Sending ------------------------------------------------------------------------------ */
+/* ---- Sending --------------------------------------------------------------------------------- */
 
 static void finish_sending(struct io_socket *socket, int error)
 {
@@ -379,7 +379,7 @@ void net_shutdown(struct io_socket *socket)
 	schedule(connection, time_us, EVENT_END, socket->side, 0);
 }
 
-/* ---- Events ------------------------------------------------------------------------------- */
+/* ---- Events ---------------------------------------------------------------------------------- */
 
 static void arrive(struct sim_connection *connection, uint8_t from_side, uint32_t size)
 {

@@ -22,7 +22,7 @@ struct sim_world *sim_world_current(void)
 	return current;
 }
 
-/* ---- Chance and trace --------------------------------------------------------------------- */
+/* ---- Chance and trace ------------------------------------------------------------------------ */
 
 bool sim_chance(struct sim_world *world, uint32_t ppm)
 {
@@ -53,7 +53,7 @@ void sim_record(struct sim_world *world, const char *what, uint64_t id, uint64_t
 		world->now_us / US_PER_S, world->now_us % US_PER_S, what, id, detail);
 }
 
-/* ---- Events ------------------------------------------------------------------------------- */
+/* ---- Events ---------------------------------------------------------------------------------- */
 
 static bool event_before(const struct event *a, const struct event *b)
 {
@@ -134,7 +134,7 @@ void sim_world_call(struct sim_world *world, uint64_t delay_us, void (*run)(void
 	sim_schedule(world, world->now_us + delay_us, EVENT_CALL, owner)->run = run;
 }
 
-/* ---- The world ---------------------------------------------------------------------------- */
+/* ---- The world ------------------------------------------------------------------------------- */
 
 struct sim_world *sim_world_create(uint64_t seed, const struct sim_faults *faults)
 {
@@ -215,7 +215,7 @@ void sim_world_set_verbose(struct sim_world *world, bool verbose)
 	world->verbose = verbose;
 }
 
-/* ---- The scheduler ------------------------------------------------------------------------ */
+/* ---- The scheduler --------------------------------------------------------------------------- */
 
 /* When the loop wants to run: now, later, or UINT64_MAX. */
 static uint64_t loop_due_us(const struct sim_world *world, struct loop *loop)

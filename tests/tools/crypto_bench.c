@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* crypto_bench — how fast the wolfSSL we built is, for `make bench-crypto` and docs/dependencies.md.
+/* crypto_bench — how fast the wolfSSL we built is, for `make bench-crypto` and the docs.
  *
- * Each line: what, and how much of it one CPU does per second, over about half a second of wall-clock time.
+ * Each line: what, and how much of it one CPU does per second, over about half a second.
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -177,8 +177,8 @@ static int handshake(int count, char **argument)
 	const char *host = argument[1], *ca = argument[2];
 	bool is_mutual = count >= 7;
 
-	/* The server picks another context by name. That brings its certificate and its CAs, while whether a client
-	 * certificate is asked for has been settled by the first one. */
+	/* The server picks another context by name. That brings its certificate and its CAs, while
+	 * whether a client certificate is asked for has been settled by the first one. */
 	WOLFSSL_CTX *server_context =
 		context_open(wolfSSLv23_server_method(), is_mutual ? ca : NULL);
 	context_load(server_context, argument[3], argument[4]);

@@ -302,7 +302,7 @@ static void cpu_lists_are_sorted_sets(void **state)
 	}
 }
 
-/* ---- Bounds ------------------------------------------------------------------------------- */
+/* ---- Bounds ---------------------------------------------------------------------------------- */
 
 static char *text_of_size(size_t size, struct writer *ret_writer)
 {
@@ -418,7 +418,7 @@ static void aliases_do_not_blow_up(void **state)
 	alloc_free(text);
 }
 
-/* ---- Files -------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 static void expect_unreadable(const char *path, const char *code)
 {
@@ -482,7 +482,7 @@ static void a_file_that_others_can_change_is_a_warning(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
-/* ---- The example file --------------------------------------------------------------------- */
+/* ---- The example file ------------------------------------------------------------------------ */
 
 static char *file_read(const char *path)
 {

@@ -39,7 +39,7 @@ static void assert_problem(const char *method, const char *target, unsigned stat
 	rig_expect(&rig, "\"schema\":\"penstock.problem/v1\"");
 }
 
-/* ---- What is said of the daemon ------------------------------------------------------------ */
+/* ---- What is said of the daemon -------------------------------------------------------------- */
 
 static void test_routes_describe_themselves(void **state)
 {
@@ -157,7 +157,7 @@ static void test_reload_without_its_client(void **state)
 	assert_int_equal(atomic_load(&rig.reloads), 2);
 }
 
-/* ---- Events -------------------------------------------------------------------------------- */
+/* ---- Events ---------------------------------------------------------------------------------- */
 
 static unsigned count_of(const char *text)
 {
@@ -316,7 +316,7 @@ static void test_no_such_event(void **state)
 		"no_such_event");
 }
 
-/* ---- Dead letters -------------------------------------------------------------------------- */
+/* ---- Dead letters ---------------------------------------------------------------------------- */
 
 /* Three dead letters: two of "orders" in shard 0, one of "audit" in shard 1. */
 static void fill_dead(char id[EVENT_ID_TEXT_SIZE])
@@ -446,6 +446,27 @@ static void test_audit_verify_streams(void **state)
 	assert_int_equal(rig_ask(&rig, "POST", "/v1/audit/verify"), 200);
 }
 
+static bool stop_at_once(void *owner, uint64_t done, uint64_t all)
+{
+	unsigned *calls = owner;
+	assert_true(done <= all);
+	(*calls)++;
+	return false;
+}
+
+/* The daemon does not wait for a long check when it ends. */
+static void test_audit_verify_can_be_stopped(void **state)
+{
+	(void)state;
+	struct audit_report report;
+	unsigned calls = 0;
+	for (unsigned i = 0; i < 300; i++) rig_event(&rig, 0, START_US + i);
+	assert_int_equal(shard_audit_verify(rig.shards[0], stop_at_once, &calls, &report),
+		RESULT_CLOSED);
+	assert_int_equal(calls, 1);
+	assert_false(report.valid);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -468,6 +489,7 @@ int main(void)
 		TEST(test_replay_expects_a_number),
 		TEST(test_replay_of_many),
 		TEST(test_audit_verify_streams),
+		TEST(test_audit_verify_can_be_stopped),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

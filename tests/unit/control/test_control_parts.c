@@ -12,7 +12,7 @@
 #include "control/control_json.h"
 #include "control/control_query.h"
 
-/* ---- JSON ---------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void test_json_shapes(void **state)
 {
@@ -88,7 +88,7 @@ static void test_json_that_does_not_fit(void **state)
 	}
 }
 
-/* ---- Parameters ---------------------------------------------------------------------------- */
+/* ---- Parameters ------------------------------------------------------------------------------ */
 
 static bool parse(struct control_query *query, const char *text, const char *allowed)
 {

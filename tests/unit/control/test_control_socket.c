@@ -48,7 +48,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* ---- Roles --------------------------------------------------------------------------------- */
+/* ---- Roles ----------------------------------------------------------------------------------- */
 
 static void test_roles_follow_users_and_groups(void **state)
 {
@@ -163,7 +163,7 @@ static void test_unknown_names_are_refused(void **state)
 	assert_int_equal(rig_start(&rig, error, sizeof error), RESULT_OK);
 }
 
-/* ---- The socket file ----------------------------------------------------------------------- */
+/* ---- The socket file ------------------------------------------------------------------------- */
 
 static void test_socket_comes_and_goes(void **state)
 {
@@ -224,7 +224,7 @@ static void test_other_files_are_left_alone(void **state)
 	assert_int_equal(access(rig.socket, F_OK), 0);
 }
 
-/* ---- Requests as they should not be -------------------------------------------------------- */
+/* ---- Requests as they should not be ---------------------------------------------------------- */
 
 static unsigned send_raw(const char *text, size_t size)
 {
@@ -308,7 +308,7 @@ static void test_requests_on_one_connection(void **state)
 	}
 }
 
-/* ---- Slow ones and many -------------------------------------------------------------------- */
+/* ---- Slow ones and many ---------------------------------------------------------------------- */
 
 /* A head that does not end, and a connection that says nothing, are closed. */
 static void test_slow_clients_are_closed(void **state)
@@ -360,7 +360,7 @@ static void test_more_clients_than_room(void **state)
 	for (size_t i = 0; i < ARRAY_COUNT(fds); i++) close(fds[i]);
 }
 
-/* ---- The loopback listener ----------------------------------------------------------------- */
+/* ---- The loopback listener ------------------------------------------------------------------- */
 
 /* A port nobody has at the moment. */
 static uint16_t free_port(void)

@@ -16,7 +16,8 @@ static const struct backoff usual = { .base_ms = 1000, .max_ms = 60000 };
 /* The ceiling doubles from the base up to the maximum, whatever the dice say. */
 static void ceiling_doubles_up_to_the_maximum(void **state)
 {
-	static const uint64_t ceilings_ms[] = { 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000 };
+	static const uint64_t ceilings_ms[] = { 1000, 2000, 4000, 8000, 16000, 32000, 60000,
+		60000 };
 
 	(void)state;
 	for (uint32_t i = 0; i < ARRAY_COUNT(ceilings_ms); i++) {
@@ -28,7 +29,8 @@ static void ceiling_doubles_up_to_the_maximum(void **state)
 			if (delay_ms < lowest_ms) lowest_ms = delay_ms;
 			if (delay_ms > highest_ms) highest_ms = delay_ms;
 		}
-		assert_in_range(lowest_ms, ceilings_ms[i] / 2, ceilings_ms[i] / 2 + ceilings_ms[i] / 50);
+		assert_in_range(lowest_ms, ceilings_ms[i] / 2,
+			ceilings_ms[i] / 2 + ceilings_ms[i] / 50);
 		assert_in_range(highest_ms, ceilings_ms[i] - ceilings_ms[i] / 50, ceilings_ms[i]);
 	}
 }
@@ -48,7 +50,8 @@ static void extremes_stay_in_bounds(void **state)
 	for (size_t b = 0; b < ARRAY_COUNT(backoffs); b++) {
 		for (size_t t = 0; t < ARRAY_COUNT(tries); t++) {
 			for (size_t r = 0; r < ARRAY_COUNT(randoms); r++) {
-				uint64_t delay_ms = backoff_delay_ms(&backoffs[b], tries[t], randoms[r]);
+				uint64_t delay_ms =
+					backoff_delay_ms(&backoffs[b], tries[t], randoms[r]);
 				assert_in_range(delay_ms, 1, backoffs[b].max_ms);
 			}
 		}

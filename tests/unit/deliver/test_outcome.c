@@ -48,8 +48,13 @@ static void only_2xx_is_delivered(void **state)
 static void failures_are_retried_until_tries_are_spent(void **state)
 {
 	static const enum attempt_error errors[] = {
-		ATTEMPT_ERROR_UNRESOLVED, ATTEMPT_ERROR_CONNECT, ATTEMPT_ERROR_CONNECT_TIMEOUT,
-		ATTEMPT_ERROR_TLS, ATTEMPT_ERROR_RESET, ATTEMPT_ERROR_TIMEOUT, ATTEMPT_ERROR_PROTOCOL,
+		ATTEMPT_ERROR_UNRESOLVED,
+		ATTEMPT_ERROR_CONNECT,
+		ATTEMPT_ERROR_CONNECT_TIMEOUT,
+		ATTEMPT_ERROR_TLS,
+		ATTEMPT_ERROR_RESET,
+		ATTEMPT_ERROR_TIMEOUT,
+		ATTEMPT_ERROR_PROTOCOL,
 	};
 
 	(void)state;
@@ -91,7 +96,8 @@ static void gone_and_redirects_are_ordinary_failures(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_COUNT(statuses); i++) {
-		assert_int_equal(judge(ATTEMPT_ERROR_NONE, statuses[i], 1, 0).outcome, ATTEMPT_RETRY);
+		assert_int_equal(judge(ATTEMPT_ERROR_NONE, statuses[i], 1, 0).outcome,
+			ATTEMPT_RETRY);
 	}
 }
 

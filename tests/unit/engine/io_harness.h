@@ -207,7 +207,7 @@ static inline void ring_close(struct io *io, uint32_t buffer_count)
 	io_close(io);
 }
 
-/* ---- Peers made of plain sockets ---------------------------------------------------------- */
+/* ---- Peers made of plain sockets ------------------------------------------------------------- */
 
 static inline struct sockaddr_in kernel_address(const struct io_address *address)
 {

@@ -29,7 +29,7 @@ static char folder[64];
 static char config_path[96];
 static struct config_report report;
 
-/* ---- Files in a folder of their own ------------------------------------------------------- */
+/* ---- Files in a folder of their own ---------------------------------------------------------- */
 
 static const char *path_of(const char *name)
 {
@@ -68,7 +68,7 @@ static int tear_down(void **state)
 	return rmdir(folder);
 }
 
-/* ---- Compiling ---------------------------------------------------------------------------- */
+/* ---- Compiling ------------------------------------------------------------------------------- */
 
 static struct config *parse(struct bytes text)
 {
@@ -122,7 +122,7 @@ static const char *found_name(const struct flow *flow, const char *host, const c
 	return endpoint == NULL ? "none" : endpoint->name;
 }
 
-/* ---- Finding ------------------------------------------------------------------------------ */
+/* ---- Finding --------------------------------------------------------------------------------- */
 
 static void endpoints_are_found_by_host_and_path(void **state)
 {
@@ -274,7 +274,7 @@ static void equal_ids_are_refused(void **state)
 	expect_refused(text, PS_ID_COLLISION, 6, 3);
 }
 
-/* ---- Secrets ------------------------------------------------------------------------------ */
+/* ---- Secrets --------------------------------------------------------------------------------- */
 
 static void secrets_that_cannot_be_used_are_refused_at_their_place(void **state)
 {
@@ -406,7 +406,7 @@ static void signers_and_verifiers_come_from_the_files(void **state)
 	flow_release(flow);
 }
 
-/* ---- Addresses ---------------------------------------------------------------------------- */
+/* ---- Addresses ------------------------------------------------------------------------------- */
 
 static void targets_get_their_addresses(void **state)
 {

@@ -84,7 +84,7 @@ static void close_both(void)
 	stream_world_close(&world);
 }
 
-/* ---- Bytes --------------------------------------------------------------------------- */
+/* ---- Bytes ----------------------------------------------------------------------------------- */
 
 static void echo(bool tls, size_t total, size_t chunk)
 {
@@ -224,7 +224,7 @@ static void slow_reader_pauses_tls(void **state)
 	slow_reader_pauses(true);
 }
 
-/* ---- Ending -------------------------------------------------------------------------- */
+/* ---- Ending ---------------------------------------------------------------------------------- */
 
 static void write_and_close(struct peer *peer)
 {
@@ -377,7 +377,7 @@ static void refused_connect_ends(void **state)
 	stream_world_close(&world);
 }
 
-/* ---- Closing inside callbacks -------------------------------------------------------- */
+/* ---- Closing inside callbacks ---------------------------------------------------------------- */
 
 static void close_in_callback(struct peer *peer)
 {
@@ -441,7 +441,7 @@ static void close_while_opening(void **state)
 	}
 }
 
-/* ---- Handshake failures -------------------------------------------------------------- */
+/* ---- Handshake failures ---------------------------------------------------------------------- */
 
 /* Both sides learn why. */
 static void refused_certificate(void **state)

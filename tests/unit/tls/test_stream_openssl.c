@@ -26,7 +26,7 @@ enum { PATIENCE_S = 30, OUTPUT_SIZE = 65536 };
 static struct stream_world world;
 static struct peer peer;
 
-/* ---- The other program --------------------------------------------------------------- */
+/* ---- The other program ----------------------------------------------------------------------- */
 
 struct program {
 	pid_t pid;
@@ -97,7 +97,7 @@ static void program_end(void)
 	unlink(program.output_path);
 }
 
-/* ---- Waiting ------------------------------------------------------------------------- */
+/* ---- Waiting --------------------------------------------------------------------------------- */
 
 static void run_until(bool (*done)(void))
 {
@@ -161,7 +161,7 @@ static void close_peer(void)
 	run_until(peer_closed);
 }
 
-/* ---- We are the server --------------------------------------------------------------- */
+/* ---- We are the server ----------------------------------------------------------------------- */
 
 static void serve(enum tls_client_certificate demand)
 {
@@ -344,7 +344,7 @@ static void s_client_mtls(void **state)
 	stream_world_close(&world);
 }
 
-/* ---- We are the client --------------------------------------------------------------- */
+/* ---- We are the client ----------------------------------------------------------------------- */
 
 /* s_server that sends every line back reversed. */
 static void s_server(const char *options, unsigned connections)

@@ -106,7 +106,7 @@ static bool resumes(const struct tls_session *session)
 	return result;
 }
 
-/* ---- Handshake and records ----------------------------------------------------------- */
+/* ---- Handshake and records ------------------------------------------------------------------- */
 
 static void handshake(void **state)
 {
@@ -276,7 +276,7 @@ static void changed_record(void **state)
 	tls_pair_close(&pair);
 }
 
-/* ---- Sessions ------------------------------------------------------------------------ */
+/* ---- Sessions -------------------------------------------------------------------------------- */
 
 /* A client resumes at another worker's context, and after one key rotation, not after two. */
 static void tickets_across_workers(void **state)

@@ -17,7 +17,7 @@
 
 static struct tls_pair pair;
 
-/* ---- Servers ------------------------------------------------------------------------- */
+/* ---- Servers --------------------------------------------------------------------------------- */
 
 struct server_row {
 	const char *certificate;
@@ -112,7 +112,7 @@ static void system_bundle(void **state)
 	tls_context_release(client);
 }
 
-/* ---- Server names -------------------------------------------------------------------- */
+/* ---- Server names ---------------------------------------------------------------------------- */
 
 static const char *const second_names[] = { "second.example.test", "127.0.0.9" };
 static const char *const wild_names[] = { "*.wild.example.test" };
@@ -225,7 +225,7 @@ static void release_while_connected(void **state)
 	tls_pair_close(&pair);
 }
 
-/* ---- Clients ------------------------------------------------------------------------- */
+/* ---- Clients --------------------------------------------------------------------------------- */
 
 struct client_row {
 	const char *certificate; /* NULL: none */
@@ -330,7 +330,7 @@ static void client_not_asked(void **state)
 	tls_context_release(client);
 }
 
-/* ---- Contexts ------------------------------------------------------------------------ */
+/* ---- Contexts -------------------------------------------------------------------------------- */
 
 struct config_row {
 	const char *chain;

@@ -211,7 +211,7 @@ static void not_tls(void **state)
 	}
 }
 
-/* ---- TLS 1.2 tickets, shown by foreign clients --------------------------------------- */
+/* ---- TLS 1.2 tickets, shown by foreign clients ----------------------------------------------- */
 
 /* What a TLS 1.2 client was given at the present server. */
 static struct bytes ticket_tls12(void)

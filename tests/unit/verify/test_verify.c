@@ -53,7 +53,7 @@ static void assert_verdict(enum verdict wanted, const char *header)
 	}
 }
 
-/* ---- headers -------------------------------------------------------------------------------- */
+/* ---- headers --------------------------------------------------------------------------------- */
 
 /* Each header that verifier_sign() writes is needed, except those that are for people. */
 static void test_missing_and_repeated_headers(void **state)
@@ -249,7 +249,7 @@ static void test_required_headers_of_box(void **state)
 	assert_verdict(VERDICT_MALFORMED_SIGNATURE, "BOX-SIGNATURE-ALGORITHM");
 }
 
-/* ---- keys ----------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 static void test_the_previous_key_is_told_apart(void **state)
 {
@@ -304,7 +304,7 @@ static void test_box_secondary_signature(void **state)
 	fail_msg("the vector is gone");
 }
 
-/* ---- time ----------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 static void test_the_operator_may_set_the_tolerance(void **state)
 {
@@ -388,7 +388,7 @@ static void test_spellings_of_iso_timestamps(void **state)
 	}
 }
 
-/* ---- what a refusal gives away ----------------------------------------------------------- */
+/* ---- what a refusal gives away --------------------------------------------------------------- */
 
 /* Who has no key learns nothing but the verdict. */
 static void test_a_refused_request_gives_no_identity(void **state)
