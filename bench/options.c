@@ -50,7 +50,7 @@ static const char help[] =
 	"  --run HEX --seed N      repeat a run\n"
 	"  --quiet                 no summary\n"
 	"\n"
-	"exit: 0 fine, 1 trouble, 2 an acked event is lost or corrupt, an attack got in, 64 usage\n";
+	"exit: 0 fine, 1 trouble, 2 an acked event lost or corrupt, an attack let in, 64 usage\n";
 
 enum option_id {
 	OPTION_TARGET = 256,

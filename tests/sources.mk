@@ -88,6 +88,7 @@ TEST_SUPPORT_SRC := \
 # Each file holds one LLVMFuzzerTestOneInput. Its corpus is tests/fuzz/corpus/<name without fuzz_>/.
 FUZZ_TARGETS := \
 	tests/fuzz/fuzz_config.c \
+	tests/fuzz/fuzz_control_query.c \
 	tests/fuzz/fuzz_http_chunked.c \
 	tests/fuzz/fuzz_http_request.c \
 	tests/fuzz/fuzz_http_response.c \

@@ -35,7 +35,7 @@ endpoints:
   - {{ name: end, path: /end, scheme: github, secret_file: secrets/github, target: sink }}
 targets:
   - {{ name: sink, url: 'https://localhost:{sink}/hooks', secret_file: secrets/app, ca_file: certificates/ca.pem }}
-store: {{ path: {store}, replay_entries: 8388608 }}
+store: {{ path: {store} }}
 workers: {{ cpus: [{cpu}] }}
 control: {{ socket: control.sock }}
 metrics: {{ address: 127.0.0.1:{metrics} }}

@@ -75,6 +75,6 @@ struct control;
 /* Opens both listeners and starts the thread. `error` gets a sentence. */
 MUST_USE enum result control_start(const struct config *config, const struct control_daemon *daemon,
 	struct control **ret, char *error, size_t error_size);
-/* Waits for reloads and replays under way (a replay ends early) and gives clients a second to take
- * their answers. Accepts NULL. */
+/* Waits for a reload under way (replays and audit checks end early) and gives clients a second to
+ * take their answers. Accepts NULL. */
 void control_stop(struct control *control);

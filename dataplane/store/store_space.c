@@ -96,30 +96,42 @@ static uint64_t extend_size(const struct store *store)
 	return size < EXTEND_SIZE_MAX ? size : EXTEND_SIZE_MAX;
 }
 
+/* As much as the file system gives of `size`, by halves. 0 and errno: nothing. */
+static uint64_t allocate(const struct store *store, uint64_t size)
+{
+	for (; size >= EXTEND_SIZE_MIN; size /= 2) {
+		if (fallocate(store->data_fd, 0, (off_t)store->file_end, (off_t)size) == 0) return size;
+	}
+	return 0;
+}
+
 void store_space_extend(struct store *store)
 {
 	MDB_envinfo info;
 
+	if (store->no_fallocate) return;
 	CHECK(mdb_env_info(store->env, &info) == 0);
 	uint64_t used_end = ((uint64_t)info.me_last_pgno + 1) * store->page_size;
-	uint64_t size = extend_size(store);
+	uint64_t wanted = extend_size(store);
 	if (used_end > store->file_end) store->file_end = used_end;
-	if (store->file_end - used_end >= size / 2) return;
+	if (store->file_end - used_end >= wanted / 2) return;
 
 	uint64_t second = now_second();
 	if (store->extend_refused_at == second) return;
-	if (fallocate(store->data_fd, 0, (off_t)store->file_end, (off_t)size) == 0) {
-		store->file_end += size;
+	uint64_t size = allocate(store, wanted);
+	store->file_end += size;
+	if (size > 0) {
 		store->extend_refused_at = 0;
-		atomic_store(&store->file_size, store->file_end);
+		if (store->file_end > atomic_load(&store->file_size)) {
+			atomic_store(&store->file_size, store->file_end);
+		}
 		return;
 	}
-	/* A file system without fallocate grows as LMDB writes. A full one: ask again in a second,
-	 * and until then nothing new comes in, see store_has_room(). */
-	if (errno == EOPNOTSUPP || errno == ENOSYS) {
-		store->file_end += size;
-		return;
-	}
+	/* Then the file grows as LMDB writes. */
+	store->no_fallocate = errno == EOPNOTSUPP || errno == ENOSYS;
+	if (store->no_fallocate) return;
+	/* Ask again in a second; until then what is free in the file is all there is, see
+	 * store_has_room(). */
 	log_warning("store cannot grow shard=%u error=\"%s\"", (unsigned)store->shard,
 		mdb_strerror(errno));
 	store->extend_refused_at = second;

@@ -31,6 +31,8 @@ enum { WRITER_AWAKE = 0, WRITER_ASLEEP = 1 };
 struct store_writer {
 	struct store *store;
 	struct store_hooks hooks;
+	enum result (*commit)(void *owner, struct store_txn *txn); /* simulation only, or NULL */
+	void *commit_owner;
 	struct mailbox inbox;
 	_Atomic uint32_t sleep_state; /* futex */
 	atomic_bool stopping;
@@ -96,7 +98,8 @@ static enum result commit_jobs(struct store_writer *writer, unsigned first, unsi
 	if (hooks->finish != NULL && txn.result == RESULT_OK) hooks->finish(hooks->owner, &txn);
 
 	uint64_t started_us = clock_us(CLOCK_MONOTONIC);
-	enum result result = store_write_commit(&txn);
+	enum result result = writer->commit == NULL ? store_write_commit(&txn)
+						    : writer->commit(writer->commit_owner, &txn);
 	if (result != RESULT_OK) {
 		if (hooks->abort != NULL) hooks->abort(hooks->owner);
 		return result;
@@ -298,6 +301,26 @@ unsigned store_writer_step(struct store_writer *writer)
 {
 	CHECK(!writer->threaded);
 	return run_batch(writer);
+}
+
+bool store_writer_waiting(struct store_writer *writer)
+{
+	return writer->waiting != NULL || !mailbox_empty(&writer->inbox);
+}
+
+void store_writer_set_commit(struct store_writer *writer,
+	enum result (*commit)(void *owner, struct store_txn *txn), void *owner)
+{
+	CHECK(!writer->threaded);
+	writer->commit = commit;
+	writer->commit_owner = owner;
+}
+
+void store_writer_abandon(struct store_writer *writer)
+{
+	CHECK(!writer->threaded);
+	(void)mailbox_take_all(&writer->inbox);
+	writer->waiting = NULL;
 }
 
 struct store_writer_statistics store_writer_statistics(const struct store_writer *writer)

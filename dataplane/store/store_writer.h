@@ -56,6 +56,13 @@ void store_writer_submit(struct store_writer *writer, struct store_job *job);
 
 /* Simulation: one batch, on the calling thread. Returns the number of jobs done. */
 unsigned store_writer_step(struct store_writer *writer);
+/* Simulation: whether a step would find something to do. */
+bool store_writer_waiting(struct store_writer *writer);
+/* Simulation: what is called in place of store_write_commit(), to take time or to fail. */
+void store_writer_set_commit(struct store_writer *writer,
+	enum result (*commit)(void *owner, struct store_txn *txn), void *owner);
+/* Simulation: the process dies. Jobs that wait are forgotten, none of them completes. */
+void store_writer_abandon(struct store_writer *writer);
 
 struct store_writer_statistics {
 	uint64_t commits;
