@@ -74,6 +74,13 @@ BOUND((IO_BUFFER_COUNT & (IO_BUFFER_COUNT - 1)) == 0 && IO_BUFFER_COUNT <= 32768
 /* Jobs in one transaction: bounds its dirty pages and the latency of the first in it. */
 #define STORE_BATCH_JOBS_MAX 1024u
 #define STORE_BATCH_BYTES_MAX (32u * 1024u * 1024u)
+/* Waiting for the siblings of a batch (store_writer.c, gather()): from so many on, for at most
+ * this part of a commit's time, at most so long; and after it was in vain not for so many
+ * batches. A commit is 0.3 to 3 ms. */
+#define STORE_GATHER_JOBS_MIN 8u
+#define STORE_GATHER_COMMIT_SHARE 1u
+#define STORE_GATHER_US_MAX 2000u
+#define STORE_GATHER_PAUSES 16u
 /* Part of the quota kept back, because deleting needs pages too. */
 #define STORE_RESERVE_PERCENT 5u
 

@@ -70,6 +70,16 @@ void *alloc_map(size_t size)
 	return memory;
 }
 
+void *alloc_map_huge(size_t size)
+{
+	void *memory = alloc_map(size);
+
+	/* A wish: without it everything works, slower. */
+	int code = madvise(memory, size, MADV_HUGEPAGE);
+	MAYBE(code != 0);
+	return memory;
+}
+
 void alloc_unmap(void *memory, size_t size)
 {
 	CHECK(munmap(memory, size) == 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* alloc — the only door to the heap for our own code, open at start-up and then closed.
  *
- * After alloc_close() a thread that has called alloc_thread_is_hot() may not allocate: doing
- * so is a CHECK failure. wolfSSL and LMDB allocate by themselves and are the named
+ * A thread that has called alloc_thread_is_hot() may not allocate: doing so is a CHECK
+ * failure. wolfSSL and LMDB allocate by themselves and are the named
  * exceptions; control and reload work runs on threads that are never hot.
  */
 #pragma once
@@ -29,3 +29,7 @@ uint64_t alloc_count(void);
  * Release with alloc_unmap(). */
 void *alloc_map(size_t size);
 void alloc_unmap(void *memory, size_t size);
+/* The same in huge pages, where the kernel has them to give: for tables that are looked up at
+ * random, where a page of 4 KiB would cost a fault on its first touch and a walk of the page
+ * tables on most others. A touched page then costs 2 MiB. */
+void *alloc_map_huge(size_t size);

@@ -120,9 +120,13 @@ enum result attempt_send(struct channel *channel)
 
 	TRY(request_compose(channel, &request, &head_size));
 	size_t taken = stream_write(&channel->stream, request.data, request.size);
-	/* A head is smaller than a stream's buffers, and they are empty: it is taken whole. */
-	CHECK(taken >= head_size || stream_failed(&channel->stream));
-	channel->payload_sent = taken >= head_size ? taken - head_size : 0;
+	if (taken < head_size) {
+		/* A stream that has failed says so by itself. Else its buffers, which hold any head
+		 * when they are empty, still hold the last payload: that was answered unread. */
+		channel->payload_sent = 0;
+		return stream_failed(&channel->stream) ? RESULT_OK : RESULT_BUSY;
+	}
+	channel->payload_sent = taken - head_size;
 	return RESULT_OK;
 }
 
@@ -140,5 +144,7 @@ enum result attempt_send_more(struct channel *channel)
 	queue_read_end(queue);
 	TRY(result);
 	channel->payload_sent += stream_write(&channel->stream, deliver->scratch, size);
+	/* By itself the stream only tells of a write that was cut short; this piece may have fitted. */
+	if (channel->payload_sent < channel->payload_size) stream_notify_drained(&channel->stream);
 	return RESULT_OK;
 }

@@ -105,7 +105,11 @@ bool channel_open(struct deliver_target *target, struct delivery *delivery)
 static void channel_send(struct channel *channel)
 {
 	channel->state = CHANNEL_SENDING;
-	if (attempt_send(channel) != RESULT_OK) {
+	enum result result = attempt_send(channel);
+	if (result == RESULT_BUSY) {
+		/* On a reused channel only: no attempt, it goes out on another one. */
+		channel_fail(channel, ATTEMPT_ERROR_RESET, "the target does not read");
+	} else if (result != RESULT_OK) {
 		channel_fail(channel, ATTEMPT_ERROR_PROTOCOL, "the stored event cannot be read");
 	}
 }

@@ -110,8 +110,8 @@ void channel_close(struct channel *channel);
 void channel_abort(struct channel *channel);
 
 /* ---- deliver_attempt.c ----------------------------------------------------------------------- */
-/* Composes and writes the request. RESULT_NOT_FOUND and RESULT_MALFORMED when the event cannot
- * be read. */
+/* Composes and writes the request. RESULT_BUSY when the target has not taken the one before yet;
+ * RESULT_NOT_FOUND and RESULT_MALFORMED when the event cannot be read. */
 MUST_USE enum result attempt_send(struct channel *channel);
 /* Goes on writing a large payload after the stream drained. */
 MUST_USE enum result attempt_send_more(struct channel *channel);

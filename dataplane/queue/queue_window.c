@@ -67,7 +67,11 @@ static bool enter(struct queue *queue, const struct event *event)
 	struct queue_target *targets[TARGETS_PER_ENDPOINT_MAX];
 
 	CHECK(event->sequence == queue->next);
-	if (window_span_is_full(queue)) return false;
+	if (window_span_is_full(queue)) {
+		/* The mark follows settlings; events without targets have none. */
+		window_tell_low(queue);
+		if (window_span_is_full(queue)) return false;
+	}
 	if (!delivery_room(queue, ORIGIN_WINDOW, event->target_count)) return false;
 	if (!take_targets(queue, event, targets)) return false;
 
@@ -147,6 +151,7 @@ void window_fill(struct queue *queue, unsigned events_max)
 
 	notice_untold(queue);
 	if (queue->next >= queue->known_next) return;
+	if (window_span_is_full(queue)) window_tell_low(queue);
 	if (window_span_is_full(queue)) return;
 
 	store_cursor_open(&cursor, &queue->work_txn, STORE_EVENTS);

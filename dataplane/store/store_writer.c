@@ -34,7 +34,9 @@ struct store_writer {
 	enum result (*commit)(void *owner, struct store_txn *txn); /* simulation only, or NULL */
 	void *commit_owner;
 	struct mailbox inbox;
-	_Atomic uint32_t sleep_state; /* futex */
+	_Atomic uint32_t queued_count; /* in the inbox */
+	_Atomic uint32_t gather_goal;  /* wake at so many in the inbox; 0: at the first */
+	_Atomic uint32_t sleep_state;  /* futex */
 	atomic_bool stopping;
 	bool threaded;
 	int cpu;
@@ -45,6 +47,8 @@ struct store_writer {
 	struct mail *waiting; /* taken from the inbox, oldest first, not in a batch yet */
 	struct store_job *jobs[STORE_BATCH_JOBS_MAX];
 	unsigned job_count;
+	uint64_t commit_us;     /* of the last batch */
+	unsigned gather_pauses; /* batches to go without gathering, after it was in vain */
 
 	atomic_uint_fast64_t commits;
 	atomic_uint_fast64_t jobs_done;
@@ -71,9 +75,16 @@ static void count_commit(struct store_writer *writer, uint64_t us)
 static void take_batch(struct store_writer *writer)
 {
 	uint64_t size = 0;
+	uint32_t taken = 0;
 
 	writer->job_count = 0;
-	if (writer->waiting == NULL) writer->waiting = mailbox_take_all(&writer->inbox);
+	if (writer->waiting == NULL) {
+		writer->waiting = mailbox_take_all(&writer->inbox);
+		for (const struct mail *mail = writer->waiting; mail != NULL; mail = mail->next) {
+			taken++;
+		}
+		atomic_fetch_sub(&writer->queued_count, taken);
+	}
 	while (writer->waiting != NULL && writer->job_count < STORE_BATCH_JOBS_MAX) {
 		struct store_job *job = CONTAINER_OF(writer->waiting, struct store_job, mail);
 		size += job->size;
@@ -104,7 +115,8 @@ static enum result commit_jobs(struct store_writer *writer, unsigned first, unsi
 		if (hooks->abort != NULL) hooks->abort(hooks->owner);
 		return result;
 	}
-	count_commit(writer, clock_us(CLOCK_MONOTONIC) - started_us);
+	writer->commit_us = clock_us(CLOCK_MONOTONIC) - started_us;
+	count_commit(writer, writer->commit_us);
 	if (hooks->committed != NULL) hooks->committed(hooks->owner);
 	return RESULT_OK;
 }
@@ -223,6 +235,53 @@ static void wake(struct store_writer *writer)
 	syscall(SYS_futex, &writer->sleep_state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+/* Sleeps until so many jobs are queued, or for that long. Returns whether they came. */
+static bool sleep_until_gathered(struct store_writer *writer, uint32_t goal, uint64_t limit_us)
+{
+	uint64_t until_us = clock_us(CLOCK_MONOTONIC) + limit_us;
+
+	atomic_store(&writer->gather_goal, goal);
+	for (;;) {
+		uint64_t now_us = clock_us(CLOCK_MONOTONIC);
+		if (now_us >= until_us || atomic_load(&writer->stopping)) break;
+		atomic_store(&writer->sleep_state, WRITER_ASLEEP);
+		if (atomic_load(&writer->queued_count) >= goal) break;
+		const struct timespec left = {
+			.tv_sec = (time_t)((until_us - now_us) / 1000000),
+			.tv_nsec = (long)((until_us - now_us) % 1000000 * 1000),
+		};
+		long code = syscall(SYS_futex, &writer->sleep_state, FUTEX_WAIT_PRIVATE,
+			WRITER_ASLEEP, &left, NULL, 0);
+		MAYBE(code != 0); /* woken, or the time is over: either way look again */
+		if (atomic_load(&writer->queued_count) >= goal) break;
+	}
+	atomic_store(&writer->sleep_state, WRITER_AWAKE);
+	atomic_store(&writer->gather_goal, 0);
+	return atomic_load(&writer->queued_count) >= goal;
+}
+
+/* Those whose jobs were just done often come right back with the next ones: keep-alive clients
+ * that wait for their answer. Starting the next commit at once would split them into two
+ * halves for ever, each paying for flushes of its own; a moment's wait makes one batch of them
+ * (PostgreSQL's commit_delay and commit_siblings). Never for long compared with a commit, and
+ * when they did not come back, not again for a while: at an open load it would only delay. */
+static void gather(struct store_writer *writer, unsigned done_count)
+{
+	uint32_t siblings = done_count + atomic_load(&writer->queued_count);
+	uint64_t limit_us = writer->commit_us / STORE_GATHER_COMMIT_SHARE;
+
+	if (siblings < STORE_GATHER_JOBS_MIN || writer->waiting != NULL || writer->failed) return;
+	if (writer->gather_pauses > 0) {
+		writer->gather_pauses--;
+		return;
+	}
+	if (siblings > STORE_BATCH_JOBS_MAX) siblings = STORE_BATCH_JOBS_MAX;
+	if (limit_us > STORE_GATHER_US_MAX) limit_us = STORE_GATHER_US_MAX;
+	if (!sleep_until_gathered(writer, siblings - siblings / 8, limit_us)) {
+		writer->gather_pauses = STORE_GATHER_PAUSES;
+	}
+}
+
 static void *writer_main(void *argument)
 {
 	struct store_writer *writer = argument;
@@ -232,7 +291,11 @@ static void *writer_main(void *argument)
 	pthread_setname_np(pthread_self(), name);
 	alloc_thread_is_hot();
 	for (;;) {
-		if (run_batch(writer) > 0) continue;
+		unsigned done_count = run_batch(writer);
+		if (done_count > 0) {
+			gather(writer, done_count);
+			continue;
+		}
 		if (atomic_load(&writer->stopping) && mailbox_empty(&writer->inbox)) break;
 		sleep_until_woken(writer);
 	}
@@ -294,7 +357,11 @@ void store_writer_stop(struct store_writer *writer)
 void store_writer_submit(struct store_writer *writer, struct store_job *job)
 {
 	CHECK(job->apply != NULL && job->complete != NULL);
-	if (mailbox_push(&writer->inbox, &job->mail) && writer->threaded) wake(writer);
+	/* Counted first: what the writer takes was counted, so the count never goes below zero. */
+	uint32_t queued = atomic_fetch_add(&writer->queued_count, 1) + 1;
+	bool was_empty = mailbox_push(&writer->inbox, &job->mail);
+	uint32_t goal = atomic_load(&writer->gather_goal);
+	if (writer->threaded && (goal > 0 ? queued >= goal : was_empty)) wake(writer);
 }
 
 unsigned store_writer_step(struct store_writer *writer)

@@ -82,7 +82,7 @@ enum result replay_open(uint32_t entries_max, struct replay **ret)
 	struct replay *replay = alloc_array(1, sizeof *replay);
 	replay->stripe_entries = count < STRIPE_ENTRIES ? count : STRIPE_ENTRIES;
 	replay->stripe_count = count / replay->stripe_entries;
-	replay->entries = alloc_map(entries_size(replay));
+	replay->entries = alloc_map_huge(entries_size(replay));
 	replay->stripe = alloc_map(replay->stripe_count * sizeof *replay->stripe);
 	for (uint32_t i = 0; i < replay->stripe_count; i++) {
 		CHECK(pthread_mutex_init(&replay->stripe[i].lock, NULL) == 0);

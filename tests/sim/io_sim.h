@@ -87,6 +87,10 @@ void sim_world_shift_wall(struct sim_world *world, int64_t shift_us);
 /* For the test's own chance, so that it follows the seed too. */
 struct random *sim_world_random(struct sim_world *world);
 
+/* True with that probability in parts per million. */
+bool sim_chance(struct sim_world *world, uint32_t ppm);
+uint64_t sim_between(struct sim_world *world, uint64_t low, uint64_t high);
+
 /* The process dies: no callback comes any more, peers are reset, memory is released. What of
  * it was the owner's is the test's to forget. */
 void sim_io_kill(struct io *io);
@@ -95,5 +99,7 @@ void sim_io_kill(struct io *io);
 uint64_t sim_world_trace(const struct sim_world *world);
 /* Mixes a fact of the test's own into the digest. */
 void sim_world_note(struct sim_world *world, uint64_t fact);
+/* The same for an event, which is shown in verbose runs. */
+void sim_record(struct sim_world *world, const char *what, uint64_t id, uint64_t detail);
 /* Prints every event to stderr: for looking at one seed. */
 void sim_world_set_verbose(struct sim_world *world, bool verbose);

@@ -166,12 +166,8 @@ struct sim_world {
 /* ---- io_sim_world.c -------------------------------------------------------------------------- */
 
 struct sim_world *sim_world_current(void);
-/* True with that probability. */
-bool sim_chance(struct sim_world *world, uint32_t ppm);
-uint64_t sim_between(struct sim_world *world, uint64_t low, uint64_t high);
 struct event *sim_schedule(struct sim_world *world, uint64_t time_us, enum event_kind kind,
 	void *object);
-void sim_record(struct sim_world *world, const char *what, uint64_t id, uint64_t detail);
 /* Lets the io without a driver wait in virtual time. */
 void sim_wait(struct sim_world *world, struct io *io, uint64_t wait_us);
 /* Makes the events of sockets of this io nothing. */
