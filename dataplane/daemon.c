@@ -504,7 +504,10 @@ enum result daemon_check(struct config *config, struct config_report *report)
 	struct contexts *contexts = NULL;
 
 	enum result result = flow_compile(config, 1, &flow, report);
-	if (result != RESULT_OK) return result;
+	if (result != RESULT_OK) {
+		config_free(config);
+		return result;
+	}
 	result = contexts_build(flow, report, &contexts);
 	if (result == RESULT_OK) contexts_free(contexts);
 	flow_release(flow);

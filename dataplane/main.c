@@ -226,7 +226,10 @@ int main(int argc, char **argv)
 	struct config_report *report = alloc_array(1, sizeof *report);
 	if (config_load(options.config_path, &config, report) != RESULT_OK) {
 		report_print(report, options.json);
-		return EX_CONFIG;
+		code = EX_CONFIG;
+	} else {
+		code = options.test ? config_test(&options, config, report) : run(config, report);
 	}
-	return options.test ? config_test(&options, config, report) : run(config, report);
+	alloc_free(report);
+	return code;
 }
