@@ -34,6 +34,8 @@
 #define RECEIVE_IDLE_TIMEOUT_MS 75000u
 /* A client that does not read our small answers is stuck or hostile. */
 #define RECEIVE_SEND_TIMEOUT_MS 10000u
+/* A client that is refused in the middle of its request gets this long to notice and to end. */
+#define RECEIVE_LINGER_TIMEOUT_MS 2000u
 /* Requests on one connection, so that long-lived ones rebalance over workers. */
 #define RECEIVE_REQUESTS_PER_CONNECTION_MAX 100000u
 /* Connections per worker: 1 KiB of ours each plus TLS state; see docs/performance.md. */

@@ -6,6 +6,8 @@ UNIT_TESTS := \
 	tests/bench/bench_io_echo.c \
 	tests/bench/bench_store.c \
 	tests/bench/bench_tls.c \
+	tests/unit/audit/test_audit.c \
+	tests/unit/audit/test_tree.c \
 	tests/unit/base/test_bytes.c \
 	tests/unit/base/test_cursor.c \
 	tests/unit/base/test_encoding.c \
@@ -41,9 +43,17 @@ UNIT_TESTS := \
 	tests/unit/http/test_http_target.c \
 	tests/unit/http/test_http_write.c \
 	tests/unit/metrics/test_metrics.c \
+	tests/unit/queue/test_event.c \
 	tests/unit/queue/test_queue.c \
+	tests/unit/queue/test_queue_defer.c \
+	tests/unit/queue/test_queue_model.c \
+	tests/unit/queue/test_shard.c \
+	tests/unit/queue/test_shard_faults.c \
 	tests/unit/secrets/test_mac.c \
 	tests/unit/secrets/test_secret.c \
+	tests/unit/store/test_store.c \
+	tests/unit/store/test_store_cursor.c \
+	tests/unit/store/test_store_writer.c \
 	tests/unit/tls/test_stream.c \
 	tests/unit/tls/test_stream_openssl.c \
 	tests/unit/tls/test_tls.c \
@@ -68,6 +78,8 @@ THREAD_TESTS := \
 	tests/unit/engine/test_loop.c \
 	tests/unit/flow/test_flow.c \
 	tests/unit/metrics/test_metrics.c \
+	tests/unit/queue/test_shard.c \
+	tests/unit/store/test_store_writer.c \
 	tests/unit/tls/test_tls_threads.c \
 	tests/unit/verify/test_replay.c
 
@@ -83,12 +95,20 @@ TEST_SUPPORT_SRC := \
 	tests/lib/tls_pair.c \
 	tests/lib/webhook.c \
 	tests/lib/world.c \
+	tests/sim/sim_daemon.c \
+	tests/sim/sim_ledger.c \
+	tests/sim/sim_provider.c \
+	tests/sim/sim_provider_request.c \
+	tests/sim/sim_system.c \
+	tests/sim/sim_system_check.c \
+	tests/sim/sim_target.c \
 	tests/unit/http/request_reader.c
 
 # Each file holds one LLVMFuzzerTestOneInput. Its corpus is tests/fuzz/corpus/<name without fuzz_>/.
 FUZZ_TARGETS := \
 	tests/fuzz/fuzz_config.c \
 	tests/fuzz/fuzz_control_query.c \
+	tests/fuzz/fuzz_event.c \
 	tests/fuzz/fuzz_http_chunked.c \
 	tests/fuzz/fuzz_http_request.c \
 	tests/fuzz/fuzz_http_response.c \
@@ -103,7 +123,8 @@ SIM_SRC := \
 
 # Each file is a cmocka program of its own, run under AddressSanitizer.
 SIM_TESTS := \
-	tests/sim/test_io_sim.c
+	tests/sim/test_io_sim.c \
+	tests/sim/test_world_seeds.c
 
 # Each file is a program of its own for a script in tests/tools or the Makefile; linked with the libraries alone.
 TOOL_PROGRAMS := \

@@ -80,7 +80,7 @@ struct config_endpoint {
 	const char *scheme;
 	const char *secret_file;
 	const char *previous_secret_file;
-	const char *public_url; /* scheme://host[:port] as the provider sees it; NULL: from Host */
+	const char *public_url; /* scheme://host[:port] as the provider sees it, or NULL */
 	uint32_t tolerance_s;   /* 0: the scheme's own */
 	uint32_t replay_window_s;
 	uint32_t body_size_max;

@@ -104,7 +104,7 @@ static const struct config_key endpoint_keys[] = {
 	{ "secret", CONFIG_TYPE_REFUSED, .help = SECRET_HINT },
 	{ "previous_secret", CONFIG_TYPE_REFUSED, .help = SECRET_HINT },
 	{ "public_url", CONFIG_TYPE_ORIGIN, AT(config_endpoint, public_url),
-		.default_text = "from the request's Host field",
+		.default_text = "none: schemes that sign the URL need it",
 		.example = "https://hooks.example.org",
 		.help = "scheme://host[:port] as the provider sees it, for schemes that sign it" },
 	{ "tolerance", CONFIG_TYPE_DURATION, .unit = CONFIG_UNIT_S,

@@ -62,6 +62,14 @@ static void delivery_unsendable(struct deliver_target *target, struct delivery *
 		});
 }
 
+/* All channels are taken. The coldest idle one goes, or targets with many would keep the others
+ * waiting for as long as theirs stay warm. */
+static void channels_make_room(struct deliver *deliver)
+{
+	if (list_empty(&deliver->idle)) return;
+	channel_close(LIST_ENTRY(deliver->idle.next, struct channel, idle_node));
+}
+
 /* Returns false when the target can take no more for now. */
 static bool target_pump_one(struct deliver_target *target)
 {
@@ -71,8 +79,9 @@ static bool target_pump_one(struct deliver_target *target)
 	if (sendable && list_empty(&target->idle)) {
 		if (target->busy_count >= target->flow->config->connections_max) return false;
 		if (deliver->channels.used_count == deliver->channels.count) {
-			/* Every channel is in use, of all targets: some will close. */
+			/* It is pumped again when a channel has closed. */
 			list_append(&deliver->pending, &target->pending);
+			channels_make_room(deliver);
 			return false;
 		}
 	}
@@ -197,6 +206,7 @@ void deliver_open(const struct deliver_config *config, struct deliver **ret)
 	pool_init(&deliver->channels, sizeof(struct channel), config->channels_max);
 	pool_init(&deliver->targets, sizeof(struct deliver_target), config->targets_max);
 	list_init(&deliver->pending);
+	list_init(&deliver->idle);
 	task_init(&deliver->pump, deliver_pump, deliver);
 	timer_init(&deliver->again, shortage_over, deliver);
 	deliver->scratch = alloc_map(REQUEST_HEAD_SIZE_MAX + RECEIVE_BODY_SIZE_LIMIT);
@@ -265,8 +275,7 @@ void deliver_abort(struct deliver *deliver)
 		struct list *next;
 		for (struct list *node = target->busy.next; node != &target->busy; node = next) {
 			next = node->next;
-			struct channel *channel = LIST_ENTRY(node, struct channel, node);
-			if (channel->state != CHANNEL_CLOSING) channel_abort(channel);
+			channel_abort(LIST_ENTRY(node, struct channel, node));
 		}
 	}
 }

@@ -121,8 +121,8 @@ static bool body_read(struct channel *channel)
 void answer_read(struct channel *channel)
 {
 	for (;;) {
-		size_t size = stream_read(&channel->stream, channel->buffer + channel->filled,
-			sizeof channel->buffer - channel->filled);
+		size_t room = sizeof channel->buffer - channel->filled;
+		size_t size = stream_read(&channel->stream, channel->buffer + channel->filled, room);
 		if (size == 0) return;
 		channel->filled += (uint32_t)size;
 		channel->answered = true;
@@ -132,7 +132,9 @@ void answer_read(struct channel *channel)
 			return;
 		}
 		if (body_read(channel)) {
-			channel_answered(channel, answer_reusable(channel));
+			/* A full buffer may not have been all: what is left unread would be taken
+			 * for the next answer. */
+			channel_answered(channel, size < room && answer_reusable(channel));
 			return;
 		}
 		if (channel->body_size > DELIVER_ANSWER_SIZE_MAX) {
@@ -148,7 +150,8 @@ void answer_ended(struct channel *channel, const char *detail)
 	answer_read(channel);
 	if (channel->delivery == NULL) return;
 
-	if (channel->state == CHANNEL_BODY && channel->body == HTTP_BODY_CLOSE) {
+	/* The status was clear; the rest of a body would have been thrown away. */
+	if (channel->state == CHANNEL_BODY) {
 		channel_answered(channel, false);
 		return;
 	}

@@ -7,6 +7,9 @@
 #include "base/check.h"
 #include "base/log.h"
 
+/* What a target may take to read the rest of what was written to it before we closed. */
+#define CLOSE_TIMEOUT_MS 5000u
+
 static const struct stream_events channel_events;
 static void channel_timer_expired(void *owner);
 
@@ -26,6 +29,7 @@ static void channel_limit(struct channel *channel, uint64_t limit_ms)
 static void channel_set_busy(struct channel *channel)
 {
 	list_remove(&channel->node);
+	list_remove(&channel->idle_node);
 	list_append(&channel->target->busy, &channel->node);
 	channel->target->idle_count--;
 	channel->target->busy_count++;
@@ -38,6 +42,7 @@ static void channel_set_idle(struct channel *channel)
 	list_remove(&channel->node);
 	/* Warmest first: the ones at the end grow old and are closed when load falls. */
 	list_prepend(&target->idle, &channel->node);
+	list_append(&target->deliver->idle, &channel->idle_node);
 	target->busy_count--;
 	target->idle_count++;
 	channel->state = CHANNEL_IDLE;
@@ -83,6 +88,7 @@ bool channel_open(struct deliver_target *target, struct delivery *delivery)
 	channel->state = CHANNEL_CONNECTING;
 	timer_init(&channel->timer, channel_timer_expired, channel);
 	list_init(&channel->node);
+	list_init(&channel->idle_node);
 
 	metrics_add(deliver->config.metrics, METRICS_TARGET_CONNECTIONS, 1);
 	enum result result = stream_connect(&channel->stream, deliver->config.streams,
@@ -183,6 +189,11 @@ void channel_fail(struct channel *channel, enum attempt_error error, const char 
 void channel_answered(struct channel *channel, bool reusable)
 {
 	attempt_settle(channel, ATTEMPT_ERROR_NONE, NULL);
+	if (channel->payload_sent < channel->payload_size) {
+		/* It has decided without the rest, and may never read it. */
+		channel_abort(channel);
+		return;
+	}
 	if (!reusable || channel->input_ended || channel->epoch != channel->target->epoch ||
 		channel->target->deliver->draining) {
 		channel_close(channel);
@@ -203,18 +214,19 @@ static void channel_leave(struct channel *channel)
 		queue_release(channel->target->deliver->config.queue, attempt_end(channel));
 	}
 	channel->state = CHANNEL_CLOSING;
-	timer_stop(&channel_loop(channel)->timers, &channel->timer);
 }
 
 void channel_close(struct channel *channel)
 {
 	channel_leave(channel);
+	channel_limit(channel, CLOSE_TIMEOUT_MS);
 	stream_close(&channel->stream);
 }
 
 void channel_abort(struct channel *channel)
 {
-	channel_leave(channel);
+	if (channel->state != CHANNEL_CLOSING) channel_leave(channel);
+	timer_stop(&channel_loop(channel)->timers, &channel->timer);
 	stream_abort(&channel->stream);
 }
 
@@ -225,6 +237,7 @@ static void channel_closed(void *owner)
 	struct deliver *deliver = target->deliver;
 
 	CHECK(channel->state == CHANNEL_CLOSING);
+	timer_stop(&deliver->loop->timers, &channel->timer);
 	list_remove(&channel->node);
 	target->busy_count--;
 	pool_give(&deliver->channels, channel);
@@ -245,12 +258,12 @@ static void channel_timer_expired(void *owner)
 			attempt_error_text(ATTEMPT_ERROR_CONNECT_TIMEOUT));
 		return;
 	case CHANNEL_SENDING:
-	case CHANNEL_BODY:
 		channel_fail(channel, ATTEMPT_ERROR_TIMEOUT,
 			attempt_error_text(ATTEMPT_ERROR_TIMEOUT));
 		return;
+	case CHANNEL_BODY: channel_answered(channel, false); return; /* the status was clear */
 	case CHANNEL_IDLE: channel_close(channel); return;
-	case CHANNEL_CLOSING: break; /* its timer was stopped */
+	case CHANNEL_CLOSING: channel_abort(channel); return;
 	}
 	UNREACHABLE();
 }
@@ -260,8 +273,11 @@ static void channel_readable(void *owner)
 	struct channel *channel = owner;
 
 	if (channel->state == CHANNEL_IDLE) {
-		/* Nobody asked: whatever it says cannot be an answer. */
-		channel_abort(channel);
+		/* Nobody asked: whatever it says cannot be an answer. TLS may have something of
+		 * its own to say, such as a ticket. */
+		size_t size =
+			stream_read(&channel->stream, channel->buffer, sizeof channel->buffer);
+		if (size > 0) channel_abort(channel);
 		return;
 	}
 	if (channel->state == CHANNEL_SENDING || channel->state == CHANNEL_BODY)
@@ -272,7 +288,8 @@ static void channel_drained(void *owner)
 {
 	struct channel *channel = owner;
 
-	if (channel->state != CHANNEL_SENDING) return;
+	/* A target may begin to answer before it has read everything. */
+	if (channel->state != CHANNEL_SENDING && channel->state != CHANNEL_BODY) return;
 	if (attempt_send_more(channel) != RESULT_OK) {
 		channel_fail(channel, ATTEMPT_ERROR_PROTOCOL, "the stored event cannot be read");
 	}

@@ -17,6 +17,7 @@ enum channel_state {
 /* A connection to a target. */
 struct channel {
 	struct list node; /* of the target's idle list, or its busy list */
+	struct list idle_node; /* of the idle ones of all targets */
 	struct stream stream;
 	struct deliver_target *target;
 	struct delivery *delivery; /* while an attempt is under way */
@@ -69,6 +70,7 @@ struct deliver {
 	struct deliver_target **table; /* by id, open addressing, power of two */
 	uint32_t table_size;
 	struct list pending; /* targets to pump */
+	struct list idle;    /* channels of all targets, coldest first */
 	struct task pump;
 	struct timer again; /* pumps when a resource of ours was short */
 	uint32_t attempts;  /* under way */
@@ -107,6 +109,7 @@ void channel_fail(struct channel *channel, enum attempt_error error, const char 
 /* The attempt on it was answered: settle, keep warm or close. */
 void channel_answered(struct channel *channel, bool reusable);
 void channel_close(struct channel *channel);
+/* Also while it closes. */
 void channel_abort(struct channel *channel);
 
 /* ---- deliver_attempt.c ----------------------------------------------------------------------- */

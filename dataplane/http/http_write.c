@@ -103,6 +103,9 @@ void http_write_problem(struct writer *writer, const struct http_problem *proble
 	http_write_field(writer, BYTES_LITERAL("Content-Type"),
 		BYTES_LITERAL("application/problem+json"));
 	http_write_field_decimal(writer, "Content-Length", body_size);
+	if (problem->allow != NULL) {
+		http_write_field(writer, BYTES_LITERAL("Allow"), bytes_of_text(problem->allow));
+	}
 	if (problem->retry_after_s > 0) {
 		http_write_field_decimal(writer, "Retry-After", problem->retry_after_s);
 	}

@@ -23,7 +23,7 @@ void http_write_end(struct writer *writer);
  * {"type":"urn:penstock:problem:<code>","title":…,"status":…,"code":…,"detail":…,"instance":…}.
  * `detail`, `instance` and `date` may be NULL; `date` is as http_date() writes it, for the
  * Date field that an origin server with a clock owes (RFC 9110 §6.6.1). retry_after_s 0 means
- * no such field. `close` adds "Connection: close". `head_method` leaves the body away, because
+ * no such field. `allow` names the methods of a 405. `close` adds "Connection: close". `head_method` leaves the body away, because
  * the request was HEAD. Text is escaped as JSON; `code` is one of ours and needs no escape. */
 struct http_problem {
 	unsigned status;
@@ -32,6 +32,7 @@ struct http_problem {
 	const char *detail;
 	const char *instance;
 	const char *date;
+	const char *allow;
 	uint32_t retry_after_s;
 	bool close;
 	bool head_method;

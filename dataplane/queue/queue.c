@@ -9,15 +9,17 @@
 #include "base/alloc.h"
 #include "queue/queue_internal.h"
 
-enum { DELIVERIES_MAX = QUEUE_WINDOW_DELIVERIES_MAX + QUEUE_SCHEDULED_MAX + QUEUE_DEFERRED_MAX };
-
-static struct queue *create(struct shard *shard, const struct queue_events *events)
+static struct queue *create(struct shard *shard, const struct queue_events *events,
+	const struct queue_limits *limits)
 {
 	struct queue *queue = alloc_array(1, sizeof *queue);
+	size_t deliveries_max = 0;
 
 	queue->shard = shard;
 	queue->events = *events;
-	pool_init(&queue->deliveries, sizeof(struct delivery), DELIVERIES_MAX);
+	queue->limits = *limits;
+	for (unsigned i = 0; i < ORIGIN_COUNT; i++) deliveries_max += limits->origins[i];
+	pool_init(&queue->deliveries, sizeof(struct delivery), deliveries_max);
 	pool_init(&queue->targets, sizeof(struct queue_target), TARGETS_MAX);
 	queue->target_buckets = alloc_map(QUEUE_TARGET_BUCKETS * sizeof *queue->target_buckets);
 	queue->row_buckets = alloc_map(QUEUE_ROW_BUCKETS * sizeof *queue->row_buckets);
@@ -44,24 +46,24 @@ static void destroy(struct queue *queue)
 	alloc_free(queue);
 }
 
-enum result queue_open(struct shard *shard, const struct queue_events *events, wall_t now,
-	struct queue **ret)
+enum result queue_open_limited(struct shard *shard, const struct queue_events *events, wall_t now,
+	const struct queue_limits *limits, struct queue **ret)
 {
 	struct shard_counters counters = shard_counters(shard);
-	struct queue *queue = create(shard, events);
+	struct queue *queue = create(shard, events, limits);
 
 	queue->now_us = now.us;
 	queue->next = counters.low_water;
 	queue->low_told = counters.low_water;
+	queue->defer.sampled_us = now.us;
+	queue->defer.sampled_low = counters.low_water;
 	queue->known_next = counters.next_sequence;
-	/* See window_tell_low(): nothing has been done yet for what is behind that. */
-	queue->checked_until = counters.low_water + DELIVER_WINDOW_EVENTS;
-	if (queue->checked_until > counters.next_sequence) {
-		queue->checked_until = counters.next_sequence;
-	}
+	/* Almost all of them were in the window, which is short; the others cost a look each, and
+	 * nothing depends on how long the window was then. */
+	queue->checked_until = counters.next_sequence;
 	store_read_begin(&queue->work_txn, shard->store);
 	defer_open(queue);
-	window_fill(queue, DELIVER_WINDOW_EVENTS);
+	window_fill(queue, limits->window_events);
 	store_read_end(&queue->work_txn);
 	enum result result = queue->work_txn.result;
 	if (result != RESULT_OK) {
@@ -71,6 +73,21 @@ enum result queue_open(struct shard *shard, const struct queue_events *events, w
 	queue->events.wake(queue->events.owner);
 	*ret = queue;
 	return RESULT_OK;
+}
+
+enum result queue_open(struct shard *shard, const struct queue_events *events, wall_t now,
+	struct queue **ret)
+{
+	static const struct queue_limits limits = {
+		.window_events = DELIVER_WINDOW_EVENTS,
+		.origins = {
+			[ORIGIN_WINDOW] = QUEUE_WINDOW_DELIVERIES_MAX,
+			[ORIGIN_SCHEDULE] = QUEUE_SCHEDULED_MAX,
+			[ORIGIN_DEFERRED] = QUEUE_DEFERRED_MAX,
+		},
+		.rows_per_target = DELIVER_READY_PER_TARGET,
+	};
+	return queue_open_limited(shard, events, now, &limits, ret);
 }
 
 static void collect(struct queue *queue)

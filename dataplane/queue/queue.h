@@ -79,7 +79,7 @@ void queue_work(struct queue *queue, wall_t now);
 
 /* The next ready delivery of a target, or NULL. */
 struct delivery *queue_lease(struct queue *queue, uint32_t target_id);
-/* Unsent: back to the front of the ready list. */
+/* Unsent: back to the front of the ready list (or of what waits on disk for a slow target). */
 void queue_release(struct queue *queue, struct delivery *delivery);
 /* Tried (or given up without a try, error TARGET_REMOVED): writes the attempt record, its audit
  * leaf and what follows from `attempt->outcome` in one transaction. Copies what `attempt`

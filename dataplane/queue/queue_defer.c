@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* queue_defer — keeps a slow target, or a slow answer, from holding up everybody else.
  *
- * The window spans DELIVER_WINDOW_EVENTS events from the oldest unsettled one. Two things keep
+ * The window spans so many events from the oldest unsettled one. Two things keep
  * that one from being settled:
  *
  *   a slow target  Most of the window waits for it. It starts to spill: what is ready for it
@@ -20,17 +20,15 @@
 enum { DEFER_SIZE = 64 };
 /* Deliveries at the head of the window that are looked at to find what holds it up. */
 enum { LOOK_MAX = 2048 };
-/* A window that moves by less than this in the sampled time crawls: others wait behind it for
+/* A window that moves by less than this part of it in the sampled time crawls: others wait behind it for
  * seconds. One that is full and moves faster is only a backlog, and spilling would make it
  * slower. */
 #define SAMPLE_US US_PER_S
-enum { CRAWL_EVENTS = DELIVER_WINDOW_EVENTS / 4 };
+enum { CRAWL_PART = 4 };
 /* Targets served by one defer_refill(). */
 enum { REFILL_TARGETS_MAX = 64 };
-/* A target with no more ready than this when all its rows are read back has caught up. */
-enum { CAUGHT_UP_READY_MAX = 64 };
-/* What a target may read back when very many spill at once. */
-enum { REFILL_PER_TARGET_MIN = 16 };
+/* A target with no more ready than this part when all its rows are read back has caught up. */
+enum { CAUGHT_UP_PART = 32 }; /* of rows_per_target */
 
 /* ---- To disk --------------------------------------------------------------------------------- */
 
@@ -92,12 +90,12 @@ static void take_spilled(struct queue *queue)
 	}
 }
 
-/* What one target may have in memory from DEFERRED. */
+/* What one target may have in memory from DEFERRED: an equal share. */
 static uint32_t refill_max(const struct queue *queue)
 {
-	uint32_t share = QUEUE_DEFERRED_MAX / (queue->spilling_count + 1);
-	if (share < REFILL_PER_TARGET_MIN) return REFILL_PER_TARGET_MIN;
-	return share < DELIVER_READY_PER_TARGET ? share : DELIVER_READY_PER_TARGET;
+	uint32_t share = queue->limits.origins[ORIGIN_DEFERRED] / (queue->spilling_count + 1);
+	if (share == 0) return 1;
+	return share < queue->limits.rows_per_target ? share : queue->limits.rows_per_target;
 }
 
 void defer_want_refill(struct queue *queue, struct queue_target *target)
@@ -186,7 +184,7 @@ static void sample_speed(struct queue *queue)
 
 	if (queue->now_us >= defer->sampled_us && queue->now_us - defer->sampled_us < SAMPLE_US)
 		return;
-	defer->window_crawls = low - defer->sampled_low < CRAWL_EVENTS;
+	defer->window_crawls = low - defer->sampled_low < queue->limits.window_events / CRAWL_PART;
 	defer->sampled_us = queue->now_us;
 	defer->sampled_low = low;
 }
@@ -205,10 +203,10 @@ static struct delivery *oldest_ready(struct queue *queue)
 static void judge(struct queue *queue)
 {
 	uint64_t span = queue->next - queue->low_told;
-	bool mostly_settled = queue->origin_counts[ORIGIN_WINDOW] < DELIVER_WINDOW_EVENTS / 2;
+	bool mostly_settled = queue->origin_counts[ORIGIN_WINDOW] < queue->limits.window_events / 2;
 
-	if (mostly_settled && span >= DELIVER_WINDOW_EVENTS / 4 * 3 &&
-		delivery_room(queue, ORIGIN_DEFERRED, QUEUE_DEFER_MAX)) {
+	if (mostly_settled && span >= queue->limits.window_events / 4 * 3 &&
+		queue->origin_counts[ORIGIN_DEFERRED] < queue->limits.origins[ORIGIN_DEFERRED]) {
 		take_stragglers(queue);
 	}
 	if (queue->defer.count > 0 || !queue->defer.window_crawls || target_count(queue) == 1)
@@ -217,8 +215,12 @@ static void judge(struct queue *queue)
 		!delivery_room(queue, ORIGIN_WINDOW, TARGETS_PER_ENDPOINT_MAX);
 	if (!full || queue->next >= queue->known_next) return;
 	struct delivery *blocker = oldest_ready(queue);
-	if (blocker != NULL) {
-		if (!blocker->target->spilling) defer_spill_target(queue, blocker->target);
+	if (blocker != NULL && blocker->target->spilling) {
+		/* It came back after a job that found no space. */
+		delivery_unready(queue, blocker);
+		delivery_spill(queue, blocker);
+	} else if (blocker != NULL) {
+		defer_spill_target(queue, blocker->target);
 	} else if (!mostly_settled) {
 		take_stragglers(queue);
 	}
@@ -280,7 +282,9 @@ static void stop_spilling(struct queue *queue, struct queue_target *target)
 	struct list *node;
 
 	if (has_items_on_their_way(queue, target)) return;
-	if (!list_empty(&target->spill) && target->ready_count > CAUGHT_UP_READY_MAX) return;
+	if (!list_empty(&target->spill) &&
+		target->ready_count > queue->limits.rows_per_target / CAUGHT_UP_PART)
+		return;
 	target->spilling = false;
 	queue->spilling_count--;
 	list_remove(&target->spill_node);

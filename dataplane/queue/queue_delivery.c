@@ -6,13 +6,6 @@
 
 BOUND((QUEUE_ROW_BUCKETS & (QUEUE_ROW_BUCKETS - 1)) == 0);
 
-static const uint32_t origin_max[] = {
-	[ORIGIN_WINDOW] = QUEUE_WINDOW_DELIVERIES_MAX,
-	[ORIGIN_SCHEDULE] = QUEUE_SCHEDULED_MAX,
-	[ORIGIN_DEFERRED] = QUEUE_DEFERRED_MAX,
-};
-BOUND(ARRAY_COUNT(origin_max) == ORIGIN_COUNT);
-
 /* ---- By row ---------------------------------------------------------------------------------- */
 
 static struct delivery **row_bucket(const struct queue *queue, uint64_t sequence,
@@ -52,7 +45,7 @@ bool delivery_of_row(const struct queue *queue, uint64_t sequence, uint32_t targ
 
 bool delivery_room(const struct queue *queue, enum delivery_origin origin, uint32_t count)
 {
-	return queue->origin_counts[origin] + count <= origin_max[origin] &&
+	return queue->origin_counts[origin] + count <= queue->limits.origins[origin] &&
 		queue->deliveries.used_count + count <= queue->deliveries.count;
 }
 
@@ -120,11 +113,18 @@ void delivery_to_deferred(struct queue *queue, struct delivery *delivery)
 
 /* ---- Lists of the target --------------------------------------------------------------------- */
 
+/* Whether it has to get in line behind the rows of its target. */
+static bool goes_to_disk(const struct delivery *delivery)
+{
+	return delivery->target->spilling && delivery->origin != ORIGIN_DEFERRED &&
+		!delivery->deferring;
+}
+
 void delivery_ready(struct queue *queue, struct delivery *delivery)
 {
 	struct queue_target *target = delivery->target;
 
-	if (target->spilling && delivery->origin != ORIGIN_DEFERRED && !delivery->deferring) {
+	if (goes_to_disk(delivery)) {
 		delivery_spill(queue, delivery);
 		return;
 	}
@@ -170,8 +170,12 @@ struct delivery *queue_lease(struct queue *queue, uint32_t target_id)
 void queue_release(struct queue *queue, struct delivery *delivery)
 {
 	CHECK(delivery->state == DELIVERY_IS_LEASED);
-	delivery->state = DELIVERY_IS_READY;
 	queue->leased_count--;
+	if (goes_to_disk(delivery)) {
+		delivery_spill(queue, delivery);
+		return;
+	}
+	delivery->state = DELIVERY_IS_READY;
 	list_prepend(&delivery->target->ready, &delivery->node);
 	delivery->target->ready_count++;
 	queue->ready_count++;

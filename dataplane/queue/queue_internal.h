@@ -36,6 +36,13 @@ enum delivery_state_in_memory {
 };
 enum delivery_origin { ORIGIN_WINDOW, ORIGIN_SCHEDULE, ORIGIN_DEFERRED, ORIGIN_COUNT };
 
+/* From bounds.h; tests take smaller ones. */
+struct queue_limits {
+	uint32_t window_events;
+	uint32_t origins[ORIGIN_COUNT]; /* deliveries in memory, by origin */
+	uint32_t rows_per_target;       /* of them, from SCHEDULE or DEFERRED, of one target */
+};
+
 struct queue_target {
 	struct list bucket_node;
 	struct list known_node;
@@ -68,6 +75,7 @@ struct queue_defer {
 struct queue {
 	struct shard *shard;
 	struct queue_events events;
+	struct queue_limits limits;
 	uint64_t now_us;   /* of the last queue_work() */
 	uint64_t told_due; /* what events.due was told last */
 	bool announced;    /* `ready` may be called */
@@ -110,6 +118,11 @@ struct queue {
 	struct store_txn read_txn; /* between queue_read_begin() and queue_read_end() */
 };
 
+/* ---- queue.c ------------------------------------------------------------------------------- */
+
+MUST_USE enum result queue_open_limited(struct shard *shard, const struct queue_events *events,
+	wall_t now, const struct queue_limits *limits, struct queue **ret);
+
 /* ---- queue_target.c -------------------------------------------------------------------------- */
 
 struct queue_target *target_find(const struct queue *queue, uint32_t target_id);
@@ -141,8 +154,7 @@ bool delivery_of_row(const struct queue *queue, uint64_t sequence, uint32_t targ
 /* Sequence of the oldest event that is not settled. */
 uint64_t window_low(const struct queue *queue);
 /* Hands it to the shard: it goes to disk with the next commit. The window never spans more than
- * DELIVER_WINDOW_EVENTS from what the shard was told, so that whatever is committed for an event
- * is found after a restart, which looks no further than that. */
+ * window_events from what the shard was told, which bounds what a restart reads. */
 void window_tell_low(struct queue *queue);
 bool window_span_is_full(const struct queue *queue);
 /* Reads events on from window.next in work_txn. */

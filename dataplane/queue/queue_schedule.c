@@ -29,7 +29,7 @@ static bool lease_row(struct queue *queue, const struct store_cursor *cursor,
 	if (!delivery_room(queue, ORIGIN_SCHEDULE, 1)) return false;
 	struct queue_target *target = target_take(queue, place->target_id);
 	if (target == NULL) return false;
-	if (target->origin_counts[ORIGIN_SCHEDULE] >= DELIVER_READY_PER_TARGET &&
+	if (target->origin_counts[ORIGIN_SCHEDULE] >= queue->limits.rows_per_target &&
 		!target->spilling) {
 		/* It has enough to do; what is behind may be for others. */
 		if (target_count(queue) == 1) return false;

@@ -21,7 +21,7 @@ void window_tell_low(struct queue *queue)
 
 bool window_span_is_full(const struct queue *queue)
 {
-	return queue->next - queue->low_told >= DELIVER_WINDOW_EVENTS;
+	return queue->next - queue->low_told >= queue->limits.window_events;
 }
 
 /* Whether it was tried or deferred before the start: then a row stands for it, or none has to.

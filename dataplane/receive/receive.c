@@ -123,8 +123,7 @@ void receive_abort(struct receive *receive)
 	for (struct list *node = receive->open_connections.next; node != &receive->open_connections;
 		node = next) {
 		next = node->next;
-		struct connection *connection = LIST_ENTRY(node, struct connection, node);
-		if (connection->state != CONNECTION_CLOSING) connection_abort(connection);
+		connection_abort(LIST_ENTRY(node, struct connection, node));
 	}
 }
 

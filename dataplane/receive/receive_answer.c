@@ -5,9 +5,6 @@
 #include "base/check.h"
 #include "http/http_write.h"
 
-/* The largest answer: a problem document with all its texts is under 700 bytes. */
-enum { ANSWER_SIZE_MAX = 1536 };
-
 struct answer_row {
 	uint16_t status;
 	bool again;
@@ -22,8 +19,9 @@ static const struct answer_row answer_rows[ANSWER_COUNT] = {
 #undef X
 };
 
-/* Small answers always fit the stream's buffers, unless the client never reads: then it is
- * cut off. Returns whether the connection lives. */
+/* Answers fit the stream's buffers, because a request is begun only when there is room for one
+ * (connection_run); with 100 Continue before it, unless the client never reads: then it is cut
+ * off. Returns whether the connection lives. */
 static bool answer_write(struct connection *connection, const struct writer *writer)
 {
 	CHECK(!writer->failed);
@@ -75,10 +73,16 @@ void answer_problem(struct request *request, enum answer answer, const char *det
 		.retry_after_s = row->again ? RECEIVE_RETRY_AFTER_S : 0,
 		.close = !keep_alive,
 		.date = answer_date(request->receive),
+		.allow = answer == ANSWER_METHOD ? "POST" : NULL,
 		.head_method = is_head(request),
 	};
 	http_write_problem(&writer, &problem);
-	if (answer_write(connection, &writer)) connection_next(connection, keep_alive);
+	if (!answer_write(connection, &writer)) return;
+	if (complete) {
+		connection_next(connection, keep_alive);
+	} else {
+		connection_linger(connection);
+	}
 }
 
 void answer_fault(struct request *request, enum http_fault fault)
@@ -97,7 +101,7 @@ void answer_fault(struct request *request, enum http_fault fault)
 		.head_method = is_head(request),
 	};
 	http_write_problem(&writer, &problem);
-	if (answer_write(connection, &writer)) connection_next(connection, false);
+	if (answer_write(connection, &writer)) connection_linger(connection);
 }
 
 void answer_accepted(struct request *request, const struct event *event, bool duplicate)
@@ -140,7 +144,7 @@ void answer_overload(struct connection *connection)
 		.date = answer_date(connection->receive),
 	};
 	http_write_problem(&writer, &problem);
-	if (answer_write(connection, &writer)) connection_close(connection);
+	if (answer_write(connection, &writer)) connection_linger(connection);
 }
 
 void answer_continue(struct request *request)

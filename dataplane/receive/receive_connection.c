@@ -127,14 +127,25 @@ static void request_detach(struct connection *connection)
 	}
 }
 
-void connection_close(struct connection *connection)
+static void connection_leave(struct connection *connection, uint64_t limit_ms)
 {
 	CHECK(connection->state != CONNECTION_CLOSING);
 
 	request_detach(connection);
 	connection->state = CONNECTION_CLOSING;
-	connection_limit(connection, RECEIVE_SEND_TIMEOUT_MS);
+	connection_limit(connection, limit_ms);
+}
+
+void connection_close(struct connection *connection)
+{
+	connection_leave(connection, RECEIVE_SEND_TIMEOUT_MS);
 	stream_close(&connection->stream);
+}
+
+void connection_linger(struct connection *connection)
+{
+	connection_leave(connection, RECEIVE_LINGER_TIMEOUT_MS);
+	stream_linger(&connection->stream);
 }
 
 void connection_abort(struct connection *connection)
@@ -169,6 +180,10 @@ static void connection_opened(void *owner)
 	connection->state = CONNECTION_IDLE;
 	connection_limit(connection, RECEIVE_IDLE_TIMEOUT_MS);
 	connection_run(connection);
+	/* receive_drain() has closed those that were idle then. */
+	if (connection->receive->draining && connection->state == CONNECTION_IDLE) {
+		connection_close(connection);
+	}
 }
 
 /* Returns false when nothing new is there. */
@@ -216,13 +231,12 @@ static bool request_begin(struct connection *connection)
 static bool request_step(struct connection *connection)
 {
 	struct request *request = connection->request;
-	uint8_t state_before = connection->state;
 
 	switch (request_parse(request)) {
 	case REQUEST_MORE:
 		if (request_fill(connection)) return true;
 		/* The limits run from a phase's first byte, not from its last. */
-		if (connection->state != state_before || connection->deadline.us == 0) {
+		if (connection->deadline.us == 0) {
 			connection_limit(connection,
 				connection->state == CONNECTION_HEAD ? RECEIVE_HEAD_TIMEOUT_MS
 								     : RECEIVE_BODY_TIMEOUT_MS);
@@ -238,10 +252,23 @@ static bool request_step(struct connection *connection)
 	UNREACHABLE();
 }
 
+/* Pipelined requests can be answered faster than the client reads: then the next one waits. */
+static bool connection_blocked(struct connection *connection)
+{
+	if (connection->state == CONNECTION_BODY) return false; /* begun, so there was room */
+	if (connection->blocked) return true;
+	if (stream_has_room(&connection->stream, ANSWER_SIZE_MAX)) return false;
+	connection->blocked = true;
+	connection_limit(connection, RECEIVE_SEND_TIMEOUT_MS);
+	stream_notify_drained(&connection->stream);
+	return true;
+}
+
 void connection_run(struct connection *connection)
 {
 	while (connection->state == CONNECTION_IDLE || connection->state == CONNECTION_HEAD ||
 		connection->state == CONNECTION_BODY) {
+		if (connection_blocked(connection)) return;
 		if (connection->state == CONNECTION_IDLE) {
 			if (!request_begin(connection)) break;
 			connection->deadline.us = 0;
@@ -307,16 +334,31 @@ static void connection_ended(void *owner, enum stream_end end)
 	 * Many TLS clients close without saying so; for a request that is harmless, because its
 	 * own framing says whether it is whole. */
 	connection->input_ended = true;
-	if (end != STREAM_END_PEER && end != STREAM_END_TRUNCATED) {
+	if (end == STREAM_END_TLS) {
+		connection_linger(connection); /* with an alert that says what is wrong */
+	} else if (end != STREAM_END_PEER && end != STREAM_END_TRUNCATED) {
 		connection_abort(connection);
 	} else if (connection->state != CONNECTION_COMMIT) {
 		connection_run(connection);
 	}
 }
 
+/* What was waited for was the client's reading: its other limits start anew. */
+static void connection_drained(void *owner)
+{
+	struct connection *connection = owner;
+
+	if (!connection->blocked) return;
+	connection->blocked = false;
+	connection_limit(connection, RECEIVE_IDLE_TIMEOUT_MS);
+	if (connection->state == CONNECTION_HEAD) connection->deadline.us = 0;
+	connection_run(connection);
+}
+
 static const struct stream_events connection_events = {
 	.opened = connection_opened,
 	.readable = connection_readable,
+	.drained = connection_drained,
 	.ended = connection_ended,
 	.closed = connection_closed,
 };

@@ -47,7 +47,11 @@ static void event_returned(struct letter *letter)
 	if (result == RESULT_OK) {
 		event_committed(request);
 	} else {
-		replay_release(receive->config.replay, request->append.identity);
+		/* When the disk has failed nobody knows whether the event is stored. Its identity
+		 * stays taken until the process ends, or another worker would store it again. */
+		if (result == RESULT_SPACE) {
+			replay_release(receive->config.replay, request->append.identity);
+		}
 		event_count(request, METRICS_ENDPOINT_SHED);
 	}
 	if (connection == NULL) {

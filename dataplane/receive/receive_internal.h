@@ -54,6 +54,7 @@ struct connection {
 	uint8_t state; /* enum connection_state */
 	bool input_ended;
 	bool secure;
+	bool blocked; /* the next request waits until the answers so far have left */
 	bool shed; /* taken only to be told, politely, to come back */
 };
 
@@ -89,6 +90,8 @@ void connection_open(struct listener *listener, struct io_socket *socket);
 /* Reads what is there and goes on with it as far as possible. */
 void connection_run(struct connection *connection);
 void connection_close(struct connection *connection);
+/* The same after an answer in the middle of a request, so that the client gets to see it. */
+void connection_linger(struct connection *connection);
 void connection_abort(struct connection *connection);
 /* From now on the connection has this long for what it is doing. */
 void connection_limit(struct connection *connection, uint64_t limit_ms);
@@ -117,6 +120,9 @@ struct bytes request_body(const struct request *request);
 void event_receive(struct request *request);
 
 /* ---- receive_answer.c ------------------------------------------------------------------------ */
+/* The largest answer: a problem document with all its texts is under 700 bytes. */
+enum { ANSWER_SIZE_MAX = 1536 };
+
 /* What an authentic or refused event is answered with: status, code, sentence, whether the
  * client is told to come back. */
 #define ANSWER_TABLE(X) \

@@ -98,6 +98,10 @@ static bool request_admit(struct request *request)
 		flow_endpoint_find(receive->flow, http->host, http->path);
 	request->body_size_max = endpoint != NULL ? endpoint->config->body_size_max
 						  : RECEIVE_BUFFER_SIZE - HTTP_HEAD_SIZE_MAX;
+	/* A reload may have raised it beyond what the buffers were made for. */
+	if (request->body_size_max > receive->config.body_size_max) {
+		request->body_size_max = receive->config.body_size_max;
+	}
 	if (http->body != HTTP_BODY_LENGTH) return true;
 
 	if (http->content_length > request->body_size_max) {
@@ -133,6 +137,7 @@ static enum request_progress head_parse(struct request *request)
 	}
 	request->head_size = (uint32_t)head_size;
 	request->connection->state = CONNECTION_BODY;
+	request->connection->deadline.us = 0; /* the body's time begins when it proves incomplete */
 	if (!request_admit(request)) return REQUEST_ANSWERED;
 	/* Chunked bytes that came with the head are still coded; decoding starts there. */
 	return REQUEST_COMPLETE;

@@ -26,7 +26,7 @@ struct store {
 	/* Writer thread only. */
 	uint64_t tree_pages[STORE_TABLE_COUNT + STORE_LMDB_TREES]; /* at the last commit */
 	uint64_t file_end;          /* the file is allocated up to here */
-	bool no_fallocate; /* the file system does not know it */
+	bool no_fallocate;          /* the file system does not know it */
 	uint64_t extend_refused_at; /* second at which the file system refused to extend it */
 
 	atomic_uint_fast64_t used_size;

@@ -100,7 +100,8 @@ static uint64_t extend_size(const struct store *store)
 static uint64_t allocate(const struct store *store, uint64_t size)
 {
 	for (; size >= EXTEND_SIZE_MIN; size /= 2) {
-		if (fallocate(store->data_fd, 0, (off_t)store->file_end, (off_t)size) == 0) return size;
+		if (fallocate(store->data_fd, 0, (off_t)store->file_end, (off_t)size) == 0)
+			return size;
 	}
 	return 0;
 }

@@ -34,6 +34,17 @@ static void close_socket(struct stream *stream)
 	io_socket_close(stream_io(stream), stream->socket);
 }
 
+/* Closing, and all output has left. */
+static void close_or_linger(struct stream *stream)
+{
+	if (!stream_has(stream, STREAM_LINGERING) || stream_has(stream, STREAM_INPUT_OVER)) {
+		close_socket(stream);
+	} else if (!stream_has(stream, STREAM_SHUT)) {
+		stream_set(stream, STREAM_SHUT);
+		io_shutdown(stream_io(stream), stream->socket);
+	}
+}
+
 /* ---- TLS's view ------------------------------------------------------------------------------ */
 
 static size_t transport_take(void *owner, uint8_t *to, size_t size)
@@ -101,7 +112,7 @@ static void after_output(struct stream *stream)
 
 	stream_clear(stream, STREAM_OUTPUT_BLOCKED);
 	if (stream_has(stream, STREAM_CLOSING)) {
-		if (stream_output_empty(stream)) close_socket(stream);
+		if (stream_output_empty(stream)) close_or_linger(stream);
 		return;
 	}
 	if (blocked && stream_has(stream, STREAM_HANDSHAKING)) handshake(stream);
@@ -174,7 +185,7 @@ static void on_ended(void *owner, int error)
 	stream_set(stream, STREAM_INPUT_OVER);
 	if (stream_has(stream, STREAM_CLOSING)) {
 		/* A peer that has reset takes nothing any more; sent() will not always say so. */
-		if (error != 0) close_socket(stream);
+		if (error != 0 || stream_has(stream, STREAM_SHUT)) close_socket(stream);
 		return;
 	}
 	if (error != 0) {
@@ -392,6 +403,12 @@ size_t stream_write(struct stream *stream, const uint8_t *from, size_t size)
 	return done;
 }
 
+bool stream_has_room(struct stream *stream, size_t size)
+{
+	const size_t wanted = size + RECORD_OVERHEAD + CONTROL_RESERVE;
+	return stream_output_room(stream, wanted) >= wanted;
+}
+
 void stream_notify_drained(struct stream *stream)
 {
 	stream_set(stream, STREAM_NOTIFY);
@@ -411,12 +428,22 @@ void stream_close(struct stream *stream)
 	}
 	if (stream->tls != NULL && !stream_has(stream, STREAM_FAILED)) tls_shutdown(stream->tls);
 	/* A failed stream has an alert to send at most; one with an errno has nobody to send to. */
-	if (stream->error != 0 || stream_output_empty(stream)) {
+	if (stream->error != 0) {
 		close_socket(stream);
 		return;
 	}
 	stream_input_resume(stream);
-	stream_flush_later(stream);
+	if (stream_output_empty(stream)) {
+		close_or_linger(stream);
+	} else {
+		stream_flush_later(stream);
+	}
+}
+
+void stream_linger(struct stream *stream)
+{
+	stream_set(stream, STREAM_LINGERING);
+	stream_close(stream);
 }
 
 void stream_abort(struct stream *stream)

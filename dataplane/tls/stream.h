@@ -92,6 +92,8 @@ size_t stream_read(struct stream *stream, uint8_t *to, size_t size);
  * It leaves at the end of this turn. Nothing is taken once the stream has failed. Not before
  * opened(). */
 size_t stream_write(struct stream *stream, const uint8_t *from, size_t size);
+/* Whether a stream_write() of that size would be taken whole. */
+bool stream_has_room(struct stream *stream, size_t size);
 /* Asks for one drained() even though nothing was cut short. */
 void stream_notify_drained(struct stream *stream);
 bool stream_handshaking(const struct stream *stream);
@@ -101,6 +103,10 @@ bool stream_handshaking(const struct stream *stream);
  * waits for a peer that does not read. closed() comes, once. */
 void stream_close(struct stream *stream);
 void stream_abort(struct stream *stream);
+/* As stream_close() for a peer that is still sending: a close with input unread is a reset, and
+ * may cost it our last words. So it sees our end, and what it sends is thrown away until it ends,
+ * too. How long that may take is for the owner, who then calls stream_abort(). */
+void stream_linger(struct stream *stream);
 
 /* It ended other than by the peer's orderly close: writes are dropped. */
 bool stream_failed(const struct stream *stream);

@@ -24,6 +24,10 @@ enum stream_flag {
 	/* The owner has closed; pending output may still have to leave. */
 	STREAM_CLOSING = 1 << 9,
 	STREAM_SOCKET_CLOSING = 1 << 10,
+	/* stream_linger(): the peer's end is waited for. */
+	STREAM_LINGERING = 1 << 11,
+	/* The peer has been shown our end. */
+	STREAM_SHUT = 1 << 12,
 };
 
 static inline bool stream_has(const struct stream *stream, enum stream_flag flag)

@@ -173,6 +173,7 @@ static unsigned match_signatures(const struct verifier *verifier, const struct m
 	size_t mac_bytes = 0;
 	unsigned matches = 0;
 
+	CHECK(verifier->key_count > 0 && verifier->key_count <= VERIFIER_KEYS_MAX);
 	for (uint32_t k = 0; k < verifier->key_count; k++) {
 		mac_bytes = mac_compute(verifier->key[k].mac, message->part, message->part_count,
 			mac[k]);

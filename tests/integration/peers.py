@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""peers — the other ends that the integration tests put beside the daemon: curl, raw sockets, openssl, nginx, haproxy,
-and a target whose every byte the test decides.
+"""peers — the other ends that the integration tests put beside the daemon: curl, raw sockets, openssl, nginx,
+haproxy, and a target whose every byte the test decides.
 
 Not a test. What the daemon itself needs (its folder, its configuration, signing) is in tests/lab.py.
 """
@@ -134,6 +134,13 @@ def exchange(daemon, data, tls=True):
     return answers
 
 
+def exchange_one(daemon, data, tls=False):
+    """Sends the bytes on a connection of their own; the first answer."""
+    with Wire(daemon, tls) as wire:
+        wire.send(data)
+        return wire.answer()
+
+
 # ---- openssl --------------------------------------------------------------------------------------------------------
 
 def s_client(daemon, *options, send=b'', name='localhost'):
@@ -188,12 +195,12 @@ class Nginx(Server):
         folder.mkdir(exist_ok=True)
         self.access = folder / 'access.log'
         certificates = lab.certificates()
-        user = f'user {pwd.getpwuid(0).pw_name};' if pathlib.Path('/').owner() == 'root' else ''
+        user = f'user {pwd.getpwuid(0).pw_name};' if is_root() else ''
         port = lab.free_port()
         form = ','.join(f'"{name}":"${name}"' for name in self.FIELDS)
         (folder / 'nginx.conf').write_text(f'''
 daemon off;
-{user if is_root() else ''}
+{user}
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
@@ -232,10 +239,14 @@ http {{
 class Haproxy(Server):
     """haproxy that answers every request itself over plain HTTP; `rows()` is its log, a dict a request."""
 
+    FIELDS = ('host', 'webhook-id', 'webhook-timestamp', 'webhook-signature', 'x-zen-delivery-idempotency-key')
+
     def __init__(self, folder):
         folder = pathlib.Path(folder)
         folder.mkdir(exist_ok=True)
         port = lab.free_port()
+        captures = '\n'.join(f'  http-request capture req.fhdr({name}) len 128' for name in self.FIELDS)
+        form = ','.join(f'"{name}":"%[capture.req.hdr({i})]"' for i, name in enumerate(self.FIELDS))
         (folder / 'haproxy.cfg').write_text(f'''
 global
   maxconn 256
@@ -247,11 +258,8 @@ defaults
 frontend hooks
   bind 127.0.0.1:{port}
   log stdout format raw local0
-  http-request capture req.fhdr(webhook-id) len 64
-  http-request capture req.fhdr(webhook-timestamp) len 64
-  http-request capture req.fhdr(webhook-signature) len 128
-  http-request capture req.fhdr(host) len 64
-  log-format '{{"id":"%[capture.req.hdr(0)]","timestamp":"%[capture.req.hdr(1)]","signature":"%[capture.req.hdr(2)]","host":"%[capture.req.hdr(3)]","port":%cp,"status":%ST,"method":"%HM","path":"%HP"}}'
+{captures}
+  log-format '{{{form},"port":%cp,"status":%ST,"method":"%HM","path":"%HP"}}'
   http-request return status 200 content-type text/plain string taken
 ''')
         super().__init__(['haproxy', '-db', '-f', folder / 'haproxy.cfg'], port, folder / 'haproxy.log')
@@ -376,3 +384,36 @@ def settled(daemon, seconds=20):
 
 def is_root():
     return pathlib.Path('/proc/self/status').read_text().split('Uid:')[1].split()[1] == '0'
+
+
+# ---- Events and their ways ------------------------------------------------------------------------------------------
+
+def retry(attempts=5, base='50ms', longest='100ms'):
+    """A target's setting."""
+    return f', retry: {{ attempts: {attempts}, base: {base}, max: {longest} }}'
+
+
+def target_line(name, url, more=''):
+    """A configuration line for one more target."""
+    return f"  - {{ name: {name}, url: '{url}'{more} }}\n"
+
+
+def endpoint_line(name, targets, scheme='github', more=''):
+    """A configuration line for one more endpoint, with the secret of the lab's one of that scheme."""
+    secret = 'standard' if scheme == 'standard-webhooks' else scheme
+    return (f'  - {{ name: {name}, path: /{name}, scheme: {scheme}, secret_file: secrets/{secret}, '
+            f'targets: [{", ".join(targets)}]{more} }}\n')
+
+
+def send(daemon, body, path='/github', connection=None, **headers):
+    """One new event by GitHub; its id."""
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    status, answer, _ = daemon.post(path, {**lab.github(body), **headers}, body, connection, tls=False)
+    assert (status, answer['status']) == (200, 'accepted'), answer
+    return answer['id']
+
+
+def headers_of(head):
+    """The header fields of a Script's request, names in lower case."""
+    lines = head.decode().split('\r\n')[1:]
+    return {name.lower(): value for name, value in (line.split(': ', 1) for line in lines)}

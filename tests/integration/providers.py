@@ -105,9 +105,9 @@ def zendesk(body, now, _path):
 PROVIDERS = {
     'standard-webhooks': (WHSEC, standard('webhook')), 'svix': (WHSEC, standard('svix')),
     'gitlab': (WHSEC, standard('webhook')), 'gitlab-token': (TEXT, gitlab_token), 'github': (TEXT, github),
-    'stripe': (TEXT, stripe), 'slack': (TEXT, slack), 'shopify': (TEXT, shopify), 'zen': (TEXT, zen), 'box': (TEXT, box),
-    'circleci': (TEXT, circleci), 'convoy': (TEXT, convoy), 'hubspot-v3': (TEXT, hubspot), 'sanity': (TEXT, sanity),
-    'square': (TEXT, square), 'zendesk': (TEXT, zendesk),
+    'stripe': (TEXT, stripe), 'slack': (TEXT, slack), 'shopify': (TEXT, shopify), 'zen': (TEXT, zen),
+    'box': (TEXT, box), 'circleci': (TEXT, circleci), 'convoy': (TEXT, convoy), 'hubspot-v3': (TEXT, hubspot),
+    'sanity': (TEXT, sanity), 'square': (TEXT, square), 'zendesk': (TEXT, zendesk),
 }
 # Those whose signature covers a time, and that refuse one that is too far off.
 TIMED = ('standard-webhooks', 'svix', 'gitlab', 'stripe', 'slack', 'zen', 'box', 'hubspot-v3', 'zendesk')

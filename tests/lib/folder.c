@@ -22,7 +22,8 @@ void folder_path(char to[static FOLDER_PATH_SIZE], const char *folder, const cha
 void folder_make(char path[static FOLDER_PATH_SIZE])
 {
 	const char *under = getenv("TMPDIR");
-	folder_path(path, under != NULL ? under : "/tmp", "penstock-test-XXXXXX");
+	if (under == NULL) under = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	folder_path(path, under, "penstock-test-XXXXXX");
 	CHECK(mkdtemp(path) != NULL);
 }
 
@@ -84,7 +85,7 @@ void folder_copy(const char *from, const char *to)
 	DIR *folder = opendir(from);
 	CHECK(folder != NULL);
 	for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-		if (is_dots(entry->d_name)) continue;
+		if (is_dots(entry->d_name) || strncmp(entry->d_name, "lock", 4) == 0) continue;
 		folder_path(source, from, entry->d_name);
 		folder_path(copy, to, entry->d_name);
 		copy_file(source, copy);

@@ -8,11 +8,12 @@
 
 enum { FOLDER_PATH_SIZE = 256 };
 
-/* A new, empty folder. Under $TMPDIR, or /tmp. */
+/* A new, empty folder. Under $TMPDIR, or in memory, where a sync costs nothing, or in /tmp. */
 void folder_make(char path[static FOLDER_PATH_SIZE]);
 /* With the files and the folders in it. */
 void folder_remove(const char *path);
-/* The files in `from` as they are now, into a new folder `to`, holes and all. */
+/* The files in `from` as they are now, into a new folder `to`, holes and all. Without those
+ * called lock*: closing LMDB's would take its lock away. */
 void folder_copy(const char *from, const char *to);
 /* "folder/name"; fails the program when too long. */
 void folder_path(char to[static FOLDER_PATH_SIZE], const char *folder, const char *name);

@@ -55,8 +55,11 @@ enum result world_open_at(struct world *world, const char *folder)
 	world->config.replay = world->replay;
 	result = shard_open(&world->config, &world->shard, error, sizeof error);
 	if (result == RESULT_OK) {
-		result =
-			queue_open(world->shard, &events, (wall_t){ world->now_us }, &world->queue);
+		const wall_t now = { world->now_us };
+		result = world->limits.window_events == 0
+			? queue_open(world->shard, &events, now, &world->queue)
+			: queue_open_limited(world->shard, &events, now, &world->limits,
+				  &world->queue);
 		CHECK(result == RESULT_OK);
 	} else {
 		fprintf(stderr, "world: %s\n", error);
@@ -142,7 +145,7 @@ enum result world_append(struct world *world, size_t payload_size, unsigned targ
 	while (store_writer_step(shard_writer(world->shard)) > 0) continue;
 	if (append.job.result == RESULT_OK) {
 		CHECK(append.event.sequence == sequence);
-		queue_appended(world->queue, &append.event);
+		if (!world->untold) queue_appended(world->queue, &append.event);
 	}
 	return append.job.result;
 }

@@ -5,16 +5,19 @@
 
 #include "lib/folder.h"
 #include "queue/queue.h"
+#include "queue/queue_internal.h"
 
 enum { WORLD_TARGETS_MAX = 64, WORLD_PAYLOAD_SIZE_MAX = 64 * 1024 };
 
 struct world {
 	char folder[FOLDER_PATH_SIZE];
 	struct shard_config config;
+	struct queue_limits limits; /* window_events 0: those of bounds.h */
 	struct replay *replay;
 	struct shard *shard;
 	struct queue *queue;
 	uint64_t now_us;
+	bool untold; /* world_append() does not tell the queue */
 	/* What the queue has said. */
 	unsigned wakes;
 	unsigned ready_calls;

@@ -6,7 +6,6 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "deliver/deliver_internal.h"
-#include "queue/queue_internal.h"
 #include "receive/receive_internal.h"
 #include "sim/sim_ledger.h"
 
@@ -64,6 +63,14 @@ static void expire_expired(void *owner)
 	shard_expire(worker->shard, io_wall(worker->loop.io));
 	timer_start(&worker->loop.timers, &worker->expire, loop_now(&worker->loop),
 		EXPIRE_INTERVAL_US);
+}
+
+static void deadline_expired(void *owner)
+{
+	struct sim_worker *worker = owner;
+
+	receive_abort(worker->receive);
+	deliver_abort(worker->deliver);
 }
 
 static void worker_mail(void *owner, struct mail *mail)
@@ -220,6 +227,7 @@ static void open_loop(struct sim_worker *worker)
 	worker->loop.owner = worker;
 	timer_init(&worker->due, due_expired, worker);
 	timer_init(&worker->expire, expire_expired, worker);
+	timer_init(&worker->deadline, deadline_expired, worker);
 	worker->queue_letter.open = queue_letter_open;
 	worker->queue_letter_posted = false;
 	streams_open(&worker->streams, &worker->loop, config->connections_max + config->channels_max);
@@ -233,21 +241,26 @@ static void open_queue(struct sim_worker *worker)
 		.due = queue_due,
 		.owner = worker,
 	};
-	enum result result =
-		queue_open(worker->shard, &events, io_wall(worker->loop.io), &worker->queue);
+	const struct queue_limits *limits = &worker->daemon->config.limits;
+	wall_t now = io_wall(worker->loop.io);
+	enum result result = limits->window_events == 0
+		? queue_open(worker->shard, &events, now, &worker->queue)
+		: queue_open_limited(worker->shard, &events, now, limits, &worker->queue);
 	if (result != RESULT_OK) {
 		sim_violation(worker->daemon->world, "the queue of shard %u does not open: %s",
 			worker->index, result_text(result));
 	}
 }
 
+static struct tls_context *const plain[TARGETS_IN_FLOW_MAX];
+
 static void open_worker(struct sim_worker *worker)
 {
 	const struct sim_daemon_config *config = &worker->daemon->config;
-	static struct tls_context *const plain[TARGETS_IN_FLOW_MAX];
 	uint32_t listener;
 
-	worker->failed = false;
+	worker->draining = false;
+	worker->flow_letter.open = NULL;
 	worker->step_scheduled = false;
 	open_shard(worker);
 	open_loop(worker);
@@ -308,7 +321,6 @@ void sim_daemon_start(struct sim_daemon *daemon)
 	CHECK(!daemon->running);
 	CHECK(replay_open(daemon->config.replay_entries_max, &daemon->replay) == RESULT_OK);
 	daemon->running = true;
-	daemon->stopping = false;
 	daemon->dying = false;
 	daemon->die_at_us = 0;
 	sim_record(daemon->world, "start", daemon->kills, 0);
@@ -323,6 +335,7 @@ static void kill_worker(struct sim_worker *worker)
 	CHECK(!worker->stepping);
 	sim_world_remove(worker->daemon->world, &worker->loop);
 	sim_io_kill(worker->loop.io);
+	store_writer_abandon(shard_writer(worker->shard));
 
 	worker->receive->connections.used_count = 0;
 	worker->receive->requests.used_count = 0;
@@ -336,7 +349,6 @@ static void kill_worker(struct sim_worker *worker)
 	queue_close(worker->queue);
 	worker->streams.outputs.used_count = 0;
 	streams_close(&worker->streams);
-	store_writer_abandon(shard_writer(worker->shard));
 	shard_close(worker->shard);
 }
 
@@ -347,20 +359,56 @@ void sim_daemon_kill(struct sim_daemon *daemon)
 	for (uint32_t i = 0; i < SIM_WORKERS; i++) kill_worker(&daemon->workers[i]);
 	replay_close(daemon->replay);
 	daemon->running = false;
+	daemon->draining = false;
 	daemon->dying = false;
 	daemon->kills++;
 }
 
 /* ---- Stopping -------------------------------------------------------------------------------- */
 
-void sim_daemon_drain(struct sim_daemon *daemon)
+/* On the worker's own turn, as worker.c has it. */
+static void flow_letter_open(struct letter *letter)
 {
-	daemon->stopping = true;
+	struct sim_worker *worker = CONTAINER_OF(letter, struct sim_worker, flow_letter);
+
+	worker->flow_letter.open = NULL;
+	receive_flow_set(worker->receive, worker->daemon->config.flow);
+	deliver_flow_set(worker->deliver, worker->daemon->config.flow, plain);
+}
+
+void sim_daemon_publish(struct sim_daemon *daemon, struct flow *flow)
+{
+	daemon->config.flow = flow;
+	for (uint32_t i = 0; i < SIM_WORKERS && daemon->running; i++) {
+		struct sim_worker *worker = &daemon->workers[i];
+		/* Else the last one is still on its way. */
+		if (worker->flow_letter.open != NULL) continue;
+		worker->flow_letter.open = flow_letter_open;
+		loop_post(&worker->loop, &worker->flow_letter.mail);
+	}
+}
+
+static void drain_letter_open(struct letter *letter)
+{
+	struct sim_worker *worker = CONTAINER_OF(letter, struct sim_worker, drain_letter);
+
+	worker->draining = true;
+	receive_drain(worker->receive);
+	deliver_drain(worker->deliver);
+	timer_stop(&worker->loop.timers, &worker->expire);
+	timer_start(&worker->loop.timers, &worker->deadline, loop_now(&worker->loop),
+		worker->daemon->drain_us);
+}
+
+void sim_daemon_drain(struct sim_daemon *daemon, uint64_t drain_us)
+{
+	if (daemon->draining) return;
+	daemon->draining = true;
+	daemon->drain_us = drain_us;
 	for (uint32_t i = 0; i < SIM_WORKERS; i++) {
 		struct sim_worker *worker = &daemon->workers[i];
-		receive_drain(worker->receive);
-		deliver_drain(worker->deliver);
-		timer_stop(&worker->loop.timers, &worker->expire);
+		worker->drain_letter.open = drain_letter_open;
+		loop_post(&worker->loop, &worker->drain_letter.mail);
 	}
 }
 
@@ -368,6 +416,7 @@ bool sim_daemon_idle(const struct sim_daemon *daemon)
 {
 	for (uint32_t i = 0; i < SIM_WORKERS; i++) {
 		const struct sim_worker *worker = &daemon->workers[i];
+		if (!worker->draining) return false;
 		if (!receive_idle(worker->receive) || !deliver_idle(worker->deliver)) return false;
 		if (queue_usage(worker->queue).settling > 0) return false;
 		if (worker->stepping || store_writer_waiting(shard_writer(worker->shard))) {
@@ -389,6 +438,7 @@ static void stop_worker(struct sim_worker *worker)
 	CHECK(worker->receive->large_buffers.used_count == 0);
 	CHECK(worker->streams.outputs.used_count == 0);
 	timer_stop(&worker->loop.timers, &worker->due);
+	timer_stop(&worker->loop.timers, &worker->deadline);
 	receive_close(worker->receive);
 	deliver_close(worker->deliver);
 	queue_close(worker->queue);
@@ -401,10 +451,13 @@ static void stop_worker(struct sim_worker *worker)
 
 void sim_daemon_stop(struct sim_daemon *daemon)
 {
-	CHECK(daemon->stopping && sim_daemon_idle(daemon));
+	CHECK(sim_daemon_idle(daemon));
 	for (uint32_t i = 0; i < SIM_WORKERS; i++) stop_worker(&daemon->workers[i]);
 	replay_close(daemon->replay);
+	sim_record(daemon->world, "stop", daemon->stops, 0);
 	daemon->running = false;
+	daemon->draining = false;
+	daemon->stops++;
 }
 
 /* ---- Looking at it --------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 
 #include "deliver/deliver.h"
 #include "lib/folder.h"
+#include "queue/queue_internal.h"
 #include "receive/receive.h"
 #include "sim/io_sim.h"
 
@@ -35,6 +36,7 @@ struct sim_daemon_config {
 	uint32_t replay_entries_max;
 	uint64_t quota_size;
 	uint64_t retention_us;
+	struct queue_limits limits; /* window_events 0: those of bounds.h */
 	struct sim_disk disk;
 };
 
@@ -52,11 +54,14 @@ struct sim_worker {
 	struct metrics *metrics;
 	struct letter queue_letter;
 	bool queue_letter_posted;
+	struct letter drain_letter;
+	struct letter flow_letter;
+	bool draining;
 	struct timer due;
 	struct timer expire;
+	struct timer deadline;
 	bool step_scheduled;
 	bool stepping;
-	bool failed;
 };
 
 struct sim_daemon {
@@ -66,12 +71,14 @@ struct sim_daemon {
 	struct sim_worker workers[SIM_WORKERS];
 	struct replay *replay;
 	bool running;
-	bool stopping;
+	bool draining;
+	uint64_t drain_us;  /* then connections are cut */
 	bool dying;         /* a disk failed, or it was decided during a commit: kill it now */
 	uint64_t die_at_us; /* after a disk has failed; 0: never */
 	/* For the summary. */
 	uint64_t commits;
 	uint64_t kills;
+	uint64_t stops;
 	uint64_t failed_commits;
 };
 
@@ -87,8 +94,11 @@ void sim_daemon_kill(struct sim_daemon *daemon);
 /* After every step of the world: has the writers stepped that have something to do. */
 void sim_daemon_watch(struct sim_daemon *daemon);
 
-/* As SIGTERM does: no new connections, no new attempts. */
-void sim_daemon_drain(struct sim_daemon *daemon);
+/* As a reload does: this flow from the workers' next turns on. */
+void sim_daemon_publish(struct sim_daemon *daemon, struct flow *flow);
+
+/* As SIGTERM does: no new connections, no new attempts, and after drain_us no patience. */
+void sim_daemon_drain(struct sim_daemon *daemon, uint64_t drain_us);
 bool sim_daemon_idle(const struct sim_daemon *daemon);
 /* Once idle; checks that everything came back. */
 void sim_daemon_stop(struct sim_daemon *daemon);

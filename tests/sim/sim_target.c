@@ -24,7 +24,6 @@ struct target_session {
 	bool closes;    /* after what is being sent */
 	bool over;      /* the peer has ended */
 	enum target_reaction reaction;
-	size_t scanned;
 	size_t filled;
 	size_t output_size;
 	uint8_t *input;
@@ -156,6 +155,7 @@ static void session_sent(void *owner, int error)
 		session_end(session, false);
 		return;
 	}
+	session->reaction = REACT_COUNT;
 	session_read(session);
 }
 
@@ -230,7 +230,14 @@ static void check_request(struct target_session *session, const struct http_requ
 	check_signature(target, request, body);
 	ledger->events[number].received[target->index]++;
 	ledger->events[number].taken[target->index] += taken;
-	sim_record(ledger->world, taken ? "taken" : "received", number, target->index);
+	sim_record(ledger->world, taken ? "taken" : "received", number,
+		target->index | (uint64_t)session->reaction << 8);
+}
+
+/* The status decides: whoever says 200 has taken it, whatever becomes of the rest. */
+static bool says_taken(enum target_reaction reaction)
+{
+	return reaction < REACT_GOOD_COUNT || reaction == REACT_HALF_BODY;
 }
 
 static enum target_reaction choose_reaction(const struct sim_target *target)
@@ -252,7 +259,8 @@ static void session_read(struct target_session *session)
 
 	if (session->answering || session->closes || session->filled == 0) return;
 	struct bytes input = bytes_of(session->input, session->filled);
-	enum http_parse parse = http_head_find(input, &session->scanned, &head_size, &fault);
+	size_t scanned = 0;
+	enum http_parse parse = http_head_find(input, &scanned, &head_size, &fault);
 	if (parse == HTTP_PARSE_MORE) return;
 	if (parse == HTTP_PARSE_BAD ||
 		http_request_parse(bytes_of(session->input, head_size), &request, &fault) !=
@@ -273,9 +281,8 @@ static void session_read(struct target_session *session)
 		return;
 	}
 	check_request(session, &request, bytes_of(session->input + head_size, size - head_size),
-		session->reaction < REACT_GOOD_COUNT);
+		says_taken(session->reaction));
 	session->filled = 0;
-	session->scanned = 0;
 	react(session, session->reaction);
 }
 
@@ -331,16 +338,27 @@ static void listener_accepted(void *owner, struct io_socket *socket, const struc
 	io_receive_start(target->loop->io, socket);
 }
 
+static void target_listen(struct sim_target *target);
+
 static void listener_closed(void *owner)
 {
 	struct sim_target *target = owner;
+
 	target->listener = NULL;
+	target->listener_closing = false;
+	if (target->up) target_listen(target);
 }
 
 static const struct io_events listener_events = {
 	.accepted = listener_accepted,
 	.closed = listener_closed,
 };
+
+static void target_listen(struct sim_target *target)
+{
+	CHECK(io_listen(target->loop->io, &target->flow->address, &listener_events, target,
+		      &target->listener) == RESULT_OK);
+}
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
@@ -366,17 +384,19 @@ void sim_target_open(struct sim_target *target, struct ledger *ledger, struct lo
 
 void sim_target_up(struct sim_target *target)
 {
-	if (target->up || target->listener != NULL) return;
+	if (target->up) return;
 	target->up = true;
-	CHECK(io_listen(target->loop->io, &target->flow->address, &listener_events, target,
-		      &target->listener) == RESULT_OK);
+	/* Else the old one is still closing. */
+	if (target->listener == NULL) target_listen(target);
 }
 
 void sim_target_down(struct sim_target *target)
 {
 	if (!target->up) return;
 	target->up = false;
-	io_socket_close(target->loop->io, target->listener);
+	/* Else the old one is still closing. */
+	if (!target->listener_closing) io_socket_close(target->loop->io, target->listener);
+	target->listener_closing = true;
 	for (uint32_t i = 0; i < TARGET_SESSIONS_MAX; i++) {
 		if (target->sessions[i].socket != NULL) session_end(&target->sessions[i], true);
 	}

@@ -42,6 +42,7 @@ struct sim_target {
 	struct verifier *verifier; /* of its secret; NULL: not signed */
 	uint32_t index;
 	struct io_socket *listener;
+	bool listener_closing;
 	struct target_session *sessions;
 	uint32_t session_count;
 	bool up;

@@ -47,7 +47,8 @@ static void append_in(struct store_txn *txn, unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		const uint64_t sequence = audit.tree.leaf_count;
 		const struct audit_subject subject = { .kind = AUDIT_EVENT, .sequence = sequence };
-		assert_int_equal(audit_append(&audit, txn, subject, &records[sequence], 1), sequence);
+		assert_int_equal(audit_append(&audit, txn, subject, &records[sequence], 1),
+			sequence);
 	}
 }
 

@@ -170,7 +170,8 @@ static void test_attempt_round_trip_and_damage(void **state)
 		struct attempt decoded = { .sequence = 5, .target_id = 6 };
 		struct attempt attempt = {
 			.number = (uint16_t)random_u64(&random),
-			.outcome = (enum attempt_outcome)random_below(&random, ATTEMPT_OUTCOME_COUNT),
+			.outcome =
+				(enum attempt_outcome)random_below(&random, ATTEMPT_OUTCOME_COUNT),
 			.error = (enum attempt_error)random_below(&random, ATTEMPT_ERROR_COUNT),
 			.status = (uint16_t)random_u64(&random),
 			.started = { random_u64(&random) },
@@ -233,8 +234,9 @@ static void test_known_ids(void **state)
 		{ 0, 0, 0, "evt_00000000000000000000000000" },
 		{ 0, 0, 1, "evt_00000000000000000000000001" },
 		{ 0, 0, 31, "evt_0000000000000000000000000z" },
-		{ 0, 1, 0, "evt_000000000000g0000000000000" },
-		{ (UINT64_C(1) << 48) - 1, UINT16_MAX, UINT64_MAX, "evt_7zzzzzzzzzzzzzzzzzzzzzzzzz" },
+		{ 0, 1, 0, "evt_0000000000000g000000000000" },
+		{ (UINT64_C(1) << 48) - 1, UINT16_MAX, UINT64_MAX,
+			"evt_7zzzzzzzzzzzzzzzzzzzzzzzzz" },
 	};
 	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
 		struct event event = {

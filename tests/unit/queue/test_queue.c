@@ -112,11 +112,260 @@ static void test_retry_at_its_time(void **state)
 	assert_audit_valid(world, 3);
 }
 
+/* A dead letter stays, over restarts, until a person replays it: then it comes at once, with a
+ * fresh budget, and its attempts are counted on. */
+static void replay_complete(struct store_job *job)
+{
+	CHECK(job->result == RESULT_OK);
+}
+
+static bool replay_dead(struct world *world, uint64_t sequence, uint32_t target_id)
+{
+	struct queue_dead_job job = {
+		.job = { .complete = replay_complete },
+		.sequence = sequence,
+		.target_id = target_id,
+		.now = { world->now_us },
+		.actor = "operator",
+	};
+	queue_dead_replay(world->queue, &job);
+	while (store_writer_step(shard_writer(world->shard)) > 0) continue;
+	return job.found;
+}
+
+static void test_dead_and_replayed(void **state)
+{
+	struct world *world = *state;
+	assert_int_equal(world_append(world, 100, 1, 5), RESULT_OK);
+	world_settle(world, world_lease(world, 5), ATTEMPT_RETRY, world->now_us);
+	world_run(world);
+	struct delivery *delivery = world_lease(world, 5);
+	assert_int_equal(delivery->tries, 1);
+	world_settle(world, delivery, ATTEMPT_DEAD, 0);
+	world_run(world);
+	assert_null(queue_lease(world->queue, 5));
+	assert_int_equal(shard_counters(world->shard).deliveries_dead, 1);
+	world_reopen(world);
+	world->now_us += 100 * US_PER_S;
+	world_run(world);
+	assert_null(queue_lease(world->queue, 5));
+
+	assert_false(replay_dead(world, 1, 6));
+	assert_false(replay_dead(world, 2, 5));
+	world->wakes = 0;
+	assert_true(replay_dead(world, 1, 5));
+	assert_true(world->wakes > 0);
+	assert_false(replay_dead(world, 1, 5));
+	world_run(world);
+	delivery = world_lease(world, 5);
+	assert_int_equal(delivery->attempt_number, 3);
+	assert_int_equal(delivery->tries, 0);
+	world_settle(world, delivery, ATTEMPT_DELIVERED, 0);
+	world_run(world);
+	struct shard_counters counters = shard_counters(world->shard);
+	assert_int_equal(counters.deliveries_dead, 0);
+	assert_int_equal(counters.dead_replayed, 1);
+	assert_int_equal(counters.deliveries_delivered, 1);
+	/* Event, three attempts, one action. */
+	assert_audit_valid(world, 5);
+	world_reopen(world);
+	world_run(world);
+	assert_null(queue_lease(world->queue, 5));
+	assert_audit_valid(world, 5);
+}
+
+/* Rows that come due before the place where reading stopped are found: a retry that is due in
+ * the past, a replay, a clock that went back. */
+static void test_rows_before_the_place_read_to(void **state)
+{
+	struct world *world = *state;
+	for (unsigned i = 0; i < 3; i++) assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+	world_settle(world, world_lease(world, 5), ATTEMPT_DEAD, 0);
+	world_settle(world, world_lease(world, 5), ATTEMPT_RETRY, world->now_us + 50);
+	struct delivery *third = world_lease(world, 5);
+	world_run(world);
+	world->now_us += 100;
+	world_run(world);
+	struct delivery *second = world_lease(world, 5);
+	assert_int_equal(second->sequence, 2);
+	/* Due long ago, while the row behind it is leased. */
+	world_settle(world, third, ATTEMPT_RETRY, world->now_us - 90);
+	world_run(world);
+	third = world_lease(world, 5);
+	assert_int_equal(third->sequence, 3);
+	assert_null(queue_lease(world->queue, 5));
+	world->now_us -= 95;
+	assert_true(replay_dead(world, 1, 5));
+	world_run(world);
+	struct delivery *first = world_lease(world, 5);
+	assert_int_equal(first->sequence, 1);
+	assert_null(queue_lease(world->queue, 5));
+	world_settle(world, first, ATTEMPT_RETRY, world->now_us + 1);
+	world_run(world);
+	assert_null(queue_lease(world->queue, 5));
+	world->now_us += 1;
+	world_run(world);
+	assert_int_equal(world_deliver(world, 5), 1);
+	world_settle(world, second, ATTEMPT_DELIVERED, 0);
+	world_settle(world, third, ATTEMPT_DELIVERED, 0);
+	world_run(world);
+	assert_int_equal(shard_counters(world->shard).deliveries_delivered, 3);
+	world->now_us += 200;
+	world_run(world);
+	assert_null(queue_lease(world->queue, 5));
+	assert_true(world->due_us == UINT64_MAX);
+}
+
+/* Given back unsent, it is the next one. */
+static void test_released(void **state)
+{
+	struct world *world = *state;
+	for (unsigned i = 0; i < 3; i++) assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+	struct delivery *delivery = world_lease(world, 5);
+	assert_int_equal(queue_usage(world->queue).leased, 1);
+	queue_release(world->queue, delivery);
+	assert_int_equal(queue_usage(world->queue).leased, 0);
+	assert_int_equal(queue_usage(world->queue).ready, 3);
+	for (uint64_t i = 1; i <= 3; i++) assert_int_equal(world_deliver(world, 5), i);
+}
+
+/* `ready` is called when there is something where there was nothing, also after a restart. */
+static void test_ready_is_called_once(void **state)
+{
+	struct world *world = *state;
+	world_run(world);
+	assert_int_equal(world->ready_calls, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(world_append(world, 10, 2, 5, 6), RESULT_OK);
+		assert_int_equal(world->ready_calls, 2);
+	}
+	for (unsigned i = 0; i < 4; i++) world_deliver(world, 5);
+	assert_int_equal(world_append(world, 10, 2, 5, 6), RESULT_OK);
+	assert_int_equal(world->ready_calls, 3);
+	world_run(world);
+	world->ready_calls = 0;
+	world_reopen(world);
+	assert_int_equal(world->ready_calls, 0);
+	world_run(world);
+	assert_int_equal(world->ready_calls, 2);
+}
+
+/* Events without targets are settled at once; a target that is named twice gets it once. */
+static void test_no_target_and_twice_the_same(void **state)
+{
+	struct world *world = *state;
+	world->limits = (struct queue_limits){ 8, { 64, 64, 64 }, 16 };
+	world_reopen(world);
+	for (unsigned i = 0; i < 30; i++) assert_int_equal(world_append(world, 10, 0), RESULT_OK);
+	assert_int_equal(world_append(world, 10, 3, 5, 5, 6), RESULT_OK);
+	assert_int_equal(world_deliver(world, 5), 31);
+	assert_null(queue_lease(world->queue, 5));
+	assert_int_equal(world_deliver(world, 6), 31);
+	world_run(world);
+	assert_int_equal(queue_usage(world->queue).window_events, 0);
+	assert_int_equal(queue_usage(world->queue).backlog, 0);
+}
+
+/* What does not fit into the window is read back as it empties, in order, none twice. */
+static void test_longer_than_the_window(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 500 };
+	world->limits = (struct queue_limits){ 32, { 64, 16, 16 }, 8 };
+	world_reopen(world);
+	for (unsigned i = 0; i < EVENTS; i++) {
+		/* Some with several chunks. */
+		assert_int_equal(world_append(world, i % 7 == 0 ? 9000 : 10, 1, 5), RESULT_OK);
+	}
+	assert_int_equal(queue_usage(world->queue).window_events, 32);
+	assert_int_equal(queue_usage(world->queue).backlog, EVENTS - 32);
+	for (uint64_t i = 1; i <= EVENTS; i++) {
+		struct delivery *delivery;
+		while ((delivery = queue_lease(world->queue, 5)) == NULL) world_run(world);
+		assert_int_equal(delivery->sequence, i);
+		world_settle(world, delivery, ATTEMPT_DELIVERED, 0);
+		if (i == EVENTS / 2) {
+			world_run(world);
+			world_reopen(world);
+			world_run(world);
+		}
+	}
+	world_run(world);
+	assert_int_equal(queue_usage(world->queue).backlog, 0);
+	assert_int_equal(shard_counters(world->shard).deliveries_delivered, EVENTS);
+	struct store_txn txn = { 0 };
+	store_read_begin(&txn, shard_store(world->shard));
+	assert_int_equal(store_row_count(&txn, STORE_DEFERRED), 0);
+	store_read_done(&txn);
+}
+
+/* An event the queue was never told of is found all the same. */
+static void test_untold_events(void **state)
+{
+	struct world *world = *state;
+	assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+	world_run(world);
+	world->untold = true;
+	assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+	assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+	world->untold = false;
+	assert_int_equal(world_deliver(world, 5), 1);
+	assert_null(queue_lease(world->queue, 5));
+	world_run(world);
+	world_run(world);
+	assert_int_equal(world_deliver(world, 5), 2);
+	assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+	assert_int_equal(world_deliver(world, 5), 3);
+	assert_int_equal(world_deliver(world, 5), 4);
+}
+
+/* A backlog of one target's retries does not stand before another's. */
+static void test_retries_of_a_slow_target(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 100 };
+	world->limits = (struct queue_limits){ 1024, { 1024, 64, 64 }, 16 };
+	world_reopen(world);
+	for (unsigned i = 0; i < EVENTS; i++)
+		assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+	assert_int_equal(world_append(world, 10, 1, 6), RESULT_OK);
+	for (unsigned i = 0; i < EVENTS; i++) {
+		world_settle(world, world_lease(world, 5), ATTEMPT_RETRY, world->now_us + 10 + i);
+	}
+	world_settle(world, world_lease(world, 6), ATTEMPT_RETRY, world->now_us + 500);
+	world_run(world);
+	world->now_us += 1000;
+	world_run(world);
+	assert_int_equal(world_deliver(world, 6), EVENTS + 1);
+	world_run(world);
+	bool seen[EVENTS + 1] = { false };
+	for (unsigned i = 0; i < EVENTS; i++) {
+		struct delivery *delivery;
+		while ((delivery = queue_lease(world->queue, 5)) == NULL) world_run(world);
+		assert_false(seen[delivery->sequence]);
+		seen[delivery->sequence] = true;
+		assert_int_equal(delivery->attempt_number, 2);
+		assert_int_equal(delivery->tries, 1);
+		world_settle(world, delivery, ATTEMPT_DELIVERED, 0);
+	}
+	world_run(world);
+	assert_int_equal(shard_counters(world->shard).deliveries_delivered, EVENTS + 1);
+	assert_audit_valid(world, 3 * (EVENTS + 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_delivered, begin, end),
 		cmocka_unit_test_setup_teardown(test_retry_at_its_time, begin, end),
+		cmocka_unit_test_setup_teardown(test_dead_and_replayed, begin, end),
+		cmocka_unit_test_setup_teardown(test_rows_before_the_place_read_to, begin, end),
+		cmocka_unit_test_setup_teardown(test_released, begin, end),
+		cmocka_unit_test_setup_teardown(test_ready_is_called_once, begin, end),
+		cmocka_unit_test_setup_teardown(test_no_target_and_twice_the_same, begin, end),
+		cmocka_unit_test_setup_teardown(test_longer_than_the_window, begin, end),
+		cmocka_unit_test_setup_teardown(test_untold_events, begin, end),
+		cmocka_unit_test_setup_teardown(test_retries_of_a_slow_target, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

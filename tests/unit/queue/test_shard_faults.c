@@ -152,7 +152,8 @@ static bool run_with_fault(enum fault fault, unsigned nth, bool stays)
 			acked++;
 			/* Something to settle in the next commits. */
 			queue_work(world.queue, (wall_t){ world.now_us });
-			world_settle(&world, world_lease(&world, 5), ATTEMPT_RETRY, world.now_us + 1);
+			world_settle(&world, world_lease(&world, 5), ATTEMPT_RETRY,
+				world.now_us + 1);
 			continue;
 		}
 		/* The one that meets the error may be told of a lack of space: LMDB gives up only

@@ -133,7 +133,8 @@ static void test_put_over_and_delete(void **state)
 	store_read_begin(&read, fixture->store);
 	assert_int_equal(store_get(&read, STORE_NAMES, BYTES_LITERAL("a"), &value),
 		RESULT_NOT_FOUND);
-	assert_int_equal(store_get(&read, STORE_DEAD, BYTES_LITERAL("b"), &value), RESULT_NOT_FOUND);
+	assert_int_equal(store_get(&read, STORE_DEAD, BYTES_LITERAL("b"), &value),
+		RESULT_NOT_FOUND);
 	assert_int_equal(read.result, RESULT_OK);
 	store_read_done(&read);
 	assert_text(fixture, "b", "other");

@@ -167,7 +167,8 @@ static void test_delete_on_the_way(void **state)
 		if (!found) break;
 		struct key key = key_of(number);
 		if (number % 20 == 0) {
-			assert_true(store_delete(&txn, STORE_DEAD, bytes_of(key.bytes, sizeof key.bytes)));
+			assert_true(store_delete(&txn, STORE_DEAD,
+				bytes_of(key.bytes, sizeof key.bytes)));
 			deleted++;
 		}
 		next = number + 1;

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The store of the simulated daemon, held against the ledger. */
+#include "sim/sim_system.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+
+static void read_payload(struct store_txn *txn, const struct event *event, struct writer *to)
+{
+	struct bytes piece;
+
+	for (uint64_t offset = 0;; offset += piece.size) {
+		CHECK(shard_payload_read(txn, event, offset, &piece) == RESULT_OK);
+		if (piece.size == 0) break;
+		write_bytes(to, piece);
+	}
+	CHECK(!to->failed);
+}
+
+/* Deliveries of an event by state. */
+static void count_states(struct system *system, struct store_txn *txn, const struct event *event,
+	uint32_t number, uint64_t counts[static DELIVERY_DEAD + 1])
+{
+	const struct ledger_event *entry = &system->ledger.events[number];
+
+	for (uint32_t i = 0; i < event->target_count; i++) {
+		const struct flow_target *target =
+			flow_target_by_id(system->flow, event->target_ids[i]);
+		CHECK(target != NULL);
+		enum delivery_state state =
+			shard_delivery_state(txn, event->sequence, event->target_ids[i]);
+		counts[state]++;
+		/* Delivered means that the target said so. */
+		if (state == DELIVERY_DELIVERED && entry->taken[target->index] == 0) {
+			sim_violation(system->world, "event %u is not at target %s", number,
+				target->name);
+		}
+	}
+}
+
+static void check_event(struct system *system, struct store_txn *txn, uint32_t shard,
+	uint64_t sequence, bool *seen, uint64_t *counts)
+{
+	static uint8_t memory[LEDGER_BODY_SIZE_MAX + 256];
+	struct writer payload = writer_of(memory, sizeof memory);
+	struct event event = { .shard = (uint16_t)shard };
+	char id[EVENT_ID_TEXT_SIZE];
+
+	enum result result = shard_event_read(txn, sequence, &event);
+	if (result != RESULT_OK) {
+		sim_violation(system->world, "event %llu of shard %u cannot be read: %s",
+			(unsigned long long)sequence, shard, result_text(result));
+	}
+	event.shard = (uint16_t)shard;
+	read_payload(txn, &event, &payload);
+	uint32_t number = ledger_identify(&system->ledger, writer_bytes(&payload), "the store");
+	if (seen[number]) sim_violation(system->world, "event %u is stored twice", number);
+	seen[number] = true;
+	event_id_format(&event, id);
+	ledger_name(&system->ledger, number, bytes_of_text(id), "the store");
+	count_states(system, txn, &event, number, counts);
+}
+
+static void check_counters(struct system *system, uint32_t shard,
+	const uint64_t counts[static DELIVERY_DEAD + 1])
+{
+	struct shard_counters counters = shard_counters(system->daemon.workers[shard].shard);
+	uint64_t outstanding = counts[DELIVERY_PENDING] + counts[DELIVERY_RETRY];
+
+	if (counters.deliveries_delivered != counts[DELIVERY_DELIVERED] ||
+		counters.deliveries_dead != counts[DELIVERY_DEAD] ||
+		counters.deliveries_created != counters.deliveries_delivered +
+				counters.deliveries_dead + outstanding) {
+		sim_violation(system->world,
+			"shard %u counts created %llu, delivered %llu, dead %llu; there are %llu"
+			" delivered, %llu dead, %llu outstanding",
+			shard, (unsigned long long)counters.deliveries_created,
+			(unsigned long long)counters.deliveries_delivered,
+			(unsigned long long)counters.deliveries_dead,
+			(unsigned long long)counts[DELIVERY_DELIVERED],
+			(unsigned long long)counts[DELIVERY_DEAD],
+			(unsigned long long)outstanding);
+	}
+}
+
+static void check_audit(struct system *system, uint32_t shard)
+{
+	struct audit_report report;
+	enum result result = shard_audit_verify(system->daemon.workers[shard].shard, NULL, NULL,
+		&report);
+
+	if (result != RESULT_OK || !report.valid) {
+		sim_violation(system->world, "the audit log of shard %u: %s, %s", shard,
+			result_text(result), report.error);
+	}
+}
+
+static uint64_t check_shard(struct system *system, uint32_t index, bool *seen)
+{
+	struct shard *shard = system->daemon.workers[index].shard;
+	uint64_t counts[DELIVERY_DEAD + 1] = { 0 };
+	uint64_t next = shard_counters(shard).next_sequence;
+	struct store_txn txn = { 0 };
+
+	store_read_begin(&txn, shard_store(shard));
+	CHECK(txn.result == RESULT_OK);
+	for (uint64_t sequence = 1; sequence < next; sequence++) {
+		check_event(system, &txn, index, sequence, seen, counts);
+	}
+	store_read_done(&txn);
+	check_counters(system, index, counts);
+	check_audit(system, index);
+	return counts[DELIVERY_PENDING] + counts[DELIVERY_RETRY] + counts[DELIVERY_DEAD];
+}
+
+void system_check_store(struct system *system, bool settled)
+{
+	struct ledger *ledger = &system->ledger;
+	bool *seen = alloc_array(ledger->event_count, sizeof *seen);
+	uint64_t left = 0;
+
+	for (uint32_t i = 0; i < SIM_WORKERS; i++) left += check_shard(system, i, seen);
+	uint64_t stored_count = 0;
+	for (uint32_t number = 0; number < ledger->event_count; number++) {
+		stored_count += seen[number];
+		if (ledger->events[number].acked && !seen[number]) {
+			sim_violation(system->world, "event %u was acknowledged and is lost", number);
+		}
+		/* What a target was given was on disk before. */
+		if (ledger->events[number].id[0] != '\0' && !seen[number]) {
+			sim_violation(system->world, "event %u is known as %s and is lost", number,
+				ledger->events[number].id);
+		}
+	}
+	alloc_free(seen);
+	if (!settled) return;
+	if (left > 0) {
+		sim_violation(system->world, "%llu deliveries are left over",
+			(unsigned long long)left);
+	}
+	/* No reservation is left behind, and every fingerprint is there. */
+	uint64_t used_count = replay_usage(system->daemon.replay).used_count;
+	if (used_count != stored_count) {
+		sim_violation(system->world, "%llu events in the replay memory, %llu in the store",
+			(unsigned long long)used_count, (unsigned long long)stored_count);
+	}
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A slow target, or a slow answer, does not hold up the others, and loses nothing by it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/world.h"
+
+enum { SLOW = 5, FAST = 6, WINDOW = 64 };
+
+static int begin(void **state)
+{
+	static struct world world;
+	world = (struct world){ 0 };
+	world.limits = (struct queue_limits){ WINDOW, { 4 * WINDOW, 64, 64 }, 32 };
+	world_open(&world);
+	*state = &world;
+	return 0;
+}
+
+static int end(void **state)
+{
+	world_end(*state);
+	return 0;
+}
+
+static uint64_t row_count(struct world *world, enum store_table table)
+{
+	struct store_txn txn = { 0 };
+	store_read_begin(&txn, shard_store(world->shard));
+	uint64_t count = store_row_count(&txn, table);
+	store_read_done(&txn);
+	return count;
+}
+
+/* A second passes, in which everything is done that can be. */
+static void pass_a_second(struct world *world)
+{
+	world_run(world);
+	world->now_us += US_PER_S;
+	world_run(world);
+}
+
+/* Those of the target are delivered, each once, in order. */
+static void deliver_some(struct world *world, uint32_t target_id, uint64_t first, uint64_t last)
+{
+	for (uint64_t sequence = first; sequence <= last; sequence++) {
+		struct delivery *delivery = queue_lease(world->queue, target_id);
+		for (unsigned i = 0; delivery == NULL && i < 100; i++) {
+			pass_a_second(world);
+			delivery = queue_lease(world->queue, target_id);
+		}
+		if (delivery == NULL) fail_msg("nothing at %u", (unsigned)sequence);
+		assert_int_equal(delivery->sequence, sequence);
+		assert_int_equal(delivery->attempt_number, 1);
+		world_settle(world, delivery, ATTEMPT_DELIVERED, 0);
+	}
+	world_run(world);
+}
+
+static void deliver_all(struct world *world, uint32_t target_id, uint64_t first, uint64_t last)
+{
+	deliver_some(world, target_id, first, last);
+	assert_null(queue_lease(world->queue, target_id));
+}
+
+/* Nobody takes what is for the slow target; the fast one gets all of its own all the same. Then
+ * the slow one comes back and gets its own, in order. */
+static void test_a_target_that_does_not_take(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 1000 };
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 2, SLOW, FAST), RESULT_OK);
+	}
+	deliver_all(world, FAST, 1, EVENTS);
+	pass_a_second(world);
+	assert_int_equal(queue_usage(world->queue).backlog, 0);
+	assert_true(row_count(world, STORE_DEFERRED) > EVENTS - WINDOW);
+	/* New ones come in and get in line. */
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(world_append(world, 10, 2, SLOW, FAST), RESULT_OK);
+	}
+	deliver_all(world, FAST, EVENTS + 1, EVENTS + 10);
+	deliver_all(world, SLOW, 1, EVENTS + 10);
+	pass_a_second(world);
+	assert_int_equal(row_count(world, STORE_DEFERRED), 0);
+	assert_int_equal(queue_usage(world->queue).window_events, 0);
+	/* It has caught up: nothing goes to disk any more. */
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(world_append(world, 10, 2, SLOW, FAST), RESULT_OK);
+	}
+	world_run(world);
+	assert_int_equal(row_count(world, STORE_DEFERRED), 0);
+	deliver_all(world, SLOW, EVENTS + 11, EVENTS + 20);
+	deliver_all(world, FAST, EVENTS + 11, EVENTS + 20);
+	assert_int_equal(shard_counters(world->shard).deliveries_delivered, 2 * (EVENTS + 20));
+}
+
+/* The same over restarts. */
+static void test_a_target_that_does_not_take_over_restarts(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 300 };
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 2, SLOW, FAST), RESULT_OK);
+	}
+	deliver_some(world, FAST, 1, EVENTS / 2);
+	world_reopen(world);
+	deliver_some(world, SLOW, 1, 40);
+	world_reopen(world);
+	deliver_all(world, FAST, EVENTS / 2 + 1, EVENTS);
+	world_reopen(world);
+	deliver_all(world, SLOW, 41, EVENTS);
+	world_reopen(world);
+	pass_a_second(world);
+	assert_null(queue_lease(world->queue, SLOW));
+	assert_null(queue_lease(world->queue, FAST));
+	assert_int_equal(row_count(world, STORE_DEFERRED), 0);
+	assert_int_equal(shard_counters(world->shard).deliveries_delivered, 2 * EVENTS);
+}
+
+/* With one target there is nobody to make room for: the window waits, nothing is deferred. */
+static void test_one_target_alone(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 500 };
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 1, SLOW), RESULT_OK);
+	}
+	for (unsigned i = 0; i < 10; i++) pass_a_second(world);
+	assert_int_equal(row_count(world, STORE_DEFERRED), 0);
+	assert_int_equal(queue_usage(world->queue).window_events, WINDOW);
+	assert_int_equal(queue_usage(world->queue).backlog, EVENTS - WINDOW);
+	deliver_all(world, SLOW, 1, EVENTS);
+}
+
+/* A backlog that moves is only a backlog: nothing is deferred, with several targets. */
+static void test_a_backlog_that_moves(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 1000 };
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 2, SLOW, FAST), RESULT_OK);
+	}
+	unsigned done = 0;
+	while (done < 2 * EVENTS) {
+		struct delivery *delivery = queue_lease(world->queue, done % 2 == 0 ? SLOW : FAST);
+		if (delivery == NULL) {
+			world_run(world);
+			world->now_us += 100000;
+			continue;
+		}
+		done++;
+		world_settle(world, delivery, ATTEMPT_DELIVERED, 0);
+		assert_int_equal(row_count(world, STORE_DEFERRED), 0);
+	}
+}
+
+/* An answer that takes for ever: the row of its delivery is on disk while it is under way, and
+ * the window goes on, with one target too. Its settling leaves nothing behind. */
+static void straggle(struct world *world, bool restart, enum attempt_outcome outcome)
+{
+	enum { EVENTS = 500 };
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 1, FAST), RESULT_OK);
+	}
+	struct delivery *straggler = world_lease(world, FAST);
+	deliver_all(world, FAST, 2, EVENTS);
+	assert_int_equal(queue_usage(world->queue).window_events, 0);
+	assert_int_equal(row_count(world, STORE_DEFERRED), 1);
+	if (restart) {
+		world_reopen(world);
+		world_run(world);
+		straggler = world_lease(world, FAST);
+	}
+	assert_int_equal(straggler->sequence, 1);
+	assert_int_equal(straggler->attempt_number, 1);
+	world_settle(world, straggler, outcome, world->now_us + 5);
+	world_run(world);
+	assert_int_equal(row_count(world, STORE_DEFERRED), 0);
+	assert_int_equal(row_count(world, STORE_SCHEDULE), outcome == ATTEMPT_RETRY);
+	assert_int_equal(row_count(world, STORE_DEAD), outcome == ATTEMPT_DEAD);
+	world->now_us += 10;
+	world_reopen(world);
+	world_run(world);
+	if (outcome == ATTEMPT_RETRY) assert_int_equal(world_deliver(world, FAST), 1);
+	assert_null(queue_lease(world->queue, FAST));
+}
+
+static void test_a_straggler_is_delivered(void **state)
+{
+	straggle(*state, false, ATTEMPT_DELIVERED);
+}
+
+static void test_a_straggler_is_tried_again(void **state)
+{
+	straggle(*state, false, ATTEMPT_RETRY);
+}
+
+static void test_a_straggler_over_a_restart(void **state)
+{
+	straggle(*state, true, ATTEMPT_DEAD);
+}
+
+/* It is settled while its row is on the way to disk. */
+static void test_a_straggler_settled_meanwhile(void **state)
+{
+	struct world *world = *state;
+	for (unsigned i = 0; i < WINDOW; i++) {
+		assert_int_equal(world_append(world, 10, 1, FAST), RESULT_OK);
+	}
+	struct delivery *straggler = world_lease(world, FAST);
+	struct delivery *released = world_lease(world, FAST);
+	for (unsigned i = 2; i < WINDOW; i++) world_deliver(world, FAST);
+	while (store_writer_step(shard_writer(world->shard)) > 0) continue;
+	queue_work(world->queue, (wall_t){ world->now_us });
+	assert_int_equal(world->queue->defer.count, 2);
+	world_settle(world, straggler, ATTEMPT_DELIVERED, 0);
+	queue_release(world->queue, released);
+	world_run(world);
+	assert_int_equal(row_count(world, STORE_DEFERRED), 1);
+	assert_int_equal(queue_usage(world->queue).window_events, 0);
+	assert_int_equal(world_deliver(world, FAST), 2);
+	world_run(world);
+	assert_int_equal(row_count(world, STORE_DEFERRED), 0);
+	assert_int_equal(shard_counters(world->shard).deliveries_delivered, WINDOW);
+}
+
+static void settle_one(struct world *world, uint32_t target_id)
+{
+	struct delivery *delivery = queue_lease(world->queue, target_id);
+	for (unsigned tries = 0; delivery == NULL && tries < 50; tries++) {
+		pass_a_second(world);
+		delivery = queue_lease(world->queue, target_id);
+	}
+	if (delivery == NULL) fail_msg("nothing for %u", (unsigned)target_id);
+	world_settle(world, delivery, ATTEMPT_DELIVERED, 0);
+}
+
+/* Many slow targets, with more deferred than may be in memory: the log goes on, and in the end
+ * all get theirs, whichever comes back first. */
+static void test_many_slow_targets(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 600, TARGETS = 12 };
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 2, 100 + i % TARGETS, FAST), RESULT_OK);
+	}
+	for (unsigned i = 0; i < 200 && queue_usage(world->queue).backlog > 0; i++) {
+		pass_a_second(world);
+	}
+	assert_int_equal(queue_usage(world->queue).backlog, 0);
+	for (unsigned i = 0; i < EVENTS; i++) settle_one(world, FAST);
+	for (unsigned i = 0; i < 3 * EVENTS / TARGETS; i++) settle_one(world, 101 + i % 3);
+	world_reopen(world);
+	world_run(world);
+	for (uint32_t target_id = 100; target_id < 100 + TARGETS; target_id++) {
+		struct delivery *delivery;
+		do {
+			pass_a_second(world);
+			delivery = queue_lease(world->queue, target_id);
+			if (delivery != NULL) world_settle(world, delivery, ATTEMPT_DELIVERED, 0);
+		} while (delivery != NULL);
+	}
+	pass_a_second(world);
+	assert_int_equal(shard_counters(world->shard).deliveries_delivered, 2 * EVENTS);
+	assert_int_equal(row_count(world, STORE_DEFERRED), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_a_target_that_does_not_take, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_target_that_does_not_take_over_restarts,
+			begin, end),
+		cmocka_unit_test_setup_teardown(test_one_target_alone, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_backlog_that_moves, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_straggler_is_delivered, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_straggler_is_tried_again, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_straggler_over_a_restart, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_straggler_settled_meanwhile, begin, end),
+		cmocka_unit_test_setup_teardown(test_many_slow_targets, begin, end),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
