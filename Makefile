@@ -226,6 +226,17 @@ unit: ## run unit tests: make unit [T=base/bytes] [VARIANT=asan]
 	+@$(MAKE) --no-print-directory $(call list_programs,$(UNIT_MATCH))
 	@printf '%s\n' $(UNIT_MATCH) | tools/run_tests.sh --verbose
 
+# What a failing seed says to run:  make sim SEED=123  (VERBOSE=1 shows every event). More of them:  make sim SEEDS=5000 FIRST=1
+SIM_PROGRAMS := $(call programs,asan,$(SIM_TESTS))
+SIM_SEEDS := $(OUT)/asan/tests/sim/test_world_seeds
+.PHONY: sim
+sim: ## run the simulation: make sim [SEED=123 [VERBOSE=1]] [SEEDS=1000 [FIRST=0]]
+	+@$(MAKE) --no-print-directory $(if $(SEED)$(SEEDS),$(SIM_SEEDS),$(SIM_PROGRAMS))
+	@for program in $(if $(SEED)$(SEEDS),$(SIM_SEEDS),$(SIM_PROGRAMS)); do \
+		env $(if $(SEED),SEED=$(SEED)) $(if $(SEEDS),SEEDS=$(SEEDS)) $(if $(FIRST),FIRST=$(FIRST)) \
+			$(if $(VERBOSE),VERBOSE=1) setarch "$$(uname -m)" -R $$program || exit 1; \
+	done
+
 .PHONY: format
 format: ## rewrite the C files to the style of .clang-format
 	@tools/check_format --fix

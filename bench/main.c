@@ -293,7 +293,11 @@ static void measure_end(struct bench *bench, struct report *report)
 	report->measured_handshakes = sender_handshakes(bench->sender) - bench->handshakes_at_start;
 	report->bench_cpu_us = thread_cpu_us() - bench->bench_cpu_at_start;
 	if (options->pid != 0) {
-		report->daemon_cpu_us = process_cpu_us(options->pid) - bench->daemon_cpu_at_start;
+		uint64_t cpu_us = process_cpu_us(options->pid);
+		/* Threads, or all of it, may have gone. */
+		report->daemon_cpu_us = cpu_us > bench->daemon_cpu_at_start
+			? cpu_us - bench->daemon_cpu_at_start
+			: 0;
 		report->daemon_anonymous_size = process_anonymous_size(options->pid);
 	}
 }

@@ -78,12 +78,17 @@ static mono_t event_due(const struct sender *sender, uint64_t number)
 	return (mono_t){ sender->config.ledger->started.us + (uint64_t)offset_us };
 }
 
+/* When the first of them is due. */
+static mono_t resend_due(const struct sender *sender)
+{
+	if (sender->resend_count == 0) return (mono_t){ UINT64_MAX };
+	return sender->resends[sender->resend_first % sender->resend_capacity].due;
+}
+
 static bool take_resend(struct sender *sender, uint64_t *ret_number)
 {
-	if (sender->resend_count == 0) return false;
-	struct resend *first = &sender->resends[sender->resend_first % sender->resend_capacity];
-	if (first->due.us > loop_now(sender->loop).us) return false;
-	*ret_number = first->number;
+	if (resend_due(sender).us > loop_now(sender->loop).us) return false;
+	*ret_number = sender->resends[sender->resend_first % sender->resend_capacity].number;
 	sender->resend_first++;
 	sender->resend_count--;
 	return true;
@@ -97,8 +102,8 @@ static void put_resend(struct sender *sender, uint64_t number)
 		.number = number,
 		.due = { loop_now(sender->loop).us + RESEND_MS * US_PER_MS },
 	};
-	timer_start(&sender->loop->timers, &sender->pace, loop_now(sender->loop),
-		RESEND_MS * US_PER_MS);
+	/* It finds out when to look again. */
+	loop_defer(sender->loop, &sender->pump);
 }
 
 bool sender_exhausted(const struct sender *sender)
@@ -134,7 +139,13 @@ static bool choose_attack(struct sender *sender, struct lane *lane)
 	return false;
 }
 
-/* Chooses what the next free lane carries. */
+static void pace_start(struct sender *sender, mono_t at)
+{
+	uint64_t delay_us = mono_since_us(loop_now(sender->loop), at);
+	timer_start(&sender->loop->timers, &sender->pace, loop_now(sender->loop), delay_us);
+}
+
+/* Chooses what the next free lane carries. When there is nothing yet, the timer is set. */
 static bool choose(struct sender *sender, struct lane *lane)
 {
 	const struct sender_config *config = &sender->config;
@@ -145,11 +156,14 @@ static bool choose(struct sender *sender, struct lane *lane)
 		config->ledger->retries++;
 		return true;
 	}
-	if (sender_exhausted(sender)) return false;
+	mono_t resend = resend_due(sender);
+	if (sender_exhausted(sender)) {
+		if (resend.us != UINT64_MAX) pace_start(sender, resend);
+		return false;
+	}
 	mono_t due = event_due(sender, sender->next_number);
 	if (due.us > loop_now(sender->loop).us) {
-		timer_start(&sender->loop->timers, &sender->pace, loop_now(sender->loop),
-			due.us - loop_now(sender->loop).us);
+		pace_start(sender, resend.us < due.us ? resend : due);
 		return false;
 	}
 	if (choose_attack(sender, lane)) return true;

@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "config/config_codes.h"
 #include "control/control.h"
 #include "notify.h"
 #include "worker/worker.h"
@@ -32,7 +33,10 @@ struct daemon {
 	struct replay *replay;
 	struct control *control;
 	wall_t started;
+	uint32_t body_size_max;       /* what the workers have buffers for */
 	pthread_mutex_t publish_lock; /* one reload at a time */
+	pthread_mutex_t worker_lock;  /* held while a snapshot is handed to shards and workers */
+	bool closing;                 /* they are going: nothing is handed to them any more */
 	pthread_mutex_t flow_lock;    /* guards `flow` alone */
 	struct flow *flow;
 	atomic_int state; /* enum daemon_state */
@@ -40,7 +44,9 @@ struct daemon {
 	atomic_bool store_failed;
 	sem_t wanted; /* posted when something above changes */
 	pthread_t ticker;
-	sem_t ticker_stop;
+	atomic_bool reload_wanted;
+	atomic_bool ticker_stop;
+	sem_t ticker_wanted; /* posted when something above changes */
 };
 
 /* ---- Snapshots ------------------------------------------------------------------------------- */
@@ -81,9 +87,47 @@ static enum result flow_remember_names(const struct daemon *daemon, const struct
 	return RESULT_OK;
 }
 
+static void warn_fixed(struct config_report *report, struct config_position position, bool changed,
+	const char *what)
+{
+	if (!changed) return;
+	config_report_add(report, CONFIG_WARNING, PS_STAYS_UNTIL_RESTART, position,
+		"restart the daemon", "%s with a restart only", what);
+}
+
+static void reload_warn(const struct daemon *daemon, const struct config *now,
+	const struct config *next, struct config_report *report)
+{
+	const struct config_position nowhere = { 0 };
+	const struct config_store *store = &next->store;
+
+	warn_fixed(report, store->position, strcmp(now->store.path, store->path) != 0,
+		"the store's path changes");
+	warn_fixed(report, store->position,
+		now->store.quota_size != store->quota_size ||
+			now->store.retention_s != store->retention_s ||
+			now->store.replay_entries_max != store->replay_entries_max,
+		"the store's quota, retention and replay memory change");
+	bool cpus_differ = now->cpu_count != next->cpu_count ||
+		memcmp(now->cpus, next->cpus, now->cpu_count * sizeof *now->cpus) != 0;
+	warn_fixed(report, nowhere,
+		cpus_differ || now->connections_max != next->connections_max ||
+			now->requests_max != next->requests_max,
+		"what is set under 'workers' changes");
+	warn_fixed(report, nowhere, !address_equal(&now->metrics_address, &next->metrics_address),
+		"the metrics address changes");
+	warn_fixed(report, nowhere, now->drain_timeout_s != next->drain_timeout_s,
+		"drain_timeout changes");
+	for (uint32_t i = 0; i < next->endpoint_count; i++) {
+		warn_fixed(report, next->endpoints[i].position,
+			next->endpoints[i].body_size_max > daemon->body_size_max,
+			"a body_size of more than any endpoint had at the start is served");
+	}
+}
+
 /* What a running process cannot take over: said, and left as it is. */
-static enum result reload_check(const struct config *now, const struct config *next,
-	struct config_report *report)
+static enum result reload_check(const struct daemon *daemon, const struct config *now,
+	const struct config *next, struct config_report *report)
 {
 	bool same = now->listener_count == next->listener_count;
 	for (uint32_t i = 0; same && i < now->listener_count; i++) {
@@ -92,16 +136,13 @@ static enum result reload_check(const struct config *now, const struct config *n
 	}
 	config_report_borrow(report, next);
 	if (!same) {
-		config_report_add(report, CONFIG_ERROR, "PS3010",
+		config_report_add(report, CONFIG_ERROR, PS_NEEDS_RESTART,
 			next->listener_count > 0 ? next->listeners[0].position
 						 : (struct config_position){ 0 },
 			"restart the daemon to change addresses, or undo the change",
 			"listeners were added, removed or moved: that needs a restart");
 	}
-	if (strcmp(now->store.path, next->store.path) != 0) {
-		config_report_add(report, CONFIG_WARNING, "PS3011", next->store.position,
-			"restart the daemon", "the store's path changes with a restart only");
-	}
+	reload_warn(daemon, now, next, report);
 	config_report_borrow(report, NULL);
 	return same ? RESULT_OK : RESULT_CONFIG;
 }
@@ -115,13 +156,17 @@ static enum result snapshot_publish(struct daemon *daemon, struct flow *flow,
 	for (uint32_t i = 0; i < daemon->worker_count && result == RESULT_OK; i++) {
 		result = contexts_build(flow, report, &contexts[i]);
 	}
+	pthread_mutex_lock(&daemon->worker_lock);
+	if (result == RESULT_OK && daemon->closing) result = RESULT_CLOSED;
 	if (result == RESULT_OK) result = flow_remember_names(daemon, flow);
 	if (result == RESULT_OK) {
 		flow_give_slots(flow);
 		for (uint32_t i = 0; i < daemon->worker_count; i++) {
 			worker_publish(daemon->workers[i], flow, contexts[i]);
 		}
-	} else {
+	}
+	pthread_mutex_unlock(&daemon->worker_lock);
+	if (result != RESULT_OK) {
 		for (uint32_t i = 0; i < daemon->worker_count; i++) contexts_free(contexts[i]);
 	}
 	alloc_free(contexts);
@@ -137,12 +182,16 @@ static enum result daemon_reload_with(struct daemon *daemon, struct config_repor
 	struct flow *now = daemon_flow(daemon);
 	uint64_t generation = now->generation + 1;
 	enum result result = config_load(daemon->config_path, &config, report);
-	if (result == RESULT_OK) result = reload_check(now->config, config, report);
+	if (result == RESULT_OK) result = reload_check(daemon, now->config, config, report);
 	if (result == RESULT_OK) {
 		result = flow_compile(config, generation, &flow, report);
 		if (result == RESULT_OK) config = NULL; /* the flow's now */
 	}
-	if (result == RESULT_OK) result = snapshot_publish(daemon, flow, report);
+	if (result == RESULT_OK) {
+		uint32_t kept = flow_keep_addresses(flow, now);
+		if (kept > 0) log_warning("names do not resolve, addresses kept: %u", kept);
+		result = snapshot_publish(daemon, flow, report);
+	}
 	if (result == RESULT_OK) {
 		pthread_mutex_lock(&daemon->flow_lock);
 		daemon->flow = flow;
@@ -173,7 +222,7 @@ static enum result control_reload(void *owner, struct config_report *report,
 	return result;
 }
 
-void daemon_reload(struct daemon *daemon)
+static void reload_and_log(struct daemon *daemon)
 {
 	struct config_report *report = alloc_array(1, sizeof *report);
 	uint64_t generation;
@@ -189,6 +238,12 @@ void daemon_reload(struct daemon *daemon)
 	alloc_free(report);
 }
 
+void daemon_reload(struct daemon *daemon)
+{
+	atomic_store(&daemon->reload_wanted, true);
+	sem_post(&daemon->ticker_wanted);
+}
+
 /* ---- What control asks ----------------------------------------------------------------------- */
 
 static enum daemon_state control_state(void *owner)
@@ -201,13 +256,12 @@ static void control_worker_status(void *owner, uint32_t index, struct control_wo
 {
 	struct daemon *daemon = owner;
 	struct worker_status status;
-	struct flow *flow = daemon_flow(daemon);
 
 	worker_status(daemon->workers[index], &status);
 	*ret = (struct control_worker_status){
-		.cpu = flow->config->cpus[index % flow->config->cpu_count],
+		.cpu = status.cpu,
 		.connections = status.receive.connections,
-		.connections_max = flow->config->connections_max,
+		.connections_max = status.connections_max,
 		.requests = status.receive.requests,
 		.deliveries = status.deliver.attempts,
 		.target_connections_idle = status.deliver.channels_idle,
@@ -218,7 +272,6 @@ static void control_worker_status(void *owner, uint32_t index, struct control_wo
 		.buffers_exhausted = status.io.buffers_exhausted,
 		.queue = status.queue,
 	};
-	flow_release(flow);
 }
 
 static void control_target_status(void *owner, uint32_t target_id,
@@ -232,6 +285,7 @@ static void control_target_status(void *owner, uint32_t target_id,
 		if (!worker_target_usage(daemon->workers[i], target_id, &usage)) continue;
 		ret->active += usage.active;
 		ret->idle += usage.idle;
+		ret->ready += usage.ready;
 		if (usage.last_error[0] != '\0') {
 			bytes_to_text(bytes_of_text(usage.last_error), ret->last_error,
 				sizeof ret->last_error);
@@ -278,38 +332,57 @@ static void shard_failed(void *owner, enum result result)
 	sem_post(&daemon->wanted);
 }
 
-/* ---- The slow clock: ticket keys, names ------------------------------------------------------ */
+/* ---- The slow clock: ticket keys, names; and reloads that a signal asked for ----------------- */
 
-static bool ticker_sleep(struct daemon *daemon, time_t seconds)
+static time_t mono_seconds(void)
 {
-	struct timespec until;
+	struct timespec now;
 
-	CHECK(clock_gettime(CLOCK_REALTIME, &until) == 0);
-	until.tv_sec += seconds;
-	while (sem_timedwait(&daemon->ticker_stop, &until) != 0) {
-		if (errno == ETIMEDOUT) return true;
+	CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+	return now.tv_sec;
+}
+
+/* Returns when that time has come, or something is wanted. */
+static void ticker_sleep(struct daemon *daemon, time_t until_s)
+{
+	const struct timespec until = { .tv_sec = until_s };
+
+	while (sem_clockwait(&daemon->ticker_wanted, CLOCK_MONOTONIC, &until) != 0) {
+		if (errno == ETIMEDOUT) return;
 	}
-	return false;
+}
+
+static void names_check(struct daemon *daemon)
+{
+	struct flow *flow = daemon_flow(daemon);
+	bool changed = flow_addresses_changed(flow);
+
+	flow_release(flow);
+	if (!changed) return;
+	log_notice("a target's address changed");
+	reload_and_log(daemon);
 }
 
 static void *ticker_main(void *owner)
 {
 	struct daemon *daemon = owner;
-	time_t ticked_s = 0;
+	time_t rotate_s = mono_seconds() + TICKET_ROTATION_S;
+	time_t resolve_s = mono_seconds() + RESOLVE_INTERVAL_S;
 
 	pthread_setname_np(pthread_self(), "ticker");
-	while (ticker_sleep(daemon, RESOLVE_INTERVAL_S)) {
-		ticked_s += RESOLVE_INTERVAL_S;
-		if (ticked_s % TICKET_ROTATION_S == 0 && tls_ticket_keys_rotate() != RESULT_OK) {
-			log_error("ticket keys could not be rotated; the old ones stay");
+	while (!atomic_load(&daemon->ticker_stop)) {
+		if (atomic_exchange(&daemon->reload_wanted, false)) reload_and_log(daemon);
+		if (mono_seconds() >= rotate_s) {
+			rotate_s = mono_seconds() + TICKET_ROTATION_S;
+			if (tls_ticket_keys_rotate() != RESULT_OK) {
+				log_error("ticket keys could not be rotated; the old ones stay");
+			}
 		}
-		struct flow *flow = daemon_flow(daemon);
-		bool changed = flow_addresses_changed(flow);
-		flow_release(flow);
-		if (changed) {
-			log_notice("a target's address changed");
-			daemon_reload(daemon);
+		if (mono_seconds() >= resolve_s) {
+			names_check(daemon);
+			resolve_s = mono_seconds() + RESOLVE_INTERVAL_S;
 		}
+		ticker_sleep(daemon, rotate_s < resolve_s ? rotate_s : resolve_s);
 	}
 	return NULL;
 }
@@ -430,6 +503,7 @@ static enum result daemon_open_parts(struct daemon *daemon, struct config_report
 	daemon->workers = alloc_array(daemon->worker_count, sizeof(struct worker *));
 	daemon->shards = alloc_array(daemon->worker_count, sizeof(struct shard *));
 	daemon->queues = alloc_array(daemon->worker_count, sizeof(struct queue *));
+	daemon->body_size_max = worker_body_size_max(config);
 	TRY(replay_open(config->store.replay_entries_max, &daemon->replay));
 	TRY(daemon_open_shards(daemon, config, error, error_size));
 	TRY(flow_remember_names(daemon, daemon->flow));
@@ -451,9 +525,10 @@ enum result daemon_open(struct config *config, struct config_report *report, str
 	daemon->started = wall_now();
 	atomic_store(&daemon->state, (int)DAEMON_STARTING);
 	CHECK(pthread_mutex_init(&daemon->publish_lock, NULL) == 0);
+	CHECK(pthread_mutex_init(&daemon->worker_lock, NULL) == 0);
 	CHECK(pthread_mutex_init(&daemon->flow_lock, NULL) == 0);
 	CHECK(sem_init(&daemon->wanted, 0, 0) == 0);
-	CHECK(sem_init(&daemon->ticker_stop, 0, 0) == 0);
+	CHECK(sem_init(&daemon->ticker_wanted, 0, 0) == 0);
 	TRY(flow_compile(config, 1, &daemon->flow, report));
 	/* On failure the program ends with the message; nothing is taken apart again. */
 	TRY(daemon_open_parts(daemon, report, error, error_size));
@@ -474,28 +549,33 @@ enum result daemon_wait(struct daemon *daemon)
 	}
 }
 
-void daemon_close(struct daemon *daemon)
+enum result daemon_close(struct daemon *daemon)
 {
-	bool failed = atomic_load(&daemon->store_failed);
-
-	if (!failed) state_set(daemon, DAEMON_STOPPING, "stopping");
+	state_set(daemon, DAEMON_STOPPING, "stopping");
 	notify_stopping();
-	sem_post(&daemon->ticker_stop);
-	pthread_join(daemon->ticker, NULL);
+	atomic_store(&daemon->ticker_stop, true);
+	sem_post(&daemon->ticker_wanted);
 	/* Control first: it asks workers that are about to go. */
 	control_stop(daemon->control);
+	pthread_mutex_lock(&daemon->worker_lock);
+	daemon->closing = true;
+	pthread_mutex_unlock(&daemon->worker_lock);
 	for (uint32_t i = 0; i < daemon->worker_count; i++) worker_stop_begin(daemon->workers[i]);
 	for (uint32_t i = 0; i < daemon->worker_count; i++) worker_stop_finish(daemon->workers[i]);
 	for (uint32_t i = 0; i < daemon->worker_count; i++) shard_close(daemon->shards[i]);
+	bool failed = atomic_load(&daemon->store_failed);
 	replay_close(daemon->replay);
+	/* Last, because it may be waiting for a name server. */
+	pthread_join(daemon->ticker, NULL);
 	flow_release(daemon->flow);
 	sem_destroy(&daemon->wanted);
-	sem_destroy(&daemon->ticker_stop);
+	sem_destroy(&daemon->ticker_wanted);
 	alloc_free(daemon->workers);
 	alloc_free(daemon->shards);
 	alloc_free(daemon->queues);
 	alloc_free(daemon->config_path);
 	alloc_free(daemon);
+	return failed ? RESULT_DISK : RESULT_OK;
 }
 
 enum result daemon_check(struct config *config, struct config_report *report)

@@ -18,12 +18,12 @@ MUST_USE enum result daemon_open(struct config *config, struct config_report *re
 /* Blocks until stop was asked for (by a signal that main.c passes on, or over the control
  * socket) or the store failed. RESULT_OK or RESULT_DISK. */
 MUST_USE enum result daemon_wait(struct daemon *daemon);
-/* From any thread, and from daemon_wait()'s signals. */
+/* From any thread; neither waits. What becomes of a reload is logged. */
 void daemon_reload(struct daemon *daemon);
 void daemon_stop(struct daemon *daemon);
 
-/* Finishes what is under way and frees everything. */
-void daemon_close(struct daemon *daemon);
+/* Finishes what is under way and frees everything. RESULT_DISK when the store failed meanwhile. */
+MUST_USE enum result daemon_close(struct daemon *daemon);
 
 /* The checks of `penstockd -t` beyond the configuration's own: certificates and keys. */
 MUST_USE enum result daemon_check(struct config *config, struct config_report *report);

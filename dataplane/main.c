@@ -133,38 +133,71 @@ static int config_test(const struct options *options, struct config *config,
 
 struct signals {
 	sigset_t set;
-	struct daemon *daemon;
+	pthread_mutex_t lock;  /* guards what follows */
+	struct daemon *daemon; /* NULL until it is open, and once it closes */
+	bool opening;
+	bool reload_wanted; /* while opening */
 };
+
+static void signal_taken(struct signals *signals, int signal)
+{
+	static unsigned stops;
+
+	if (signal == SIGHUP) {
+		if (signals->daemon != NULL) {
+			daemon_reload(signals->daemon);
+		} else {
+			signals->reload_wanted = true;
+		}
+		return;
+	}
+	log_notice("stopping on signal %d", signal);
+	/* Twice is now, and so is before there is anything to finish: the store is safe at any
+	 * time. */
+	if (++stops > 1 || signals->opening) _exit(EX_OK);
+	if (signals->daemon != NULL) daemon_stop(signals->daemon);
+}
 
 /* Blocked in every thread and taken here, one after the other. */
 static void *signals_main(void *owner)
 {
 	struct signals *signals = owner;
-	unsigned stops = 0;
 
 	pthread_setname_np(pthread_self(), "signals");
 	for (;;) {
 		int signal = 0;
 		CHECK(sigwait(&signals->set, &signal) == 0);
-		if (signal == SIGHUP) {
-			daemon_reload(signals->daemon);
-			continue;
-		}
-		log_notice("stopping on signal %d", signal);
-		if (++stops > 1) _exit(EX_OK); /* twice is now: the store is safe at any time */
-		daemon_stop(signals->daemon);
+		pthread_mutex_lock(&signals->lock);
+		signal_taken(signals, signal);
+		pthread_mutex_unlock(&signals->lock);
 	}
 	return NULL;
 }
 
-static void signals_block(struct signals *signals)
+/* Before any other thread is made. */
+static void signals_start(struct signals *signals)
 {
+	pthread_t thread;
+
+	signals->opening = true;
+	CHECK(pthread_mutex_init(&signals->lock, NULL) == 0);
 	sigemptyset(&signals->set);
 	sigaddset(&signals->set, SIGHUP);
 	sigaddset(&signals->set, SIGINT);
 	sigaddset(&signals->set, SIGTERM);
 	CHECK(pthread_sigmask(SIG_BLOCK, &signals->set, NULL) == 0);
 	CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
+	CHECK(pthread_create(&thread, NULL, signals_main, signals) == 0);
+}
+
+/* The daemon they are for from now on. With NULL it is not spoken to any more when this returns. */
+static void signals_direct(struct signals *signals, struct daemon *daemon)
+{
+	pthread_mutex_lock(&signals->lock);
+	signals->daemon = daemon;
+	if (signals->opening && signals->reload_wanted) daemon_reload(daemon);
+	signals->opening = false;
+	pthread_mutex_unlock(&signals->lock);
 }
 
 /* As many descriptors as we may have: connections are descriptors. */
@@ -179,24 +212,25 @@ static void descriptors_raise(void)
 
 static int run(struct config *config, struct config_report *report)
 {
-	struct signals signals = { 0 };
+	static struct signals signals; /* its thread never ends */
 	struct daemon *daemon = NULL;
 	char error[512];
 
-	signals_block(&signals);
+	signals_start(&signals);
 	descriptors_raise();
 	log_set_level((enum log_level)config->log_level);
 	enum result result = daemon_open(config, report, &daemon, error, sizeof error);
 	report_print(report, false);
 	if (result != RESULT_OK) {
+		if (error[0] == '\0' && result != RESULT_CONFIG) {
+			snprintf(error, sizeof error, "cannot start: %s", result_text(result));
+		}
 		if (error[0] != '\0') fprintf(stderr, "penstockd: %s\n", error);
 		/* Threads may be running already: leave without taking them apart. */
 		fflush(NULL);
 		_exit(exit_code(result));
 	}
-	pthread_t thread;
-	signals.daemon = daemon;
-	CHECK(pthread_create(&thread, NULL, signals_main, &signals) == 0);
+	signals_direct(&signals, daemon);
 	log_notice("penstockd %s is ready", penstock_version);
 
 	result = daemon_wait(daemon);
@@ -205,7 +239,8 @@ static int run(struct config *config, struct config_report *report)
 		fflush(NULL);
 		_exit(exit_code(result));
 	}
-	daemon_close(daemon);
+	signals_direct(&signals, NULL);
+	result = daemon_close(daemon);
 	log_notice("stopped");
 	tls_library_close();
 	return exit_code(result);

@@ -64,7 +64,7 @@ class Daemon:
         self.metrics_port = free_port()
         self.settings = {
             'cpus': '[0]', 'target_url': target_url, 'target': '', 'endpoint': '', 'store': '', 'tls': '',
-            'endpoints': '', 'targets': '', 'workers': '', **settings}
+            'endpoints': '', 'targets': '', 'workers': '', 'control': '', 'more': '', **settings}
         self.process = None
         secrets = self.folder / 'secrets'
         secrets.mkdir(mode=0o700, exist_ok=True)
@@ -100,8 +100,9 @@ targets:
 {s["targets"]}
 store: {{ path: store{s["store"]} }}
 workers: {{ cpus: {s["cpus"]}{s["workers"]} }}
-control: {{ socket: control.sock }}
+control: {{ socket: control.sock{s["control"]} }}
 metrics: {{ address: 127.0.0.1:{self.metrics_port} }}
+{s["more"]}
 ''')
 
     def start(self, wait=True, **popen):
@@ -268,8 +269,14 @@ class Target:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-        self.server.daemon_threads = True
+        class Server(http.server.ThreadingHTTPServer):
+            request_queue_size = 512  # as many connections as come at once; five is the library's default
+            daemon_threads = True
+
+            def handle_error(self, *_):
+                pass  # a connection that breaks is the daemon's business
+
+        self.server = Server(('127.0.0.1', 0), Handler)
         self.port = self.server.server_address[1]
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -47,8 +47,10 @@ UNIT_TESTS := \
 	tests/unit/queue/test_queue.c \
 	tests/unit/queue/test_queue_defer.c \
 	tests/unit/queue/test_queue_model.c \
+	tests/unit/queue/test_queue_threads.c \
 	tests/unit/queue/test_shard.c \
 	tests/unit/queue/test_shard_faults.c \
+	tests/unit/queue/test_shard_retention.c \
 	tests/unit/secrets/test_mac.c \
 	tests/unit/secrets/test_secret.c \
 	tests/unit/store/test_store.c \
@@ -78,6 +80,7 @@ THREAD_TESTS := \
 	tests/unit/engine/test_loop.c \
 	tests/unit/flow/test_flow.c \
 	tests/unit/metrics/test_metrics.c \
+	tests/unit/queue/test_queue_threads.c \
 	tests/unit/queue/test_shard.c \
 	tests/unit/store/test_store_writer.c \
 	tests/unit/tls/test_tls_threads.c \
@@ -95,6 +98,7 @@ TEST_SUPPORT_SRC := \
 	tests/lib/tls_pair.c \
 	tests/lib/webhook.c \
 	tests/lib/world.c \
+	tests/sim/sim_client.c \
 	tests/sim/sim_daemon.c \
 	tests/sim/sim_ledger.c \
 	tests/sim/sim_provider.c \
@@ -124,6 +128,7 @@ SIM_SRC := \
 # Each file is a cmocka program of its own, run under AddressSanitizer.
 SIM_TESTS := \
 	tests/sim/test_io_sim.c \
+	tests/sim/test_world_limits.c \
 	tests/sim/test_world_seeds.c
 
 # Each file is a program of its own for a script in tests/tools or the Makefile; linked with the libraries alone.

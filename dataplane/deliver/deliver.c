@@ -27,8 +27,6 @@ struct deliver_target *target_of_id(struct deliver *deliver, uint32_t target_id)
 	struct deliver_target *target = deliver->table[slot];
 	if (target != NULL) return target;
 
-	/* Targets are never forgotten while the process lives; there are as many as names were
-	 * ever configured, or stand in records that are still to be delivered. */
 	target = pool_take(&deliver->targets);
 	if (target == NULL) return NULL;
 	*target = (struct deliver_target){ .deliver = deliver, .id = target_id };
@@ -37,6 +35,46 @@ struct deliver_target *target_of_id(struct deliver *deliver, uint32_t target_id)
 	list_init(&target->busy);
 	deliver->table[slot] = target;
 	return target;
+}
+
+/* The others of its run move up. */
+static void table_remove(struct deliver *deliver, uint32_t slot)
+{
+	struct deliver_target **table = deliver->table;
+	uint32_t mask = deliver->table_size - 1;
+
+	table[slot] = NULL;
+	for (uint32_t next = (slot + 1) & mask; table[next] != NULL; next = (next + 1) & mask) {
+		uint32_t home = table[next]->id & mask;
+		/* One whose home lies behind the gap is found where it is. */
+		if (((next - home) & mask) < ((next - slot) & mask)) continue;
+		table[slot] = table[next];
+		table[next] = NULL;
+		slot = next;
+	}
+}
+
+static bool target_is_over(const struct deliver_target *target)
+{
+	return target->flow == NULL && list_empty(&target->pending) && target->idle_count == 0 &&
+		target->busy_count == 0;
+}
+
+/* Names come and go with reloads for as long as the process lives. */
+static void targets_forget(struct deliver *deliver)
+{
+	uint32_t slot = 0;
+
+	while (slot < deliver->table_size) {
+		struct deliver_target *target = deliver->table[slot];
+		if (target == NULL || !target_is_over(target)) {
+			slot++;
+			continue;
+		}
+		if (target->context != NULL) tls_context_release(target->context);
+		table_remove(deliver, slot);
+		pool_give(&deliver->targets, target);
+	}
 }
 
 void target_pump_later(struct deliver_target *target)
@@ -124,7 +162,7 @@ static void shortage_over(void *owner)
 void deliver_ready(struct deliver *deliver, uint32_t target_id)
 {
 	struct deliver_target *target = target_of_id(deliver, target_id);
-	CHECK(target != NULL); /* targets_max covers what the queue can hold */
+	CHECK(target != NULL); /* see deliver_open() */
 	target_pump_later(target);
 }
 
@@ -200,11 +238,14 @@ void deliver_open(const struct deliver_config *config, struct deliver **ret)
 
 	deliver->config = *config;
 	deliver->loop = config->streams->loop;
+	/* Those of the flow, those that the last reload took away, and those that only records
+	 * name: the queue has no room for more of them either. */
+	uint32_t targets_max = 3 * config->targets_max;
 	deliver->table_size = 1;
-	while (deliver->table_size < 2 * config->targets_max) deliver->table_size *= 2;
+	while (deliver->table_size < 2 * targets_max) deliver->table_size *= 2;
 	deliver->table = alloc_map(deliver->table_size * sizeof(struct deliver_target *));
 	pool_init(&deliver->channels, sizeof(struct channel), config->channels_max);
-	pool_init(&deliver->targets, sizeof(struct deliver_target), config->targets_max);
+	pool_init(&deliver->targets, sizeof(struct deliver_target), targets_max);
 	list_init(&deliver->pending);
 	list_init(&deliver->idle);
 	task_init(&deliver->pump, deliver_pump, deliver);
@@ -243,8 +284,13 @@ void deliver_flow_set(struct deliver *deliver, const struct flow *flow,
 	struct tls_context *const *contexts)
 {
 	deliver->flow = flow;
+	targets_forget(deliver);
 	for (uint32_t slot = 0; slot < deliver->table_size; slot++) {
-		if (deliver->table[slot] != NULL) deliver->table[slot]->flow = NULL;
+		struct deliver_target *target = deliver->table[slot];
+		if (target == NULL) continue;
+		target->flow = NULL;
+		target_channels_close_idle(target);
+		target_pump_later(target);
 	}
 	for (uint32_t i = 0; i < flow->target_count; i++) {
 		struct deliver_target *target = target_of_id(deliver, flow->targets[i].id);
@@ -253,7 +299,6 @@ void deliver_flow_set(struct deliver *deliver, const struct flow *flow,
 		if (target->context != NULL) tls_context_release(target->context);
 		target->context = contexts[i];
 		target->epoch++;
-		target_channels_close_idle(target);
 		target_pump_later(target);
 	}
 }
@@ -305,8 +350,11 @@ bool deliver_target_usage(const struct deliver *deliver, uint32_t target_id,
 	const struct deliver_target *target = deliver->table[table_slot(deliver, target_id)];
 	if (target == NULL) return false;
 
-	*ret = (struct deliver_target_usage){ .active = target->busy_count,
-		.idle = target->idle_count };
+	*ret = (struct deliver_target_usage){
+		.active = target->busy_count,
+		.idle = target->idle_count,
+		.ready = queue_target_ready(deliver->config.queue, target_id),
+	};
 	memcpy(ret->last_error, target->last_error, sizeof ret->last_error);
 	return true;
 }

@@ -30,7 +30,7 @@ struct deliver_config {
 	struct queue *queue;
 	struct metrics *metrics;
 	uint32_t channels_max; /* to all targets together */
-	uint32_t targets_max;
+	uint32_t targets_max;  /* in a flow */
 };
 
 /* Cold. */
@@ -66,6 +66,7 @@ struct deliver_usage deliver_usage(const struct deliver *deliver);
 struct deliver_target_usage {
 	uint32_t active;
 	uint32_t idle;
+	uint32_t ready; /* waiting for a channel */
 	char last_error[ATTEMPT_DETAIL_SIZE_MAX];
 };
 bool deliver_target_usage(const struct deliver *deliver, uint32_t target_id,

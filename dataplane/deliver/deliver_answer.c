@@ -122,7 +122,8 @@ void answer_read(struct channel *channel)
 {
 	for (;;) {
 		size_t room = sizeof channel->buffer - channel->filled;
-		size_t size = stream_read(&channel->stream, channel->buffer + channel->filled, room);
+		size_t size =
+			stream_read(&channel->stream, channel->buffer + channel->filled, room);
 		if (size == 0) return;
 		channel->filled += (uint32_t)size;
 		channel->answered = true;

@@ -183,7 +183,11 @@ void channel_fail(struct channel *channel, enum attempt_error error, const char 
 	} else {
 		attempt_settle(channel, error, detail);
 	}
-	channel_abort(channel);
+	if (error == ATTEMPT_ERROR_TLS) {
+		channel_close(channel); /* with an alert that says what is wrong */
+	} else {
+		channel_abort(channel);
+	}
 }
 
 void channel_answered(struct channel *channel, bool reusable)

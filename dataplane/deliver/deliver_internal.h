@@ -16,7 +16,7 @@ enum channel_state {
 
 /* A connection to a target. */
 struct channel {
-	struct list node; /* of the target's idle list, or its busy list */
+	struct list node;      /* of the target's idle list, or its busy list */
 	struct list idle_node; /* of the idle ones of all targets */
 	struct stream stream;
 	struct deliver_target *target;

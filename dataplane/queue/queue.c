@@ -65,6 +65,7 @@ enum result queue_open_limited(struct shard *shard, const struct queue_events *e
 	defer_open(queue);
 	window_fill(queue, limits->window_events);
 	store_read_end(&queue->work_txn);
+	window_tell_low(queue);
 	enum result result = queue->work_txn.result;
 	if (result != RESULT_OK) {
 		destroy(queue);
@@ -150,15 +151,26 @@ static void tell_due(struct queue *queue)
 	queue->events.due(queue->events.owner, (wall_t){ due });
 }
 
+void queue_want_work(struct queue *queue)
+{
+	if (queue->working) {
+		queue->more = true;
+	} else {
+		queue->events.wake(queue->events.owner);
+	}
+}
+
 void queue_work(struct queue *queue, wall_t now)
 {
 	queue->now_us = now.us;
-	queue->more = false;
+	queue->working = true;
 	collect(queue);
 	window_tell_low(queue);
 	settle_again(queue);
 	announce(queue);
 
+	/* What was wanted up to here is done below. */
+	queue->more = false;
 	store_read_begin(&queue->work_txn, queue->shard->store);
 	window_fill(queue, QUEUE_WORK_MAX);
 	schedule_fill(queue, QUEUE_WORK_MAX);
@@ -168,6 +180,7 @@ void queue_work(struct queue *queue, wall_t now)
 	defer_work(queue);
 	window_tell_low(queue);
 	tell_due(queue);
+	queue->working = false;
 	if (queue->more) queue->events.wake(queue->events.owner);
 }
 

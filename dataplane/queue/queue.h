@@ -3,9 +3,9 @@
  *
  * New events are delivered from a window over the event log that is read once, in order, and
  * never written; what goes wrong leaves the window for a row of its own (schedule for a later
- * try, dead letters, deferred when a slow target would hold up the others). So the log needs
- * no per-event bookkeeping, a low-water mark bounds what a restart reads (at most
- * DELIVER_WINDOW_EVENTS), and a backlog costs no memory.
+ * try, dead letters, deferred when a slow target or a slow answer would hold up the others).
+ * So the log needs no per-event bookkeeping, a low-water mark bounds what a restart reads (at
+ * most DELIVER_WINDOW_EVENTS), and a backlog costs no memory.
  *
  *   appended ──► window ──► leased ──► delivered
  *                  │           ├─────► schedule ──► leased …        (retry, at its due time)
@@ -102,6 +102,8 @@ struct queue_usage {
 	uint64_t backlog; /* committed, not yet in the window */
 };
 struct queue_usage queue_usage(const struct queue *queue);
+/* Of one target: what is ready to be leased. */
+uint32_t queue_target_ready(const struct queue *queue, uint32_t target_id);
 
 /* ---- Dead letters (any thread: a job to the writer, then the queue is woken) ----------------- */
 
@@ -116,4 +118,4 @@ struct queue_dead_job {
 	void (*complete)(struct store_job *job); /* private: the caller's, while it is under way */
 };
 /* Dead letter → schedule, due now, with a fresh budget of tries. */
-void queue_dead_replay(struct queue *queue, struct queue_dead_job *job);
+void queue_dead_replay(struct queue *queue, struct queue_dead_job *dead);

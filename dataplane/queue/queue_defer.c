@@ -20,9 +20,9 @@
 enum { DEFER_SIZE = 64 };
 /* Deliveries at the head of the window that are looked at to find what holds it up. */
 enum { LOOK_MAX = 2048 };
-/* A window that moves by less than this part of it in the sampled time crawls: others wait behind it for
- * seconds. One that is full and moves faster is only a backlog, and spilling would make it
- * slower. */
+/* A window that moves by less than this part of it in the sampled time crawls: others wait
+ * behind it for seconds. One that is full and moves faster is only a backlog, and spilling would
+ * make it slower. */
 #define SAMPLE_US US_PER_S
 enum { CRAWL_PART = 4 };
 /* Targets served by one defer_refill(). */
@@ -103,7 +103,7 @@ void defer_want_refill(struct queue *queue, struct queue_target *target)
 	if (!list_empty(&target->refill_node)) return;
 	if (target->ready_count > refill_max(queue) / 2) return;
 	/* The first one asks for a queue_work(). */
-	if (list_empty(&queue->refill)) queue->events.wake(queue->events.owner);
+	if (list_empty(&queue->refill)) queue_want_work(queue);
 	list_append(&queue->refill, &target->refill_node);
 }
 
@@ -240,8 +240,8 @@ void defer_work(struct queue *queue)
 /* ---- Back from disk -------------------------------------------------------------------------- */
 
 /* Somebody else has taken more than its share: what is ready of it is forgotten, its rows are
- * read back later. */
-static void reclaim(struct queue *queue)
+ * read back later. Returns whether there was any. */
+static bool reclaim(struct queue *queue)
 {
 	struct queue_target *largest = NULL;
 	uint32_t most = refill_max(queue);
@@ -252,10 +252,11 @@ static void reclaim(struct queue *queue)
 		most = target->origin_counts[ORIGIN_DEFERRED];
 		largest = target;
 	}
-	if (largest == NULL) return;
+	if (largest == NULL) return false;
 	if (!largest->spilling) defer_spill_target(queue, largest);
 
 	struct list *previous;
+	bool reclaimed = false;
 	for (struct list *node = largest->ready.previous; node != &largest->ready;
 		node = previous) {
 		struct delivery *delivery = LIST_ENTRY(node, struct delivery, node);
@@ -264,7 +265,9 @@ static void reclaim(struct queue *queue)
 		if (delivery->origin != ORIGIN_DEFERRED) continue;
 		delivery_unready(queue, delivery);
 		forget(queue, delivery);
+		reclaimed = true;
 	}
+	return reclaimed;
 }
 
 static bool has_items_on_their_way(const struct queue *queue, const struct queue_target *target)
@@ -335,6 +338,7 @@ void defer_refill(struct queue *queue, unsigned rows_max)
 {
 	struct store_cursor cursor;
 	unsigned rows_left = rows_max;
+	bool stuck = false;
 
 	if (list_empty(&queue->refill)) return;
 	store_cursor_open(&cursor, &queue->work_txn, STORE_DEFERRED);
@@ -343,14 +347,15 @@ void defer_refill(struct queue *queue, unsigned rows_max)
 			LIST_ENTRY(queue->refill.next, struct queue_target, refill_node);
 		enum refill refill = refill_target(queue, target, &cursor, &rows_left);
 		if (refill == REFILL_NO_ROOM) {
-			if (rows_left > 0) reclaim(queue);
+			/* Then the next settling makes room. */
+			stuck = rows_left > 0 && !reclaim(queue);
 			break;
 		}
 		list_remove(&target->refill_node);
 		if (refill == REFILL_DONE) stop_spilling(queue, target);
 	}
 	store_cursor_close(&cursor);
-	if (rows_left == 0 && !list_empty(&queue->refill)) queue->more = true;
+	if (!stuck && !list_empty(&queue->refill)) queue->more = true;
 }
 
 void defer_open(struct queue *queue)

@@ -148,6 +148,7 @@ void delivery_unready(struct queue *queue, struct delivery *delivery)
 void delivery_spill(struct queue *queue, struct delivery *delivery)
 {
 	struct queue_target *target = delivery->target;
+	if (list_empty(&queue->spilled)) queue_want_work(queue);
 	if (list_empty(&target->spill)) list_append(&queue->spilled, &target->spill_node);
 	list_append(&target->spill, &delivery->node);
 	delivery->state = DELIVERY_IS_SPILLING;

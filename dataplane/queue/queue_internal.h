@@ -79,6 +79,7 @@ struct queue {
 	uint64_t now_us;   /* of the last queue_work() */
 	uint64_t told_due; /* what events.due was told last */
 	bool announced;    /* `ready` may be called */
+	bool working;      /* in queue_work() */
 	bool more;         /* something is left for another queue_work() */
 
 	struct mailbox done;                /* jobs that came back */
@@ -122,6 +123,9 @@ struct queue {
 
 MUST_USE enum result queue_open_limited(struct shard *shard, const struct queue_events *events,
 	wall_t now, const struct queue_limits *limits, struct queue **ret);
+
+/* Have queue_work() called soon, or again. */
+void queue_want_work(struct queue *queue);
 
 /* ---- queue_target.c -------------------------------------------------------------------------- */
 

@@ -154,7 +154,11 @@ void settle_collect(struct queue *queue, struct delivery *delivery)
 		schedule_note(queue, delivery->attempt.next_due.us);
 	}
 	queue->settling_count--;
+	struct queue_target *target = delivery->target;
 	delivery_drop(queue, delivery);
+	/* Its place in memory is free for another of the target's rows; the target itself may not
+	 * ask again, if this was the last one it had. */
+	if (target->spilling) defer_want_refill(queue, target);
 }
 
 void settle_again(struct queue *queue)

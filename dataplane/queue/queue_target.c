@@ -30,6 +30,12 @@ struct queue_target *target_find(const struct queue *queue, uint32_t target_id)
 	return NULL;
 }
 
+uint32_t queue_target_ready(const struct queue *queue, uint32_t target_id)
+{
+	const struct queue_target *target = target_find(queue, target_id);
+	return target == NULL ? 0 : target->ready_count;
+}
+
 static bool is_idle(const struct queue_target *target)
 {
 	return target->delivery_count == 0 && !target->spilling;

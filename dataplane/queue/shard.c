@@ -13,9 +13,13 @@
 enum { STATE_FORMAT = 1, STATE_SIZE_MAX = STORE_PAYLOAD_SIZE_MAX };
 BOUND(STATE_SIZE_MAX > 256 + TREE_LEVELS_MAX * SHA256_SIZE);
 
-/* Rows that retention may delete in a commit: as many as came in, twice over, so that it
- * catches up, within what keeps the commit short. */
-enum { RETENTION_ROWS_PER_EVENT = 2, RETENTION_ROWS_MIN = 8, RETENTION_ROWS_MAX = 256 };
+/* Rows that retention may delete in a commit: an event with its attempts and a few chunks has
+ * some four, and it must be able to catch up. */
+enum { RETENTION_ROWS_PER_EVENT = 8, RETENTION_ROWS_MIN = 16, RETENTION_ROWS_MAX = 2048 };
+
+/* What settling a delivery adds to the store at most, as a rule: an attempt with its texts, a
+ * leaf, and the room that pages leave. */
+enum { SETTLE_SIZE = 512 };
 
 #define STATE_KEY BYTES_LITERAL("state")
 
@@ -133,6 +137,14 @@ static void batch_abort(void *owner)
 	audit_abort(&shard->audit);
 }
 
+/* Deliveries that will still write an attempt. */
+static uint64_t unsettled_count(const struct shard_counters *counters)
+{
+	uint64_t settled = counters->deliveries_delivered + counters->deliveries_dead;
+	/* A target that an event names twice is counted twice and delivered to once. */
+	return counters->deliveries_created > settled ? counters->deliveries_created - settled : 0;
+}
+
 static void batch_committed(void *owner)
 {
 	struct shard *shard = owner;
@@ -141,6 +153,7 @@ static void batch_committed(void *owner)
 	pthread_mutex_lock(&shard->published_lock);
 	shard->published = shard->state.counters;
 	pthread_mutex_unlock(&shard->published_lock);
+	store_set_promised(shard->store, unsettled_count(&shard->state.counters) * SETTLE_SIZE);
 }
 
 static void batch_failed(void *owner, enum result result)

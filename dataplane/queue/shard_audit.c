@@ -88,8 +88,8 @@ enum result shard_audit_verify(struct shard *shard,
 
 	*ret = (struct audit_report){ 0 };
 	store_read_begin(&txn, shard->store);
-	enum result result = txn.result;
-	if (result == RESULT_OK) result = shard_state_read(&txn, &state, &audit);
+	/* Nothing was written yet: the empty log. */
+	enum result result = shard_state_read(&txn, &state, &audit);
 	if (result == RESULT_NOT_FOUND) result = RESULT_OK;
 	if (result == RESULT_OK) {
 		records.expired_below = state.expired_below;

@@ -47,7 +47,9 @@ static void connection_timer_expired(void *owner)
 		connection_limit(connection, RECEIVE_IDLE_TIMEOUT_MS);
 		return;
 	}
-	metrics_add(receive->config.metrics, METRICS_CONNECTIONS_TIMED_OUT, 1);
+	if (connection->state != CONNECTION_CLOSING) {
+		metrics_add(receive->config.metrics, METRICS_CONNECTIONS_TIMED_OUT, 1);
+	}
 	if (connection->state == CONNECTION_IDLE) {
 		connection_close(connection);
 	} else {

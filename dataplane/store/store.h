@@ -126,5 +126,8 @@ struct store_space {
 };
 /* Cheap enough for every batch (statvfs is cached for a second). */
 struct store_space store_space(struct store *store);
-/* Whether ingest of `size` more bytes leaves the reserve alone. */
+/* What has been accepted needs so much more until it is settled: attempts, leaves, rows. Kept
+ * from ingest beside STORE_RESERVE_PERCENT. Writer thread. */
+void store_set_promised(struct store *store, uint64_t size);
+/* Whether ingest of `size` more bytes leaves the reserve and what is promised alone. */
 bool store_has_room(struct store *store, uint64_t size);

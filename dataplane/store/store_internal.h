@@ -30,6 +30,7 @@ struct store {
 	uint64_t extend_refused_at; /* second at which the file system refused to extend it */
 
 	atomic_uint_fast64_t used_size;
+	atomic_uint_fast64_t promised_size;
 	atomic_uint_fast64_t file_size;
 	atomic_uint_fast64_t disk_free_size;
 	atomic_uint_fast64_t disk_free_second; /* when it was asked */

@@ -207,6 +207,11 @@ struct store_space store_space(struct store *store)
 	};
 }
 
+void store_set_promised(struct store *store, uint64_t size)
+{
+	atomic_store_explicit(&store->promised_size, size, memory_order_relaxed);
+}
+
 bool store_has_room(struct store *store, uint64_t size)
 {
 	struct store_space space = store_space(store);
@@ -214,8 +219,10 @@ bool store_has_room(struct store *store, uint64_t size)
 	uint64_t disk_reserve = store->reserve_size < DISK_RESERVE_SIZE_MAX ? store->reserve_size
 									    : DISK_RESERVE_SIZE_MAX;
 
-	if (space.used_size + wanted + store->reserve_size > space.quota_size) return false;
+	uint64_t promised = atomic_load_explicit(&store->promised_size, memory_order_relaxed);
+	uint64_t kept = store->reserve_size + promised;
+	if (space.used_size + wanted + kept > space.quota_size) return false;
 	uint64_t free_in_file =
 		space.file_size > space.used_size ? space.file_size - space.used_size : 0;
-	return wanted + disk_reserve <= free_in_file + space.disk_free_size;
+	return wanted + disk_reserve + promised <= free_in_file + space.disk_free_size;
 }

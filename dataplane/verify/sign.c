@@ -11,7 +11,8 @@ struct signing {
 	const struct scheme *scheme;
 	struct bytes timestamp;
 	struct bytes id;
-	struct bytes signature; /* encoded, without its prefix */
+	struct bytes signature[VERIFIER_KEYS_MAX]; /* encoded, without their prefix */
+	uint32_t signature_count;
 };
 
 static void write_line(struct writer *writer, struct bytes name, struct bytes value)
@@ -76,7 +77,9 @@ static void write_signature(struct writer *writer, const struct signing *signing
 	if (scheme->id.place == ID_IN_ITEM) {
 		write_item(writer, row, &first, scheme->id.name, signing->id);
 	}
-	write_item(writer, row, &first, row->prefix, signing->signature);
+	for (uint32_t i = 0; i < signing->signature_count; i++) {
+		write_item(writer, row, &first, row->prefix, signing->signature[i]);
+	}
 	write_text(writer, "\r\n");
 }
 
@@ -114,17 +117,16 @@ enum result verifier_sign(const struct verifier *verifier, const struct sign_inp
 	struct writer *writer)
 {
 	const struct scheme *scheme = verifier->scheme;
-	const struct verifier_key *key = &verifier->key[0];
 	char timestamp[TIMESTAMP_SIZE_MAX];
-	char encoded[2 * MAC_SIZE_MAX];
+	char encoded[VERIFIER_KEYS_MAX][2 * MAC_SIZE_MAX];
 	uint8_t mac[MAC_SIZE_MAX];
 
 	if (!is_signable_id(scheme, input->event_id)) return RESULT_MALFORMED;
 
-	struct signing signing = { .scheme = scheme, .id = input->event_id };
+	struct signing signing = { .scheme = scheme, .id = input->event_id, .signature_count = 1 };
 	signing.timestamp = timestamp_write(scheme->timestamp.unit, input->now, timestamp);
 	if (scheme->signature.form == SIGNATURE_TOKEN) {
-		signing.signature = secret_bytes(key->token);
+		signing.signature[0] = secret_bytes(verifier->key[0].token);
 	} else {
 		struct message_input parts = {
 			.timestamp = signing.timestamp,
@@ -135,9 +137,13 @@ enum result verifier_sign(const struct verifier *verifier, const struct sign_inp
 		};
 		struct message message;
 		if (!message_compose(scheme, &parts, &message)) return RESULT_FULL;
-		size_t size = mac_compute(key->mac, message.part, message.part_count, mac);
-		signing.signature =
-			encode_signature(scheme->signature.encoding, bytes_of(mac, size), encoded);
+		if (scheme->signature.separators[0] != '\0') signing.signature_count = verifier->key_count;
+		for (uint32_t i = 0; i < signing.signature_count; i++) {
+			size_t size = mac_compute(verifier->key[i].mac, message.part,
+				message.part_count, mac);
+			signing.signature[i] = encode_signature(scheme->signature.encoding,
+				bytes_of(mac, size), encoded[i]);
+		}
 	}
 	write_lines(writer, &signing);
 	return writer->failed ? RESULT_FULL : RESULT_OK;

@@ -109,7 +109,8 @@ MUST_USE enum result verify_signed_text(const struct verifier *verifier,
 	const struct verify_input *input, struct writer *writer);
 
 /* The other direction, for delivery, load generation and tests: writes complete header
- * lines ("Name: value\r\n") that make the request authentic under the current key.
+ * lines ("Name: value\r\n") that make the request authentic under the current key; where the
+ * scheme has room for several signatures, also one under the previous key.
  * `event_id` becomes webhook-id, X-GitHub-Delivery, nonce …, as the scheme has it; a scheme
  * that keeps its id in the body leaves it out. RESULT_MALFORMED when the scheme forbids such
  * an id, RESULT_FULL when the writer is too small. */

@@ -18,9 +18,13 @@
 
 /* Old events are deleted a little at a time, this often. */
 #define EXPIRE_INTERVAL_US (30 * US_PER_S)
+/* While anything is undelivered the queue is looked at so often, whatever else happens: that a
+ * target holds up the others it notices by time. */
+#define TICK_INTERVAL_US US_PER_S
 
 struct worker {
 	struct worker_config config;
+	uint32_t connections_max; /* as it was started with, whatever a reload says */
 	struct flow *flow;
 	struct contexts *contexts;
 	struct metrics *metrics;
@@ -37,16 +41,38 @@ struct worker {
 	struct letter queue_letter;
 	atomic_bool queue_letter_posted;
 	struct timer due;
+	wall_t due_at;
+	struct timer tick;
 	struct timer expire;
 	struct timer deadline;
 	bool stopping;
+	bool overdue; /* the drain time is over */
+	sem_t stop_returned;
 };
 
 /* ---- The queue's wishes ---------------------------------------------------------------------- */
 
+static void tick_start(struct worker *worker)
+{
+	if (timer_running(&worker->tick)) return;
+	timer_start(&worker->loop.timers, &worker->tick, loop_now(&worker->loop), TICK_INTERVAL_US);
+}
+
+static void tick_expired(void *owner)
+{
+	struct worker *worker = owner;
+
+	queue_work(worker->queue, io_wall(worker->loop.io));
+	/* An idle daemon does not wake up. */
+	struct queue_usage usage = queue_usage(worker->queue);
+	if (usage.window_events > 0 || usage.backlog > 0) tick_start(worker);
+}
+
 static void queue_ready(void *owner, uint32_t target_id)
 {
 	struct worker *worker = owner;
+
+	tick_start(worker);
 	deliver_ready(worker->deliver, target_id);
 }
 
@@ -72,6 +98,7 @@ static void queue_due(void *owner, wall_t when)
 {
 	struct worker *worker = owner;
 
+	worker->due_at = when;
 	if (when.us == UINT64_MAX) {
 		timer_stop(&worker->loop.timers, &worker->due);
 		return;
@@ -84,7 +111,14 @@ static void queue_due(void *owner, wall_t when)
 static void due_expired(void *owner)
 {
 	struct worker *worker = owner;
-	queue_work(worker->queue, io_wall(worker->loop.io));
+	wall_t now = io_wall(worker->loop.io);
+
+	/* The wall clock has gone back. The queue has said when, and will not say it again. */
+	if (now.us < worker->due_at.us) {
+		queue_due(worker, worker->due_at);
+		return;
+	}
+	queue_work(worker->queue, now);
 }
 
 static void expire_expired(void *owner)
@@ -169,6 +203,7 @@ static void deadline_expired(void *owner)
 {
 	struct worker *worker = owner;
 
+	worker->overdue = true;
 	receive_abort(worker->receive);
 	deliver_abort(worker->deliver);
 }
@@ -192,7 +227,9 @@ static void command_stop(struct letter *letter)
 void worker_stop_begin(struct worker *worker)
 {
 	struct command command = { 0 };
+
 	command_run(worker, &command, command_stop);
+	sem_post(&worker->stop_returned);
 }
 
 static void command_status(struct letter *letter)
@@ -203,6 +240,8 @@ static void command_status(struct letter *letter)
 
 	CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu) == 0);
 	*command->status = (struct worker_status){
+		.cpu = worker->config.cpu,
+		.connections_max = worker->connections_max,
 		.receive = receive_usage(worker->receive),
 		.deliver = deliver_usage(worker->deliver),
 		.queue = queue_usage(worker->queue),
@@ -258,10 +297,10 @@ static void pin_to_cpu(int cpu)
 	}
 }
 
-static uint32_t body_size_max(const struct config *config)
+uint32_t worker_body_size_max(const struct config *config)
 {
-	/* A reload may raise it: the buffers are made for what the program allows at most only
-	 * when an endpoint asks for more than the default, as they are touched only when used. */
+	/* The buffers are made for what the program allows at most only when an endpoint asks for
+	 * more than the default; they are touched only when used. */
 	uint32_t size = RECEIVE_BODY_SIZE_DEFAULT;
 	for (uint32_t i = 0; i < config->endpoint_count; i++) {
 		if (config->endpoints[i].body_size_max > size) size = RECEIVE_BODY_SIZE_LIMIT;
@@ -329,6 +368,7 @@ static enum result worker_open(struct worker *worker)
 	worker->loop.mail = worker_mail;
 	worker->loop.owner = worker;
 	timer_init(&worker->due, due_expired, worker);
+	timer_init(&worker->tick, tick_expired, worker);
 	timer_init(&worker->expire, expire_expired, worker);
 	timer_init(&worker->deadline, deadline_expired, worker);
 	worker->queue_letter.open = queue_letter_open;
@@ -358,7 +398,7 @@ static enum result worker_open(struct worker *worker)
 			.metrics = worker->metrics,
 			.connections_max = config->connections_max,
 			.requests_max = config->requests_max,
-			.body_size_max = body_size_max(config),
+			.body_size_max = worker_body_size_max(config),
 			.listeners_max = config->listener_count,
 		},
 		worker->flow, &worker->receive);
@@ -374,9 +414,9 @@ static enum result worker_open(struct worker *worker)
 static bool worker_finished(const struct worker *worker)
 {
 	if (!worker->stopping) return false;
-	struct queue_usage queue = queue_usage(worker->queue);
-	return receive_idle(worker->receive) && deliver_idle(worker->deliver) &&
-		queue.settling == 0;
+	if (!receive_idle(worker->receive) || !deliver_idle(worker->deliver)) return false;
+	/* What the store does not take is delivered again after the next start. */
+	return worker->overdue || queue_usage(worker->queue).settling == 0;
 }
 
 static void worker_turn(struct worker *worker)
@@ -385,14 +425,48 @@ static void worker_turn(struct worker *worker)
 	CHECK(loop_turn(&worker->loop) == RESULT_OK);
 }
 
+struct fence {
+	struct store_job job;
+	sem_t passed;
+};
+
+static void fence_apply(struct store_job *job, struct store_txn *txn)
+{
+	(void)job;
+	(void)txn; /* it is only there to be completed */
+}
+
+static void fence_complete(struct store_job *job)
+{
+	sem_post(&CONTAINER_OF(job, struct fence, job)->passed);
+}
+
+/* Handing a job back, the writer first puts it into a mailbox and then wakes the worker. One that
+ * was awake may be done with its last job in between, and must not be gone when it is woken. */
+static void writer_wait(struct worker *worker)
+{
+	struct fence fence = {
+		.job = { .apply = fence_apply, .complete = fence_complete, .uses_reserve = true },
+	};
+
+	CHECK(sem_init(&fence.passed, 0, 0) == 0);
+	store_writer_submit(shard_writer(worker->config.shard), &fence.job);
+	while (sem_wait(&fence.passed) != 0) continue; /* EINTR */
+	sem_destroy(&fence.passed);
+}
+
 static void worker_close(struct worker *worker)
 {
-	timer_stop(&worker->loop.timers, &worker->due);
-	timer_stop(&worker->loop.timers, &worker->expire);
-	timer_stop(&worker->loop.timers, &worker->deadline);
+	/* The same with the thread that asked for the stop. */
+	while (sem_wait(&worker->stop_returned) != 0) continue; /* EINTR */
 	receive_close(worker->receive);
 	deliver_close(worker->deliver);
 	queue_close(worker->queue);
+	writer_wait(worker);
+	timer_stop(&worker->loop.timers, &worker->due);
+	timer_stop(&worker->loop.timers, &worker->tick);
+	timer_stop(&worker->loop.timers, &worker->expire);
+	timer_stop(&worker->loop.timers, &worker->deadline);
 	/* Letters of the queue that are still under way. */
 	while (atomic_load(&worker->queue_letter_posted) && !mailbox_empty(&worker->loop.mailbox)) {
 		atomic_store(&worker->queue_letter_posted, false);
@@ -428,10 +502,12 @@ enum result worker_start(const struct worker_config *config, struct flow *flow,
 	struct worker *worker = alloc_array(1, sizeof *worker);
 
 	worker->config = *config;
+	worker->connections_max = config->config->connections_max;
 	worker->flow = flow_acquire(flow);
 	worker->contexts = contexts;
 	worker->metrics = metrics_cells_create();
 	CHECK(sem_init(&worker->started, 0, 0) == 0);
+	CHECK(sem_init(&worker->stop_returned, 0, 0) == 0);
 	if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0) {
 		snprintf(error, error_size, "cannot create a thread: %s", strerror(errno));
 		return RESULT_KERNEL;
@@ -452,6 +528,7 @@ void worker_stop_finish(struct worker *worker)
 {
 	pthread_join(worker->thread, NULL);
 	sem_destroy(&worker->started);
+	sem_destroy(&worker->stop_returned);
 	metrics_cells_free(worker->metrics);
 	flow_release(worker->flow);
 	alloc_free(worker);

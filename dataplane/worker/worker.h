@@ -21,6 +21,10 @@ struct worker_config {
 	uint64_t drain_us; /* how long stopping may take before connections are cut */
 };
 
+/* The largest body that workers started with this configuration take: a reload may not raise it
+ * any more, see receive_request.c. */
+uint32_t worker_body_size_max(const struct config *config);
+
 /* Opens everything on a new thread and begins to serve. Takes `contexts` over in any case; the
  * worker holds a reference to the flow. `error` gets a sentence. Synchronous. */
 MUST_USE enum result worker_start(const struct worker_config *config, struct flow *flow,
@@ -41,6 +45,8 @@ void worker_stop_begin(struct worker *worker);
 void worker_stop_finish(struct worker *worker);
 
 struct worker_status {
+	int cpu;
+	uint32_t connections_max;
 	struct receive_usage receive;
 	struct deliver_usage deliver;
 	struct queue_usage queue;

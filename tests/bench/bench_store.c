@@ -5,6 +5,7 @@
  *   put     1,200-byte values through the writer, nothing else
  *   append  events of 1,024 bytes with leaf, fingerprint and state, and into the queue's window
  *   settle  those, leased and settled as delivered
+ *   expire  as append, while retention deletes as many settled events
  *
  * usage: bench_store [EVENTS [FOLDER]]      without arguments a short run, to see that it works
  */
@@ -27,6 +28,8 @@ enum {
 	FLIGHT_MAX = 256,
 	SHORT_RUN_EVENTS = 2000,
 };
+
+#define BENCH_START_US UINT64_C(1790000000000000)
 
 struct flight {
 	struct shard_append append;
@@ -114,7 +117,7 @@ static void submit_append(struct bench *bench, struct flight *flight)
 	flight->append = (struct shard_append){
 		.job = { .complete = append_complete },
 		.event = {
-			.received = { 1790000000000000 + bench->put_count },
+			.received = { BENCH_START_US + bench->put_count },
 			.target_count = 1,
 			.target_ids = { TARGET_ID },
 			.content_type = BYTES_LITERAL("application/json"),
@@ -177,12 +180,12 @@ static void run_settle(struct bench *bench, unsigned flight_count, uint64_t coun
 	const struct attempt attempt = {
 		.outcome = ATTEMPT_DELIVERED,
 		.status = 200,
-		.started = { 1790000000000000 },
+		.started = { BENCH_START_US },
 		.duration_us = 700,
 	};
 	uint64_t leased = 0;
 	while (shard_counters(bench->shard).deliveries_delivered < bench->settled_count + count) {
-		queue_work(bench->queue, (wall_t){ 1790000000000000 });
+		queue_work(bench->queue, (wall_t){ BENCH_START_US });
 		while (queue_usage(bench->queue).settling < flight_count && leased < count) {
 			struct delivery *delivery = queue_lease(bench->queue, TARGET_ID);
 			if (delivery == NULL) break;
@@ -221,7 +224,7 @@ static void measure(struct bench *bench, const char *name, run_fn *run, unsigned
 		(double)(after.commit_us_total - before.commit_us_total) / (double)commits);
 }
 
-static void open_bench(struct bench *bench, const char *folder)
+static void open_bench(struct bench *bench, const char *folder, uint64_t retention_us)
 {
 	char error[256] = "";
 	const struct queue_events events = {
@@ -236,6 +239,7 @@ static void open_bench(struct bench *bench, const char *folder)
 	struct shard_config config = {
 		.store = { .path = folder, .shard = 1, .quota_size = UINT64_C(16) << 30 },
 		.replay = bench->replay,
+		.retention_us = retention_us,
 		.cpu = -1,
 		.threaded = true,
 	};
@@ -244,6 +248,14 @@ static void open_bench(struct bench *bench, const char *folder)
 	CHECK(result == RESULT_OK);
 	CHECK(queue_open(bench->shard, &events, (wall_t){ 1 }, &bench->queue) == RESULT_OK);
 	for (unsigned i = 0; i < FLIGHT_MAX; i++) bench->flights[i].bench = bench;
+}
+
+static void close_bench(struct bench *bench)
+{
+	queue_close(bench->queue);
+	shard_close(bench->shard);
+	replay_close(bench->replay);
+	sem_destroy(&bench->woken);
 }
 
 int main(int argc, char **argv)
@@ -265,14 +277,17 @@ int main(int argc, char **argv)
 		uint64_t events = flight_count < 64 ? count / 16 : count;
 		folder_make(folder);
 		bench = (struct bench){ 0 };
-		open_bench(&bench, folder);
+		open_bench(&bench, folder, 0);
 		measure(&bench, "append", run_append, flight_count, events);
 		measure(&bench, "settle", run_settle, flight_count, events);
+		close_bench(&bench);
+		open_bench(&bench, folder, 1);
+		measure(&bench, "expire", run_append, flight_count, events);
+		CHECK(shard_counters(bench.shard).events_expired >= events - 1);
+		close_bench(&bench);
+		open_bench(&bench, folder, 0);
 		measure(&bench, "put", run_put, flight_count, events);
-		queue_close(bench.queue);
-		shard_close(bench.shard);
-		replay_close(bench.replay);
-		sem_destroy(&bench.woken);
+		close_bench(&bench);
 		folder_remove(folder);
 	}
 	return 0;

@@ -203,7 +203,7 @@ daemon off;
 {user}
 worker_processes 1;
 pid {folder}/nginx.pid;
-error_log {folder}/error.log;
+error_log {folder}/error.log info;
 events {{ worker_connections 256; }}
 http {{
   log_format all escape=json '{{{form}}}';
@@ -411,6 +411,18 @@ def send(daemon, body, path='/github', connection=None, **headers):
     status, answer, _ = daemon.post(path, {**lab.github(body), **headers}, body, connection, tls=False)
     assert (status, answer['status']) == (200, 'accepted'), answer
     return answer['id']
+
+
+def flood(daemon, path, count, scheme='github', connections=32):
+    """Many events at once from penstock-bench; its ledger."""
+    secret = 'standard' if scheme == 'standard-webhooks' else scheme
+    subprocess.run([lab.BUILD / 'penstock-bench', 'send', '--target', f'https://localhost:{daemon.port}',
+                    '--ca', lab.certificates() / 'ca.pem', '--endpoint', f'{path}:{scheme}:{daemon.folder}/secrets/{secret}',
+                    '--count', str(count), '--connections', str(connections), '--quiet', '--json',
+                    daemon.folder / 'ledger.json'], check=True, timeout=120)
+    found = lab.ledger(daemon)
+    assert found['acked'] == count, found
+    return found
 
 
 def headers_of(head):

@@ -105,7 +105,7 @@ void world_payload(uint64_t sequence, uint8_t *payload, size_t size)
 	for (size_t i = 0; i < size; i++) payload[i] = (uint8_t)(sequence * 31 + i * 7 + i / 251);
 }
 
-static void on_appended(struct store_job *job)
+void world_append_done(struct store_job *job)
 {
 	CHECK(job->result < RESULT_COUNT);
 }
@@ -115,7 +115,7 @@ enum result world_append(struct world *world, size_t payload_size, unsigned targ
 	static uint8_t payload[WORLD_PAYLOAD_SIZE_MAX];
 	uint64_t sequence = shard_counters(world->shard).next_sequence;
 	struct shard_append append = {
-		.job = { .complete = on_appended },
+		.job = { .complete = world_append_done },
 		.event = {
 			.received = { world->now_us },
 			.tenant_id = 1,

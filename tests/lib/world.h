@@ -37,6 +37,8 @@ void world_end(struct world *world);
 
 /* One event with that payload to the targets, committed and told to the queue. Its result. */
 enum result world_append(struct world *world, size_t payload_size, unsigned target_count, ...);
+/* For a test that appends by itself and looks at the job's result. */
+void world_append_done(struct store_job *job);
 /* The payload of an event made by world_append(). */
 void world_payload(uint64_t sequence, uint8_t *payload, size_t size);
 /* Commits and works until nothing moves any more. */

@@ -11,12 +11,30 @@
 
 enum { STEP_DELAY_US_MAX = 200, BUFFER_SIZE = 2048, TARGETS_IN_FLOW_MAX = 16, HALF_PPM = 500000 };
 #define EXPIRE_INTERVAL_US (30 * US_PER_S)
+#define TICK_INTERVAL_US US_PER_S
 
 /* ---- The queue's wishes, as in worker.c ------------------------------------------------------ */
+
+static void tick_start(struct sim_worker *worker)
+{
+	if (timer_running(&worker->tick)) return;
+	timer_start(&worker->loop.timers, &worker->tick, loop_now(&worker->loop), TICK_INTERVAL_US);
+}
+
+static void tick_expired(void *owner)
+{
+	struct sim_worker *worker = owner;
+
+	queue_work(worker->queue, io_wall(worker->loop.io));
+	struct queue_usage usage = queue_usage(worker->queue);
+	if (usage.window_events > 0 || usage.backlog > 0) tick_start(worker);
+}
 
 static void queue_ready(void *owner, uint32_t target_id)
 {
 	struct sim_worker *worker = owner;
+
+	tick_start(worker);
 	deliver_ready(worker->deliver, target_id);
 }
 
@@ -41,6 +59,7 @@ static void queue_due(void *owner, wall_t when)
 {
 	struct sim_worker *worker = owner;
 
+	worker->due_at = when;
 	if (when.us == UINT64_MAX) {
 		timer_stop(&worker->loop.timers, &worker->due);
 		return;
@@ -53,7 +72,13 @@ static void queue_due(void *owner, wall_t when)
 static void due_expired(void *owner)
 {
 	struct sim_worker *worker = owner;
-	queue_work(worker->queue, io_wall(worker->loop.io));
+	wall_t now = io_wall(worker->loop.io);
+
+	if (now.us < worker->due_at.us) {
+		queue_due(worker, worker->due_at);
+	} else {
+		queue_work(worker->queue, now);
+	}
 }
 
 static void expire_expired(void *owner)
@@ -175,13 +200,15 @@ void sim_daemon_watch(struct sim_daemon *daemon)
 	struct sim_world *world = daemon->world;
 
 	if (!daemon->running) return;
-	if (daemon->die_at_us != 0 && sim_world_now(world).us >= daemon->die_at_us) daemon->dying = true;
+	if (daemon->die_at_us != 0 && sim_world_now(world).us >= daemon->die_at_us)
+		daemon->dying = true;
 	for (uint32_t i = 0; i < SIM_WORKERS; i++) {
 		struct sim_worker *worker = &daemon->workers[i];
 		if (worker->step_scheduled || worker->stepping) continue;
 		if (!store_writer_waiting(shard_writer(worker->shard))) continue;
 		worker->step_scheduled = true;
-		sim_world_call(world, sim_between(world, 0, STEP_DELAY_US_MAX), writer_step, worker);
+		sim_world_call(world, sim_between(world, 0, STEP_DELAY_US_MAX), writer_step,
+			worker);
 	}
 }
 
@@ -226,11 +253,13 @@ static void open_loop(struct sim_worker *worker)
 	worker->loop.mail = worker_mail;
 	worker->loop.owner = worker;
 	timer_init(&worker->due, due_expired, worker);
+	timer_init(&worker->tick, tick_expired, worker);
 	timer_init(&worker->expire, expire_expired, worker);
 	timer_init(&worker->deadline, deadline_expired, worker);
 	worker->queue_letter.open = queue_letter_open;
 	worker->queue_letter_posted = false;
-	streams_open(&worker->streams, &worker->loop, config->connections_max + config->channels_max);
+	streams_open(&worker->streams, &worker->loop,
+		config->connections_max + config->channels_max);
 }
 
 static void open_queue(struct sim_worker *worker)
@@ -438,6 +467,7 @@ static void stop_worker(struct sim_worker *worker)
 	CHECK(worker->receive->large_buffers.used_count == 0);
 	CHECK(worker->streams.outputs.used_count == 0);
 	timer_stop(&worker->loop.timers, &worker->due);
+	timer_stop(&worker->loop.timers, &worker->tick);
 	timer_stop(&worker->loop.timers, &worker->deadline);
 	receive_close(worker->receive);
 	deliver_close(worker->deliver);

@@ -20,9 +20,9 @@ enum { SIM_WORKERS = 2 };
 struct sim_disk {
 	uint64_t latency_us_max; /* of a commit */
 	/* Of each commit, in parts per million: */
-	uint32_t space_ppm; /* fails for want of space; nothing is broken */
-	uint32_t disk_ppm;  /* fails for good; what was written may be there or not */
-	uint32_t kill_ppm;  /* the process dies during it */
+	uint32_t space_ppm;   /* fails for want of space; nothing is broken */
+	uint32_t disk_ppm;    /* fails for good; what was written may be there or not */
+	uint32_t kill_ppm;    /* the process dies during it */
 	uint64_t exit_us_max; /* how long the process lives on after a disk has failed */
 };
 
@@ -58,6 +58,8 @@ struct sim_worker {
 	struct letter flow_letter;
 	bool draining;
 	struct timer due;
+	wall_t due_at;
+	struct timer tick;
 	struct timer expire;
 	struct timer deadline;
 	bool step_scheduled;

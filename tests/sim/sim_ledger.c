@@ -69,7 +69,8 @@ static uint32_t choose_size(struct random *random)
 {
 	uint64_t dice = random_below(random, ONE_IN_HUGE);
 
-	if (dice == 0) return (uint32_t)random_below(random, LEDGER_BODY_SIZE_MAX / 2) +
+	if (dice == 0)
+		return (uint32_t)random_below(random, LEDGER_BODY_SIZE_MAX / 2) +
 			LEDGER_BODY_SIZE_MAX / 2;
 	if (dice % ONE_IN_LARGE == 1) return MEDIUM_SIZE + (uint32_t)random_below(random, 45000);
 	return BODY_SIZE_MIN + (uint32_t)random_below(random, 2000);
@@ -109,7 +110,8 @@ void ledger_event_id(uint32_t number, char to[static LEDGER_ID_SIZE])
 static void write_body(struct writer *to, const char *mark, const char *id, uint64_t base,
 	uint32_t size)
 {
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-";
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-";
 	struct random random = { .state = base };
 	size_t start = to->size;
 
@@ -168,8 +170,9 @@ uint32_t ledger_identify(const struct ledger *ledger, struct bytes body, const c
 	uint32_t number;
 
 	if (!parse_number(body, &number) || number >= ledger->event_count) {
-		sim_violation(ledger->world, "%s: a body of %zu bytes that no provider signed: %.60s",
-			where, body.size, (const char *)body.data);
+		sim_violation(ledger->world,
+			"%s: a body of %zu bytes that no provider signed: %.60s", where, body.size,
+			(const char *)body.data);
 	}
 	ledger_body(ledger, number, &expected);
 	if (!bytes_equal(writer_bytes(&expected), body)) {
@@ -184,14 +187,15 @@ void ledger_name(struct ledger *ledger, uint32_t number, struct bytes id, const 
 	struct ledger_event *event = &ledger->events[number];
 
 	if (event->id[0] == '\0') {
-		if (id.size != EVENT_ID_TEXT_SIZE - 1 || !bytes_to_text(id, event->id, sizeof event->id))
-			sim_violation(ledger->world, "%s: event %" PRIu32 " has a strange id", where,
-				number);
+		if (id.size != EVENT_ID_TEXT_SIZE - 1 ||
+			!bytes_to_text(id, event->id, sizeof event->id))
+			sim_violation(ledger->world, "%s: event %" PRIu32 " has a strange id",
+				where, number);
 		return;
 	}
 	if (!bytes_equal(id, bytes_of_text(event->id))) {
-		sim_violation(ledger->world, "%s: event %" PRIu32 " is %.*s and was %s", where, number,
-			(int)id.size, (const char *)id.data, event->id);
+		sim_violation(ledger->world, "%s: event %" PRIu32 " is %.*s and was %s", where,
+			number, (int)id.size, (const char *)id.data, event->id);
 	}
 }
 

@@ -9,7 +9,7 @@ enum {
 	PPM = 1000000,
 	LANE_OUTPUT_SIZE = 2 * LEDGER_BODY_SIZE_MAX,
 	LANE_INPUT_SIZE = 16384,
-	ONE_IN_IDLE = 40,  /* connections on which nothing is ever said */
+	ONE_IN_IDLE = 40,   /* connections on which nothing is ever said */
 	ONE_IN_CLOSING = 8, /* answered connections that are given up */
 	SLOW_PIECE_MAX = 300,
 	SLOW_PAUSE_US_MAX = 1500000,
@@ -34,7 +34,7 @@ struct provider_lane {
 	bool aborts;  /* after a cut: by reset */
 	size_t piece; /* being sent */
 	size_t sent;
-	size_t cut;   /* nothing is sent beyond */
+	size_t cut; /* nothing is sent beyond */
 	struct writer output;
 	struct expectation expects[LANE_EXPECTS_MAX];
 	uint32_t expect_first;
@@ -88,7 +88,8 @@ static void lane_closed(void *owner)
 
 	lane->state = LANE_CLOSED;
 	lane->socket = NULL;
-	if (!lane->provider->stopping) lane_after(lane, sim_between(lane_world(lane), 0, RECONNECT_US_MAX));
+	if (!lane->provider->stopping)
+		lane_after(lane, sim_between(lane_world(lane), 0, RECONNECT_US_MAX));
 }
 
 /* ---- Sending --------------------------------------------------------------------------------- */
@@ -113,7 +114,8 @@ static void choose_trouble(struct provider_lane *lane)
 
 	lane->trouble = TROUBLE_NONE;
 	if (sim_chance(world, lane->provider->trouble_ppm)) {
-		lane->trouble = (enum trouble)sim_between(world, TROUBLE_NONE + 1, TROUBLE_COUNT - 1);
+		lane->trouble =
+			(enum trouble)sim_between(world, TROUBLE_NONE + 1, TROUBLE_COUNT - 1);
 	}
 	lane->cut = lane->output.size;
 	lane->aborts = sim_chance(world, PPM / 2);
@@ -212,8 +214,8 @@ static bool lane_take_answer(struct provider_lane *lane)
 
 	/* From its start: an answer whose body is not there yet was found before. */
 	size_t scanned = 0;
-	enum http_parse parse = http_head_find(bytes_of(lane->input, lane->filled), &scanned,
-		&head_size, &fault);
+	enum http_parse parse =
+		http_head_find(bytes_of(lane->input, lane->filled), &scanned, &head_size, &fault);
 	if (parse == HTTP_PARSE_MORE) return false;
 	if (parse == HTTP_PARSE_BAD ||
 		http_response_parse(bytes_of(lane->input, head_size), false, &response, &fault) !=

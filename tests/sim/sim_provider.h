@@ -64,6 +64,8 @@ const char *sim_provider_secret(const struct scheme *scheme, int variant);
 
 /* ---- sim_provider_request.c ------------------------------------------------------------------ */
 
+/* One request with that event, well signed. */
+void provider_write_event(struct sim_provider *provider, uint32_t number, struct writer *to);
 /* Chooses and writes the next request or requests behind each other. Returns how many. */
 uint32_t provider_compose(struct sim_provider *provider, struct writer *to,
 	struct expectation expects[static LANE_EXPECTS_MAX]);

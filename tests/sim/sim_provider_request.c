@@ -66,7 +66,8 @@ static enum request_kind choose_attack(const struct sim_provider *provider, uint
 		kind = REQUEST_FORGED;
 	}
 	/* Only where the id stands apart from the body is another body another event's. */
-	bool has_id = bytes_equal(bytes_of_text(scheme_name(provider->scheme)), BYTES_LITERAL("zen")) ||
+	bool has_id =
+		bytes_equal(bytes_of_text(scheme_name(provider->scheme)), BYTES_LITERAL("zen")) ||
 		bytes_equal(bytes_of_text(scheme_name(provider->scheme)),
 			BYTES_LITERAL("standard-webhooks")) ||
 		bytes_equal(bytes_of_text(scheme_name(provider->scheme)), BYTES_LITERAL("stripe"));
@@ -105,8 +106,9 @@ static void sign(const struct sim_provider *provider, enum request_kind kind, co
 	}
 	if (kind == REQUEST_REPLAY) now.us -= sim_between(world, 0, REPLAY_AGE_S_MAX) * US_PER_S;
 	snprintf(url, sizeof url, "%s%s",
-		provider->endpoint->config->public_url == NULL ? ""
-							       : provider->endpoint->config->public_url,
+		provider->endpoint->config->public_url == NULL
+			? ""
+			: provider->endpoint->config->public_url,
 		provider->endpoint->config->path);
 	enum result result =
 		verifier_sign(kind == REQUEST_FORGED ? provider->forger : provider->signer,
@@ -152,8 +154,8 @@ static void write_request(const struct sim_provider *provider, enum request_kind
 static void write_malformed(const struct sim_provider *provider, struct writer *to)
 {
 	static const char *const requests[MALFORMED_COUNT] = {
-		"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
-		"0\r\n\r\n",
+		"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
+		"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nabcde",
 		"POST  /x HTTP/1.1\r\nHost: a\r\n\r\n",
 		"POST /x HTTP/1.1\nHost: a\n\n",
@@ -161,7 +163,8 @@ static void write_malformed(const struct sim_provider *provider, struct writer *
 		"POST /x HTTP/1.1\r\n\r\n",
 		"POST /x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
 		"POST /x HTTP/1.1\r\nHost: a\r\n folded: b\r\n\r\n",
-		"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcdefgh\r\n",
+		"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"5\r\nabcdefgh\r\n",
 	};
 	write_text(to, requests[sim_between(provider->ledger->world, 0, MALFORMED_COUNT - 1)]);
 }
@@ -192,6 +195,14 @@ static void compose_one(struct sim_provider *provider, const struct expectation 
 	case REQUEST_KIND_COUNT: UNREACHABLE();
 	}
 	write_request(provider, expect->kind, id, writer_bytes(&body), to);
+}
+
+void provider_write_event(struct sim_provider *provider, uint32_t number, struct writer *to)
+{
+	const struct expectation expect = { .kind = REQUEST_EVENT, .number = number };
+
+	provider->ledger->events[number].try_count++;
+	compose_one(provider, &expect, to);
 }
 
 static bool compose_event(struct sim_provider *provider, struct writer *to,
@@ -261,7 +272,8 @@ static void event_answered(struct sim_provider *provider, const struct expectati
 	if (status == 200) {
 		ledger->duplicates += duplicate;
 		/* The first try cannot be one, and nothing is accepted a second time. */
-		if (duplicate ? event->try_count == 1 : event->acked) refuse(provider, expect, status);
+		if (duplicate ? event->try_count == 1 : event->acked)
+			refuse(provider, expect, status);
 		ledger_acked(ledger, expect->number, id);
 	} else if (status == 503) {
 		ledger->refused_503++;

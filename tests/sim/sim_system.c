@@ -15,7 +15,13 @@
 enum { CLIENT_BUFFERS = 256, CLIENT_BUFFER_SIZE = 4096, REPLAY_ROUNDS_MAX = 20 };
 
 static const char *const schemes[SYSTEM_PROVIDERS] = {
-	"standard-webhooks", "github", "stripe", "slack", "zen", "square", "box",
+	"standard-webhooks",
+	"github",
+	"stripe",
+	"slack",
+	"zen",
+	"square",
+	"box",
 };
 
 /* ---- Configuration --------------------------------------------------------------------------- */
@@ -51,21 +57,23 @@ static void write_endpoints(struct writer *text, const char *folder, bool whole)
 			" targets: [ %s ]%s }\n",
 			schemes[i], schemes[i], schemes[i], schemes[i],
 			whole ? targets[i] : without_four[i],
-			scheme_signs_url(scheme) ? ", public_url: 'https://hooks.example.org'" : "");
+			scheme_signs_url(scheme) ? ", public_url: 'https://hooks.example.org'"
+						 : "");
 	}
 }
 
 static void write_targets(struct writer *text, bool whole)
 {
 	/* Quick to give up, the usual, patient, and one connection at a time. */
-	write_text(text, "targets:\n"
-		"  - { name: one, url: 'http://10.0.1.1:80/hook', secret_file: target, timeout: 5s,\n"
-		"      connect_timeout: 2s, connections: 6, retry: { attempts: 3, base: 50ms,"
+	write_text(text,
+		"targets:\n"
+		"  - { name: one, url: 'http://10.0.1.1:80/hook', secret_file: target,\n"
+		"      timeout: 5s, connect_timeout: 2s, connections: 6, retry: { attempts: 3, base: 50ms,"
 		" max: 1s } }\n"
 		"  - { name: two, url: 'http://10.0.1.2:80/hook?x=1', connections: 4,\n"
 		"      retry: { attempts: 5, base: 1s, max: 1m } }\n"
 		"  - { name: three, url: 'http://10.0.1.3:8080/', secret_file: target,\n"
-		"      connections: 3, retry: { attempts: 12, base: 2s, max: 1h } }\n");
+		"      connections: 3, retry: { attempts: 20, base: 2s, max: 1h } }\n");
 	if (!whole) return;
 	write_text(text,
 		"  - { name: four, url: 'http://10.0.1.4:80/four', timeout: 30s, connections: 1,\n"
@@ -85,8 +93,9 @@ static struct flow *make_flow(bool whole)
 	folder_make(folder);
 	folder_path(path, folder, "penstock.yaml");
 	write_secret(folder, "target", TARGET_SECRET);
-	write_text(&text, "listeners: [{ address: '10.0.0.1:80', tls: off }]\n"
-			  "store: { path: d }\n");
+	write_text(&text,
+		"listeners: [{ address: '10.0.0.1:80', tls: off }]\n"
+		"store: { path: d }\n");
 	write_endpoints(&text, folder, whole);
 	write_targets(&text, whole);
 	CHECK(!text.failed);
@@ -240,7 +249,8 @@ void system_calm(struct system *system)
 	struct sim_disk *disk = &system->daemon.config.disk;
 
 	sim_world_set_faults(system->world, NULL);
-	*disk = (struct sim_disk){ .latency_us_max = disk->latency_us_max, .exit_us_max = disk->exit_us_max };
+	*disk = (struct sim_disk){ .latency_us_max = disk->latency_us_max,
+		.exit_us_max = disk->exit_us_max };
 	sim_daemon_publish(&system->daemon, system->flow);
 	for (uint32_t i = 0; i < SYSTEM_TARGETS; i++) {
 		system->targets[i].bad_ppm = 0;
@@ -248,6 +258,8 @@ void system_calm(struct system *system)
 		sim_target_up(&system->targets[i]);
 	}
 	for (uint32_t i = 0; i < SYSTEM_PROVIDERS; i++) {
+		/* After the replay window an attack with an old id would be another event. */
+		system->providers[i].attack_ppm = 0;
 		system->providers[i].trouble_ppm = 0;
 		system->providers[i].gap_us_max = US_PER_S;
 	}

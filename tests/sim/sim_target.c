@@ -140,7 +140,8 @@ static void session_sent(void *owner, int error)
 	struct sim_world *world = target->ledger->world;
 
 	if (error != 0 || ends_connection(session->reaction)) {
-		session_end(session, session->reaction == REACT_HALF_BODY && sim_chance(world, PPM / 2));
+		session_end(session,
+			session->reaction == REACT_HALF_BODY && sim_chance(world, PPM / 2));
 		return;
 	}
 	session->answering = false;
@@ -273,7 +274,8 @@ static void session_read(struct target_session *session)
 	CHECK(size <= SESSION_INPUT_SIZE);
 	/* One at a time on a connection, and no byte before the answer. */
 	if (session->filled > size) {
-		sim_violation(target->ledger->world, "target %u: bytes behind a request", target->index);
+		sim_violation(target->ledger->world, "target %u: bytes behind a request",
+			target->index);
 	}
 	if (session->reaction == REACT_COUNT) session->reaction = choose_reaction(target);
 	if (session->filled < size) {
@@ -378,8 +380,9 @@ void sim_target_open(struct sim_target *target, struct ledger *ledger, struct lo
 		target->sessions[i].input = alloc_map(SESSION_INPUT_SIZE);
 	}
 	if (secret == NULL) return;
-	CHECK(verifier_create(scheme_find(BYTES_LITERAL("standard-webhooks")), bytes_of_text(secret),
-		      BYTES_EMPTY, 0, &target->verifier, &error) == RESULT_OK);
+	CHECK(verifier_create(scheme_find(BYTES_LITERAL("standard-webhooks")),
+		      bytes_of_text(secret), BYTES_EMPTY, 0, &target->verifier,
+		      &error) == RESULT_OK);
 }
 
 void sim_target_up(struct sim_target *target)

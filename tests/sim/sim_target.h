@@ -17,14 +17,14 @@ enum target_reaction {
 	REACT_NO_CONTENT, /* 204 */
 	REACT_CHUNKED,
 	REACT_UNTIL_CLOSE,
-	REACT_INTERIM,    /* 1xx, then 200 */
-	REACT_LAST,       /* 200, Connection: close */
-	REACT_VANISH,     /* 200, and the connection is closed all the same, soon */
-	REACT_SURPLUS,    /* 200, and bytes that nobody asked for */
+	REACT_INTERIM, /* 1xx, then 200 */
+	REACT_LAST,    /* 200, Connection: close */
+	REACT_VANISH,  /* 200, and the connection is closed all the same, soon */
+	REACT_SURPLUS, /* 200, and bytes that nobody asked for */
 	REACT_GOOD_COUNT,
 	REACT_FAIL = REACT_GOOD_COUNT, /* 4xx, 5xx, 3xx */
-	REACT_BUSY,       /* 429 or 503 with Retry-After */
-	REACT_EARLY,      /* 413 before the body was read, then closed */
+	REACT_BUSY,                    /* 429 or 503 with Retry-After */
+	REACT_EARLY,                   /* 413 before the body was read, then closed */
 	REACT_HALF_HEAD,
 	REACT_HALF_BODY,
 	REACT_GARBAGE,

@@ -31,7 +31,8 @@ static uint64_t environment(const char *name, uint64_t otherwise)
 	uint64_t value;
 
 	if (text == NULL || text[0] == '\0') return otherwise;
-	if (bytes_parse_u64(bytes_of_text(text), &value) != RESULT_OK) fail_msg("%s=%s", name, text);
+	if (bytes_parse_u64(bytes_of_text(text), &value) != RESULT_OK)
+		fail_msg("%s=%s", name, text);
 	return value;
 }
 
@@ -79,7 +80,10 @@ static struct system_plan make_plan(uint64_t seed)
 
 	/* Small ones, so that slow targets spill to disk. */
 	static const struct queue_limits limits[] = {
-		{ 0 }, { 16, { 32, 12, 12 }, 6 }, { 32, { 64, 16, 16 }, 8 }, { 8, { 64, 64, 64 }, 16 },
+		{ 0 },
+		{ 16, { 32, 12, 12 }, 6 },
+		{ 32, { 64, 16, 16 }, 8 },
+		{ 8, { 64, 64, 64 }, 16 },
 	};
 	plan.limits = limits[random_below(&random, ARRAY_COUNT(limits))];
 	if (random_below(&random, 4) > 0) {
@@ -107,9 +111,7 @@ static void change_mood(void *owner)
 	if (run->calm) return;
 	switch (sim_between(world, 0, 4)) {
 	case 0: sim_target_down(target); break;
-	case 1:
-		target->bad_ppm = PPM;
-		break;
+	case 1: target->bad_ppm = PPM; break;
 	case 2:
 		target->bad_ppm = (uint32_t)sim_between(world, 0, PPM);
 		target->delay_us_max = sim_between(world, 0, 20 * US_PER_S);
@@ -139,8 +141,8 @@ static void disturb(void *owner)
 	switch (sim_between(world, 0, 4)) {
 	case 0:
 		/* A clock that is set right by its time server. */
-		sim_world_shift_wall(world, (int64_t)sim_between(world, 0, 4 * US_PER_S) -
-				(int64_t)(2 * US_PER_S));
+		sim_world_shift_wall(world,
+			(int64_t)sim_between(world, 0, 4 * US_PER_S) - (int64_t)(2 * US_PER_S));
 		break;
 	case 1:
 		if (daemon->running) sim_daemon_drain(daemon, sim_between(world, 0, 10 * US_PER_S));
@@ -164,15 +166,14 @@ static void summary(const struct run *run)
 
 	for (uint32_t i = 0; i < ledger->event_count; i++) acked += ledger->events[i].acked;
 	fprintf(stderr,
-		"seed %llu: %.0f s, %u events, %u acked, %llu duplicates, %llu times 503, %llu attacks,"
-		" %llu commits, %llu failed, %llu kills, %llu stops\n",
-		(unsigned long long)system->plan.seed, (double)sim_world_now(system->world).us / 1e6,
-		ledger->event_count, acked, (unsigned long long)ledger->duplicates,
-		(unsigned long long)ledger->refused_503, (unsigned long long)ledger->attacks,
-		(unsigned long long)system->daemon.commits,
+		"seed %llu: %.0f s, %u events, %u acked, %llu duplicates, %llu times 503,"
+		" %llu attacks, %llu commits, %llu failed, %llu kills, %llu stops\n",
+		(unsigned long long)system->plan.seed,
+		(double)sim_world_now(system->world).us / 1e6, ledger->event_count, acked,
+		(unsigned long long)ledger->duplicates, (unsigned long long)ledger->refused_503,
+		(unsigned long long)ledger->attacks, (unsigned long long)system->daemon.commits,
 		(unsigned long long)system->daemon.failed_commits,
-		(unsigned long long)system->daemon.kills,
-		(unsigned long long)system->daemon.stops);
+		(unsigned long long)system->daemon.kills, (unsigned long long)system->daemon.stops);
 }
 
 static uint64_t run_seed(uint64_t seed, const struct system_flows *flows, bool verbose)

@@ -353,6 +353,38 @@ static void test_retries_of_a_slow_target(void **state)
 	assert_audit_valid(world, 3 * (EVENTS + 1));
 }
 
+/* Whatever was accepted before the store was full can be settled, with all its attempts. */
+static void test_a_full_store_settles_all(void **state)
+{
+	struct world *world = *state;
+	enum { TRIES = 3 };
+	uint64_t events = 0;
+
+	world_close(world);
+	world->config.store.quota_size = 8 << 20;
+	folder_remove(world->folder);
+	folder_make(world->folder);
+	assert_int_equal(world_open_at(world, world->folder), RESULT_OK);
+	while (world_append(world, 50, 1, 5) == RESULT_OK) events++;
+	assert_true(events > 3000);
+	for (unsigned try = 1; try <= TRIES; try++) {
+		for (uint64_t i = 0; i < events; i++) {
+			struct delivery *delivery;
+			while ((delivery = queue_lease(world->queue, 5)) == NULL) world_run(world);
+			assert_int_equal(delivery->attempt_number, try);
+			world_settle(world, delivery,
+				try < TRIES ? ATTEMPT_RETRY : ATTEMPT_DELIVERED,
+				world->now_us + US_PER_S);
+			if (i % 100 == 0) world_run(world);
+		}
+		world_run(world);
+		world->now_us += 2 * US_PER_S;
+	}
+	world_run(world);
+	assert_int_equal(shard_counters(world->shard).attempts, TRIES * events);
+	assert_int_equal(shard_counters(world->shard).deliveries_delivered, events);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -366,6 +398,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_longer_than_the_window, begin, end),
 		cmocka_unit_test_setup_teardown(test_untold_events, begin, end),
 		cmocka_unit_test_setup_teardown(test_retries_of_a_slow_target, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_full_store_settles_all, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -414,7 +414,7 @@ static void test_appending_and_reading_at_once(void **state)
 			appends[i] = (struct append_thread){
 				.append = {
 					.job = { .complete = append_thread_done },
-					.event = { .received = { world->now_us }, .target_count = 1 },
+					.event = { .received = { world->now_us } },
 					.payload = bytes_of(payload, sizeof payload),
 				},
 			};

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is settled goes after its time, with all that belongs to it; what is not stays; the audit
+ * log knows the difference. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/world.h"
+#include "queue/row.h"
+
+#define HOUR_US (3600 * US_PER_S)
+
+static int begin(void **state)
+{
+	static struct world world;
+	world = (struct world){ 0 };
+	world.config.retention_us = 10 * HOUR_US;
+	world_open(&world);
+	*state = &world;
+	return 0;
+}
+
+static int end(void **state)
+{
+	world_end(*state);
+	return 0;
+}
+
+static uint64_t row_count(struct world *world, enum store_table table)
+{
+	struct store_txn txn = { 0 };
+	store_read_begin(&txn, shard_store(world->shard));
+	uint64_t count = store_row_count(&txn, table);
+	store_read_done(&txn);
+	return count;
+}
+
+static bool event_is_there(struct world *world, uint64_t sequence)
+{
+	struct store_txn txn = { 0 };
+	struct event event;
+	store_read_begin(&txn, shard_store(world->shard));
+	enum result result = shard_event_read(&txn, sequence, &event);
+	store_read_done(&txn);
+	assert_true(result == RESULT_OK || result == RESULT_NOT_FOUND);
+	return result == RESULT_OK;
+}
+
+static void expire(struct world *world)
+{
+	world_run(world);
+	for (unsigned i = 0; i < 20; i++) {
+		shard_expire(world->shard, (wall_t){ world->now_us });
+		world_run(world);
+	}
+}
+
+static struct audit_report verify(struct world *world)
+{
+	struct audit_report report;
+	assert_int_equal(shard_audit_verify(world->shard, NULL, NULL, &report), RESULT_OK);
+	if (!report.valid) fail_msg("%s", report.error);
+	return report;
+}
+
+static void test_settled_events_go(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 50 };
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 9000, 2, 5, 6), RESULT_OK);
+	}
+	for (unsigned i = 0; i < EVENTS; i++) {
+		world_deliver(world, 5);
+		world_deliver(world, 6);
+	}
+	world->now_us += 9 * HOUR_US;
+	expire(world);
+	assert_int_equal(row_count(world, STORE_EVENTS), 3 * EVENTS);
+	uint64_t used_size = store_space(shard_store(world->shard)).used_size;
+	world->now_us += 2 * HOUR_US;
+	expire(world);
+	assert_int_equal(row_count(world, STORE_EVENTS), 0);
+	assert_int_equal(row_count(world, STORE_ATTEMPTS), 0);
+	assert_int_equal(row_count(world, STORE_REPLAY), 0);
+	assert_true(store_space(shard_store(world->shard)).used_size < used_size - EVENTS * 8000);
+	assert_int_equal(shard_counters(world->shard).events_expired, EVENTS);
+	struct audit_report report = verify(world);
+	assert_int_equal(report.leaf_count, 3 * EVENTS);
+	assert_int_equal(report.expired_count, 3 * EVENTS);
+
+	/* The shard goes on from there, also after a restart. */
+	world_reopen(world);
+	assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+	world_run(world);
+	assert_int_equal(world_deliver(world, 5), EVENTS + 1);
+	world_run(world);
+	assert_int_equal(verify(world).checked_count, 2);
+}
+
+/* A dead letter, a retry that waits and an event nobody has tried keep their events, and only
+ * theirs; once they are settled these go too. */
+static void test_what_is_not_settled_stays(void **state)
+{
+	struct world *world = *state;
+	for (unsigned i = 0; i < 6; i++) {
+		assert_int_equal(world_append(world, 10, 2, 5, 6), RESULT_OK);
+		world_deliver(world, 6);
+	}
+	world_deliver(world, 5);
+	world_settle(world, world_lease(world, 5), ATTEMPT_DEAD, 0);
+	world_deliver(world, 5);
+	world_settle(world, world_lease(world, 5), ATTEMPT_RETRY, world->now_us + 100 * HOUR_US);
+	world_deliver(world, 5);
+	world_run(world);
+	world->now_us += 20 * HOUR_US;
+	expire(world);
+	static const bool kept[] = { false, true, false, true, false, true };
+	for (unsigned i = 0; i < ARRAY_COUNT(kept); i++) {
+		assert_int_equal(event_is_there(world, i + 1), kept[i]);
+	}
+	assert_int_equal(shard_counters(world->shard).events_expired, 3);
+	struct audit_report report = verify(world);
+	assert_int_equal(report.expired_count, 3 * 3);
+	assert_int_equal(report.checked_count, 3 * 2 + 2);
+
+	world_deliver(world, 5);
+	world->now_us += 90 * HOUR_US;
+	world_run(world);
+	world_deliver(world, 5);
+	world_run(world);
+	world->now_us += HOUR_US;
+	expire(world);
+	assert_false(event_is_there(world, 4));
+	assert_false(event_is_there(world, 6));
+	assert_true(event_is_there(world, 2));
+	verify(world);
+	world_reopen(world);
+	verify(world);
+	assert_int_equal(row_count(world, STORE_DEAD), 1);
+}
+
+/* An event that was deleted by somebody else before its time is missed. */
+static void test_deleted_by_hand(void **state)
+{
+	struct world *world = *state;
+	char error[256];
+	struct store *store;
+	struct store_txn txn;
+	struct audit_report report;
+
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+		world_deliver(world, 5);
+		if (i == 4) world->now_us += 20 * HOUR_US;
+	}
+	expire(world);
+	assert_int_equal(shard_counters(world->shard).events_expired, 5);
+	assert_int_equal(verify(world).expired_count, 10);
+	world_close(world);
+	assert_int_equal(store_open(&world->config.store, &store, error, sizeof error), RESULT_OK);
+	store_write_begin(&txn, store);
+	struct row_key key = row_event_key(8, 0);
+	assert_true(store_delete(&txn, STORE_EVENTS, row_key_bytes(&key)));
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+	store_close(store);
+	assert_int_equal(world_open_at(world, world->folder), RESULT_OK);
+	assert_int_equal(shard_audit_verify(world->shard, NULL, NULL, &report), RESULT_OK);
+	assert_false(report.valid);
+	assert_int_equal(report.mismatch_count, 1);
+}
+
+/* Without being asked: as new ones come in, old ones go. The store stays as large as it is. */
+static void test_a_steady_flow(void **state)
+{
+	struct world *world = *state;
+	uint64_t size_max = 0;
+	for (unsigned i = 0; i < 2000; i++) {
+		world->now_us += 10 * HOUR_US / 200;
+		assert_int_equal(world_append(world, 1000, 1, 5), RESULT_OK);
+		world_deliver(world, 5);
+		world_run(world);
+		if (i == 500) size_max = store_space(shard_store(world->shard)).used_size;
+	}
+	world_run(world);
+	assert_in_range(row_count(world, STORE_EVENTS), 195, 215);
+	assert_in_range(row_count(world, STORE_ATTEMPTS), 195, 215);
+	/* But for the leaves, which stay. */
+	uint64_t leaves_size = 4000 * 100;
+	assert_true(store_space(shard_store(world->shard)).used_size <
+		size_max + leaves_size + 64 * 4096);
+	struct audit_report report = verify(world);
+	assert_int_equal(report.leaf_count, 4000);
+	assert_in_range(report.checked_count, 390, 430);
+}
+
+/* An event with more rows than a commit may delete goes in pieces; none of them is seen as an
+ * event, and all are gone in the end. */
+static void test_a_large_event_goes_in_pieces(void **state)
+{
+	struct world *world = *state;
+	static uint8_t payload[5 * 1024 * 1024];
+	struct shard_append append = {
+		.job = { .complete = world_append_done },
+		.event = { .received = { world->now_us }, .target_count = 0 },
+		.payload = bytes_of(payload, sizeof payload),
+	};
+	hash_sha256(append.payload, append.event.payload_sha256);
+	shard_append_submit(world->shard, &append);
+	world_run(world);
+	assert_int_equal(append.job.result, RESULT_OK);
+	queue_appended(world->queue, &append.event);
+	world_run(world);
+	verify(world);
+	uint64_t rows = row_count(world, STORE_EVENTS);
+	assert_true(rows > 2 * SHARD_EXPIRE_ROWS_MAX);
+	/* The mark goes to disk with the next commit; retention sees it with the one after. */
+	expire(world);
+	world->now_us += 11 * HOUR_US;
+	unsigned commits = 0;
+	while (rows > 0) {
+		shard_expire(world->shard, (wall_t){ world->now_us });
+		while (store_writer_step(shard_writer(world->shard)) > 0) continue;
+		uint64_t left = row_count(world, STORE_EVENTS);
+		assert_true(left < rows);
+		assert_in_range(rows - left, 1, 2 * SHARD_EXPIRE_ROWS_MAX);
+		rows = left;
+		commits++;
+		assert_false(event_is_there(world, 1));
+		assert_int_equal(verify(world).expired_count, 1);
+	}
+	assert_true(commits > 1);
+	assert_int_equal(shard_counters(world->shard).events_expired, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_settled_events_go, begin, end),
+		cmocka_unit_test_setup_teardown(test_what_is_not_settled_stays, begin, end),
+		cmocka_unit_test_setup_teardown(test_deleted_by_hand, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_steady_flow, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_large_event_goes_in_pieces, begin, end),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
