@@ -227,13 +227,13 @@ static void reload_and_log(struct daemon *daemon)
 	struct config_report *report = alloc_array(1, sizeof *report);
 	uint64_t generation;
 
-	if (control_reload(daemon, report, &generation) != RESULT_OK) {
-		for (uint32_t i = 0; i < report->count; i++) {
-			log_error("%s:%u:%u: %s: %s", daemon->config_path,
-				report->diagnostics[i].position.line,
-				report->diagnostics[i].position.column, report->diagnostics[i].code,
-				report->diagnostics[i].sentence);
-		}
+	enum result result = control_reload(daemon, report, &generation);
+	MAYBE(result != RESULT_OK); /* it is in the log */
+	for (uint32_t i = 0; i < report->count; i++) {
+		const struct config_diagnostic *found = &report->diagnostics[i];
+		LOG_AT(found->severity == CONFIG_ERROR ? LOG_ERROR : LOG_WARNING,
+			"%s:%u:%u: %s: %s", daemon->config_path, found->position.line,
+			found->position.column, found->code, found->sentence);
 	}
 	alloc_free(report);
 }

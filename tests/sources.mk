@@ -49,6 +49,7 @@ UNIT_TESTS := \
 	tests/unit/queue/test_queue_model.c \
 	tests/unit/queue/test_queue_threads.c \
 	tests/unit/queue/test_shard.c \
+	tests/unit/queue/test_shard_crash.c \
 	tests/unit/queue/test_shard_faults.c \
 	tests/unit/queue/test_shard_retention.c \
 	tests/unit/secrets/test_mac.c \

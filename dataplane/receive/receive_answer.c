@@ -51,6 +51,14 @@ static bool is_head(const struct request *request)
 	return request->head_size > 0 && bytes_equal(request->http.method, BYTES_LITERAL("HEAD"));
 }
 
+/* Whether another request may follow on the connection. Where not, the answer says so: a client
+ * that sent its next one into our close could not know what became of it. */
+static bool connection_stays(const struct request *request)
+{
+	return request->http.keep_alive && !request->receive->draining &&
+		request->connection->request_count < RECEIVE_REQUESTS_PER_CONNECTION_MAX;
+}
+
 void answer_problem(struct request *request, enum answer answer, const char *detail_code,
 	const char *detail)
 {
@@ -62,7 +70,7 @@ void answer_problem(struct request *request, enum answer answer, const char *det
 	const struct answer_row *row = &answer_rows[answer];
 	/* The body of a refused request may not have been read: then the framing is unknown. */
 	bool complete = request->complete.us != 0;
-	bool keep_alive = complete && request->http.keep_alive;
+	bool keep_alive = complete && connection_stays(request);
 
 	if (row->again) metrics_add(request->receive->config.metrics, METRICS_REQUESTS_SHED, 1);
 	struct http_problem problem = {
@@ -109,7 +117,7 @@ void answer_accepted(struct request *request, const struct event *event, bool du
 	uint8_t text[512];
 	struct writer writer = writer_of(text, sizeof text);
 	struct connection *connection = request->connection;
-	bool keep_alive = request->http.keep_alive;
+	bool keep_alive = connection_stays(request);
 	char id[EVENT_ID_TEXT_SIZE];
 	static const char head_date[] = "HTTP/1.1 200 OK\r\nDate: ";
 	static const char head[] = "\r\nContent-Type: application/json\r\nContent-Length: ";

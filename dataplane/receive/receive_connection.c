@@ -288,8 +288,7 @@ void connection_next(struct connection *connection, bool keep_alive)
 	struct receive *receive = connection->receive;
 	struct request *request = connection->request;
 
-	if (!keep_alive || receive->draining ||
-		connection->request_count >= RECEIVE_REQUESTS_PER_CONNECTION_MAX) {
+	if (!keep_alive) {
 		/* Not COMMIT any more: closing may give the request back. */
 		connection->state = CONNECTION_IDLE;
 		connection_close(connection);

@@ -41,7 +41,7 @@ static void on_abort(int number)
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/common_interface_defs.h>
 #else
-#define __sanitizer_set_death_callback(callback) MAYBE(callback)
+#define __sanitizer_set_death_callback(callback) ((void)(callback))
 #endif
 
 void sim_seed_begin(uint64_t seed)
@@ -104,7 +104,7 @@ void ledger_close(struct ledger *ledger)
 
 void ledger_event_id(uint32_t number, char to[static LEDGER_ID_SIZE])
 {
-	snprintf(to, LEDGER_ID_SIZE, "ev-%08" PRIu32, number);
+	snprintf(to, LEDGER_ID_SIZE, "ev-%08" PRIu32, number % 100000000);
 }
 
 static void write_body(struct writer *to, const char *mark, const char *id, uint64_t base,

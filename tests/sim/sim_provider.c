@@ -140,7 +140,10 @@ static void lane_work(struct provider_lane *lane)
 	lane->expect_first = 0;
 	lane->expect_count = provider_compose(provider, &lane->output, lane->expects);
 	if (lane->expect_count == 0) {
-		lane_after(lane, provider->gap_us_max + RECONNECT_US_MAX);
+		lane_after(lane,
+			provider->ledger->unresolved_count == 0
+				? IDLE_TIMEOUT_US
+				: provider->gap_us_max + RECONNECT_US_MAX);
 		return;
 	}
 	lane->sent = 0;

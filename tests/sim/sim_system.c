@@ -68,8 +68,8 @@ static void write_targets(struct writer *text, bool whole)
 	write_text(text,
 		"targets:\n"
 		"  - { name: one, url: 'http://10.0.1.1:80/hook', secret_file: target,\n"
-		"      timeout: 5s, connect_timeout: 2s, connections: 6, retry: { attempts: 3, base: 50ms,"
-		" max: 1s } }\n"
+		"      timeout: 5s, connect_timeout: 2s, connections: 6,\n"
+		"      retry: { attempts: 3, base: 50ms, max: 1s } }\n"
 		"  - { name: two, url: 'http://10.0.1.2:80/hook?x=1', connections: 4,\n"
 		"      retry: { attempts: 5, base: 1s, max: 1m } }\n"
 		"  - { name: three, url: 'http://10.0.1.3:8080/', secret_file: target,\n"
@@ -144,7 +144,7 @@ static void open_daemon(struct system *system)
 		.channels_max = plan->channels_max,
 		.replay_entries_max = plan->replay_entries_max,
 		.quota_size = UINT64_C(256) << 20,
-		.retention_us = 7 * 24 * HOUR_US,
+		.retention_us = plan->retention_us,
 		.limits = plan->limits,
 		.disk = plan->disk,
 	};

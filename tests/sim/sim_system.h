@@ -38,6 +38,7 @@ struct system_plan {
 	uint32_t buffer_count;
 	uint32_t channels_max;
 	uint32_t replay_entries_max;
+	uint64_t retention_us;      /* 0: all is kept */
 	struct queue_limits limits; /* window_events 0: those of bounds.h */
 	uint64_t down_us_max;       /* how long the daemon is gone after it died */
 	uint64_t gap_us_max;

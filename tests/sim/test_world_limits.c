@@ -250,6 +250,44 @@ static void few_buffers_slow_down_and_lose_nothing(void **state)
 	finish();
 }
 
+static void nothing_is_repeated_when_nothing_goes_wrong(void **state)
+{
+	struct system_plan plan = quiet_plan(9, 20 * SYSTEM_PROVIDERS);
+	uint32_t received_count = 0;
+
+	system_open(&system, &plan, *state);
+	system_start_providers(&system);
+	assert_true(system_run(&system, all_acked, HOUR_US));
+	system_run_for(&system, HOUR_US);
+	for (uint32_t i = 0; i < plan.event_count; i++) {
+		for (uint32_t k = 0; k < SYSTEM_TARGETS; k++) {
+			assert_true(system.ledger.events[i].received[k] <= 1);
+			received_count += system.ledger.events[i].received[k];
+		}
+	}
+	assert_int_equal(received_count, 13 * 20);
+	finish();
+}
+
+static void settled_events_leave_when_their_time_is_over(void **state)
+{
+	struct system_plan plan = quiet_plan(10, 20 * SYSTEM_PROVIDERS);
+	uint64_t expired_count = 0;
+
+	plan.retention_us = HOUR_US;
+	system_open(&system, &plan, *state);
+	/* What waits for target three, or is dead, is kept for as long as it takes. */
+	sim_target_down(&system.targets[2]);
+	system_start_providers(&system);
+	assert_true(system_run(&system, all_acked, HOUR_US));
+	system_run_for(&system, 3 * HOUR_US);
+	for (uint32_t i = 0; i < SIM_WORKERS; i++) {
+		expired_count += shard_counters(system.daemon.workers[i].shard).events_expired;
+	}
+	assert_int_equal(expired_count, 20 * (SYSTEM_PROVIDERS - 3));
+	finish();
+}
+
 /* ---- Targets and disks ----------------------------------------------------------------------- */
 
 static struct shard_counters counters_of_all(void)
@@ -367,6 +405,8 @@ int main(void)
 		cmocka_unit_test(requests_without_slot_are_told_to_come_back),
 		cmocka_unit_test(full_replay_memory_refuses_until_some_expire),
 		cmocka_unit_test(few_buffers_slow_down_and_lose_nothing),
+		cmocka_unit_test(nothing_is_repeated_when_nothing_goes_wrong),
+		cmocka_unit_test(settled_events_leave_when_their_time_is_over),
 		cmocka_unit_test(dead_letters_of_an_outage_are_delivered_when_replayed),
 		cmocka_unit_test(disk_that_lies_stores_nothing_twice),
 		cmocka_unit_test(process_may_die_at_every_step),

@@ -71,6 +71,7 @@ static struct system_plan make_plan(uint64_t seed)
 		.buffer_count = (uint32_t)PICK(&random, 20, 64, 256),
 		.channels_max = (uint32_t)PICK(&random, 3, 16),
 		.replay_entries_max = (uint32_t)PICK(&random, 256, 4096),
+		.retention_us = PICK(&random, 0, 0, 5 * 60 * US_PER_S),
 		.down_us_max = PICK(&random, 0, US_PER_S, 60 * US_PER_S),
 		.gap_us_max = PICK(&random, 1000, US_PER_S, 60 * US_PER_S),
 		.attack_ppm = (uint32_t)PICK(&random, 0, 100000, 400000),

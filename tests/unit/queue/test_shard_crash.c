@@ -210,8 +210,7 @@ static void check_image(enum surviving surviving)
 	uint64_t events = counters.next_sequence - 1;
 	bool batch = events == run.events_with_batch &&
 		counters.deliveries_delivered == run.settled_with_batch;
-	bool before =
-		events == run.events && counters.deliveries_delivered == run.settled;
+	bool before = events == run.events && counters.deliveries_delivered == run.settled;
 	assert_true(before || batch);
 	assert_events(&world, events);
 	/* What is not settled comes again, and it can go on. */

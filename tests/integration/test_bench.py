@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""penstock-bench, the judge of the other tests.
+
+Question answered: does its ledger notice every kind of loss, and its clock every kind of waiting?
+"""
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+import lab
+import peers
+
+
+def run(daemon, *arguments, sink, **more):
+    """penstock-bench run to its end: exit code and ledger."""
+    certificates = lab.certificates()
+    load = lab.bench(daemon, 'run', '--listen', f'127.0.0.1:{sink}', '--sink-certificate', certificates / 'server.pem',
+                     '--sink-key', certificates / 'server.key', '--sink-secret', daemon.folder / 'secrets/app',
+                     *arguments, **more)
+    try:
+        return load.wait(60), lab.ledger(daemon)
+    finally:
+        load.kill()
+
+
+@pytest.fixture(name='sink')
+def fixture_sink():
+    return lab.free_port()
+
+
+def make(folder, port, more=''):
+    return lab.Daemon(folder, f'https://localhost:{port}/hooks', target=f', ca_file: {lab.CERTIFICATES}/ca.pem{more}')
+
+
+def test_a_good_run_is_clean(tmp_path, sink):
+    """Against a daemon in order, with attacks and a target that fails at times, it exits 0 and every figure fits."""
+    with make(tmp_path / 'd', sink, peers.retry(50)) as daemon:
+        code, found = run(daemon, '--count', 2000, '--connections', 16, '--forged', 30, '--stale', 30, '--replay', 30,
+                          '--fail', 50, '--reset', 20, '--busy', 20, sink=sink)
+        assert code == 0 and found['clean'] is True, found
+        assert found['scheduled'] == found['sent'] == found['acked'] == found['delivered'] == 2000
+        for kind in ('forged', 'stale', 'replay'):
+            assert found[f'{kind}_sent'] > 20, found
+        assert found['forged_accepted'] == found['stale_accepted'] == found['replay_delivered'] == 0
+        assert found['lost'] == found['corrupt'] == found['phantom'] == found['rejected'] == 0
+        assert peers.totals(daemon)['events_accepted'] == 2000
+
+
+def test_losses_are_noticed(tmp_path, sink):
+    """When deliveries are given up (every one fails, few attempts) the acknowledged events are lost: exit code 2."""
+    with make(tmp_path / 'd', sink, peers.retry(2)) as daemon:
+        code, found = run(daemon, '--count', 200, '--fail', 1000, '--drain', 1, sink=sink)
+        assert code == 2 and found['clean'] is False
+        assert (found['acked'], found['delivered'], found['lost']) == (200, 0, 200)
+        code, found = run(daemon, '--count', 200, '--fail', 1000, '--drain', 1, '--pending-ok', sink=sink)
+        assert code == 0 and found['pending'] == 200, 'what may be pending is not lost'
+
+
+class Tampering:
+    """Between daemon and sink, in plain text: changes the answers or the bodies that pass."""
+
+    def __init__(self, to, change):
+        self.to, self.change = to, change
+        self.listener = socket.create_server(('127.0.0.1', 0), backlog=128)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                one, _ = self.listener.accept()
+            except OSError:
+                return
+            other = socket.create_connection(('127.0.0.1', self.to))
+            threading.Thread(target=self.pump, args=(one, other, self.change), daemon=True).start()
+            threading.Thread(target=self.pump, args=(other, one, lambda data: data), daemon=True).start()
+
+    @staticmethod
+    def pump(source, sink, change):
+        with lab.contextlib.suppress(OSError):
+            while data := source.recv(1 << 20):
+                sink.sendall(change(data))
+        for end in (source, sink):
+            with lab.contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize('checked', [True, False], ids=['signed', 'unsigned'])
+def test_tampering_is_noticed(tmp_path, sink, checked):
+    """A byte that is changed on the way to the sink makes the event corrupt: exit code 2, with or without signatures."""
+    def change(data):
+        return data[:-1] + b'!' if data.endswith(b'}') else data
+    proxy = Tampering(sink, change)
+    with lab.Daemon(tmp_path / 'd', f'http://127.0.0.1:{proxy.port}/', target=peers.retry(2)) as daemon:
+        secret = ['--sink-secret', daemon.folder / 'secrets/app'] if checked else []
+        load = lab.bench(daemon, 'run', '--listen', f'127.0.0.1:{sink}', *secret, '--count', 20, '--drain', 1,
+                         endpoints=('github',))
+        assert load.wait(30) == 2
+        assert lab.ledger(daemon)['corrupt'] > 0, lab.ledger(daemon)
+    proxy.listener.close()
+
+
+def test_what_nobody_sent_is_noticed(tmp_path, sink):
+    """A delivery of an event that was never sent is a phantom: exit code 2."""
+    with make(tmp_path / 'd', sink) as daemon:
+        load = lab.bench(daemon, 'run', '--listen', f'127.0.0.1:{sink}', '--count', 20, '--rate', 10, '--drain', 1,
+                         endpoints=('github',))
+        daemon.configure(target_url=f'http://127.0.0.1:{sink}/', target='')
+        daemon.ctl('reload')
+        peers.send(daemon, {'never': 'sent'})
+        assert load.wait(30) == 2
+        assert lab.ledger(daemon)['phantom'] > 0, lab.ledger(daemon)
+
+
+def test_a_daemon_that_takes_everything_is_noticed(tmp_path):
+    """Against a server that accepts whatever comes, forged and stale requests get in: exit code 2."""
+    with lab.Target() as gullible:
+        daemon = lab.Daemon(tmp_path / 'd')
+        for attack in ('forged', 'stale'):
+            done = subprocess.run(
+                [lab.BUILD / 'penstock-bench', 'send', '--target', gullible.url.removesuffix('/hooks'), '--endpoint',
+                 f'/zen:zen:{daemon.folder}/secrets/zen', '--count', '200', f'--{attack}', '300', '--quiet', '--json',
+                 daemon.folder / 'ledger.json', '--connections', '4'], timeout=30, check=False)
+            assert done.returncode == 2
+            assert lab.ledger(daemon)[f'{attack}_accepted'] == lab.ledger(daemon)[f'{attack}_sent'] > 0
+
+
+def test_latency_counts_from_the_intended_start(tmp_path, sink):
+    """A daemon that stands still for a second shows in the latency of all that should have been sent meanwhile."""
+    with make(tmp_path / 'd', sink) as daemon:
+        certificates = lab.certificates()
+        load = lab.bench(daemon, 'run', '--listen', f'127.0.0.1:{sink}', '--sink-certificate',
+                         certificates / 'server.pem', '--sink-key', certificates / 'server.key', '--connections', 8,
+                         '--rate', 200, '--duration', 3)
+        lab.wait_for(lambda: daemon.metric('penstock_events_accepted_total') > 50)
+        daemon.process.send_signal(signal.SIGSTOP)
+        time.sleep(1.05)  # the length of the standstill is what is measured
+        daemon.process.send_signal(signal.SIGCONT)
+        assert load.wait(30) == 0
+        found = lab.ledger(daemon)
+        assert 900 <= found['ack']['max_ms'] < 3000, found
+        assert found['ack']['p90_ms'] > 300, 'only the eight that were under way were counted as late'
+        assert found['acked'] == found['delivered'] == 600
+
+
+def test_interrupting_finishes_in_order(tmp_path, sink):
+    """SIGTERM ends the sending, waits for what is under way, and leaves a ledger that balances."""
+    with make(tmp_path / 'd', sink) as daemon:
+        certificates = lab.certificates()
+        load = lab.bench(daemon, 'run', '--listen', f'127.0.0.1:{sink}', '--sink-certificate',
+                         certificates / 'server.pem', '--sink-key', certificates / 'server.key', '--rate', 500,
+                         '--duration', 60)
+        lab.wait_for(lambda: daemon.metric('penstock_events_accepted_total') > 100)
+        load.send_signal(signal.SIGTERM)
+        assert load.wait(20) == 0
+        assert lab.ledger(daemon)['acked'] == lab.ledger(daemon)['delivered'] > 100
+
+
+def test_a_daemon_killed_in_the_middle(tmp_path, sink):
+    """With the daemon killed and started again in the middle, what got no answer is sent again and all arrives."""
+    with make(tmp_path / 'd', sink, peers.retry(100)) as daemon:
+        certificates = lab.certificates()
+        load = lab.bench(daemon, 'run', '--listen', f'127.0.0.1:{sink}', '--sink-certificate',
+                         certificates / 'server.pem', '--sink-key', certificates / 'server.key', '--rate', 1000,
+                         '--duration', 60)
+        try:
+            for _ in range(3):
+                lab.wait_for(lambda: daemon.metric('penstock_events_accepted_total') > 200)
+                daemon.kill()
+                daemon.start()
+            load.terminate()
+            assert load.wait(30) == 0
+        finally:
+            load.kill()
+        found = lab.ledger(daemon)
+        assert found['acked'] == found['delivered'] > 600 and found['lost'] == 0, found
+
+
+@pytest.mark.parametrize('arguments,code', [
+    ([], os.EX_USAGE), (['nonsense'], os.EX_USAGE), (['send'], os.EX_USAGE), (['run', '--target', 'x'], os.EX_USAGE),
+    (['sink'], os.EX_USAGE), (['sink', '--listen', 'x'], os.EX_USAGE),
+    (['send', '--target', 'http://127.0.0.1:1', '--endpoint', '/x:github:/nonexistent', '--count', '1'], 1),
+    (['send', '--target', 'http://127.0.0.1:1', '--endpoint', '/x:nobody:/dev/null', '--count', '1'], 1),
+    (['--help'], 0)], ids=lambda value: ' '.join(value)[:40] if isinstance(value, list) else '')
+def test_exit_codes(arguments, code):
+    """Wrong usage exits 64, trouble 1, and both say what is wrong."""
+    done = subprocess.run([lab.BUILD / 'penstock-bench', *arguments], capture_output=True, text=True, timeout=20,
+                          check=False)
+    assert done.returncode == code, done
+    assert done.stderr.strip() or code == 0
+
+
+def test_sink_alone(tmp_path):
+    """`sink` plays a target until it is stopped, and counts what came."""
+    port = lab.free_port()
+    sink = subprocess.Popen([lab.BUILD / 'penstock-bench', 'sink', '--listen', f'127.0.0.1:{port}', '--json',
+                             tmp_path / 'sink.json', '--ready-file', tmp_path / 'ready', '--quiet'])
+    lab.wait_for((tmp_path / 'ready').exists)
+    with lab.Daemon(tmp_path / 'd', f'http://127.0.0.1:{port}/') as daemon:
+        events = [peers.send(daemon, {'sink': number}) for number in range(5)]
+        for event in events:
+            peers.wait_state(daemon, event, 'delivered')
+    sink.terminate()
+    assert sink.wait(10) == 0
+    assert json.loads((tmp_path / 'sink.json').read_text())['schema'] == 'penstock.bench/v1'

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""More clients than there is room for.
+
+Question answered: is everybody who comes too much told to come again, never refused for good, and served afterwards?
+"""
+import concurrent.futures
+import contextlib
+import ssl
+import time
+
+import pytest
+
+import lab
+import peers
+
+
+def check_shed(answer, code='overloaded'):
+    """503 with a time to come again, never a 4xx: providers disable endpoints on those."""
+    assert (answer.status, answer.json['code']) == (503, code)
+    assert 0 < int(answer.headers['retry-after']) < 60
+    assert answer.headers['content-type'] == 'application/problem+json'
+
+
+def event(number):
+    body = b'{"overload":%d}' % number
+    return peers.request('/github', lab.github(body), body)
+
+
+@pytest.mark.parametrize('tls', [True, False], ids=['tls', 'plain'])
+def test_more_clients_than_connections(tmp_path, tls):
+    """200 clients at 32 connections, each coming again when told to: all get their event in, and none a 4xx."""
+    def client(number):
+        found = []
+        while not found or found[-1] != 200:
+            with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError):
+                answer = peers.exchange_one(daemon, event(number), tls)
+                if answer is None:
+                    found.append(None)
+                    continue
+                found.append(answer.status)
+                if answer.status != 200:
+                    check_shed(answer)
+        return found
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url, workers=', connections: 32') as daemon:
+        with concurrent.futures.ThreadPoolExecutor(200) as pool:
+            found = list(pool.map(client, range(200)))
+        assert {status for one in found for status in one} <= {200, 503}, 'a connection was broken'
+        assert peers.settled(daemon)['deliveries_delivered'] == 200
+        assert peers.exchange_one(daemon, event(1000)).status == 200
+
+
+def test_connections_that_are_held(tmp_path):
+    """With all connections held, the last ones are told 503 at once, others wait, and all is well when they are let go."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url, workers=', connections: 32') as daemon:
+        with contextlib.ExitStack() as stack:
+            wires = [stack.enter_context(peers.Wire(daemon, tls=False, timeout=5)) for _ in range(60)]
+            statuses = []
+            for number, wire in enumerate(wires):
+                wire.send(event(number))
+            for wire in wires:
+                answer = wire.answer()
+                statuses.append(answer.status)
+                if answer.status == 503:
+                    check_shed(answer)
+                    assert answer.headers['connection'] == 'close' and wire.ends()
+            assert statuses.count(200) >= 30 and statuses.count(503) >= 20 and len(statuses) == 60, statuses
+            assert daemon.metric('penstock_connections_shed_total') >= 20
+            assert daemon.metric('penstock_connections') <= 32
+        answer = lab.wait_for(lambda: (found := peers.exchange_one(daemon, event(500))).status == 200 and found)
+        assert answer.json['status'] == 'accepted'
+        assert daemon.get('/healthz')[0] == 200
+
+
+def test_request_slots(tmp_path):
+    """With all request slots taken by half-sent requests a further one is told 503; the half-sent ones complete."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url, workers=', requests: 16') as daemon:
+        with contextlib.ExitStack() as stack:
+            wires = [stack.enter_context(peers.Wire(daemon, tls=number % 2)) for number in range(16)]
+            for number, wire in enumerate(wires):
+                wire.send(event(number)[:-4])
+            lab.wait_for(lambda: daemon.metric('penstock_requests_active') == 16)
+            check_shed(peers.exchange_one(daemon, event(100), tls=True))
+            check_shed(peers.exchange_one(daemon, event(101), tls=False))
+            body = b'x' * 500000  # its answer comes in the middle of it
+            check_shed(peers.exchange_one(daemon, peers.request('/github', lab.github(body), body)))
+            for number, wire in enumerate(wires):
+                wire.send(event(number)[-4:])
+                assert wire.answer().status == 200
+            assert daemon.metric('penstock_requests_shed_total') == 3
+        assert peers.exchange_one(daemon, event(102)).status == 200
+
+
+def test_large_buffers(tmp_path):
+    """With 64 large bodies under way a further large one is told 503, while small events go on."""
+    body = b'x' * 200000
+    large = peers.request('/github', lab.github(body), body)
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
+        with contextlib.ExitStack() as stack:
+            wires = [stack.enter_context(peers.Wire(daemon, tls=False)) for _ in range(64)]
+            for wire in wires:
+                wire.send(large[:-100])
+            lab.wait_for(lambda: daemon.metric('penstock_requests_active') == 64)
+            check_shed(peers.exchange_one(daemon, large))
+            assert peers.exchange_one(daemon, event(1)).status == 200
+            wires[0].send(large[-100:])
+            assert wires[0].answer().status == 200
+            assert peers.exchange_one(daemon, large).json['status'] == 'duplicate'
+            for wire in wires[1:]:
+                wire.send(large[-100:])
+            assert {wire.answer().json['status'] for wire in wires[1:]} == {'duplicate'}
+
+
+def test_ledger_balances_under_overload(tmp_path):
+    """A closed loop of 200 connections at 32: the ledger balances, and nothing was answered for good but 200."""
+    sink = lab.free_port()
+    certificates = lab.certificates()
+    with lab.Daemon(tmp_path / 'd', f'https://localhost:{sink}/hooks', workers=', connections: 32, requests: 16',
+                    target=f', ca_file: {certificates}/ca.pem') as daemon:
+        load = lab.bench(daemon, 'run', '--listen', f'127.0.0.1:{sink}', '--sink-certificate', certificates / 'server.pem',
+                         '--sink-key', certificates / 'server.key', '--sink-secret', daemon.folder / 'secrets/app',
+                         '--connections', 200, '--count', 3000, '--drain', 40)
+        try:
+            code = load.wait(60)
+        finally:
+            load.kill()
+        found = lab.ledger(daemon)
+        assert code == 0, found
+        assert found['acked'] == found['delivered'] == 3000 and found['rejected'] == found['lost'] == 0, found
+
+
+def test_many_idle_connections(tmp_path):
+    """Two thousand idle TLS connections hold no request slots and keep nobody from being served."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url, workers=', requests: 16') as daemon:
+        hold = lab.subprocess.Popen(
+            [lab.BUILD / 'penstock-bench', 'hold', '--target', f'https://localhost:{daemon.port}', '--ca',
+             lab.certificates() / 'ca.pem', '--connections', '2000', '--pid', str(daemon.process.pid)],
+            stdout=lab.subprocess.PIPE, text=True)
+        try:
+            lab.wait_for(lambda: daemon.metric('penstock_connections') >= 2000, 30)
+            started = time.monotonic()
+            assert peers.exchange_one(daemon, event(1), tls=True).status == 200
+            assert time.monotonic() - started < 1
+            assert daemon.metric('penstock_requests_active') == 0
+            output, _ = hold.communicate(timeout=30)
+            assert hold.returncode == 0 and 0 < lab.json.loads(output)['bytes_per_connection'] < 100000, output
+        finally:
+            hold.kill()
+        lab.wait_for(lambda: daemon.metric('penstock_connections') == 0)
