@@ -11,11 +11,17 @@
  */
 #include <inttypes.h>
 #include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
+
+#include <cmocka.h>
 
 #include "base/alloc.h"
 #include "lib/folder.h"
@@ -258,20 +264,13 @@ static void close_bench(struct bench *bench)
 	sem_destroy(&bench->woken);
 }
 
-int main(int argc, char **argv)
+static void run(uint64_t count)
 {
 	static const unsigned flight_counts[] = { 1, 16, 64, 256 };
 	static struct bench bench;
 	char folder[FOLDER_PATH_SIZE];
-	cpu_set_t cpu;
-	uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : SHORT_RUN_EVENTS;
 
-	CPU_ZERO(&cpu);
-	CPU_SET((unsigned)sched_getcpu(), &cpu);
-	sched_setaffinity(0, sizeof cpu, &cpu);
-	if (argc > 2) setenv("TMPDIR", argv[2], 1);
 	for (size_t i = 0; i < sizeof payload; i++) payload[i] = (uint8_t)(i * 31);
-
 	for (unsigned i = 0; i < ARRAY_COUNT(flight_counts); i++) {
 		unsigned flight_count = flight_counts[i];
 		uint64_t events = flight_count < 64 ? count / 16 : count;
@@ -290,5 +289,25 @@ int main(int argc, char **argv)
 		close_bench(&bench);
 		folder_remove(folder);
 	}
+}
+
+/* In the ordinary test run: short, so that it does not rot. */
+static void bench_smoke(void **state)
+{
+	(void)state;
+	run(SHORT_RUN_EVENTS);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(bench_smoke) };
+	cpu_set_t cpu;
+
+	CPU_ZERO(&cpu);
+	CPU_SET((unsigned)sched_getcpu(), &cpu);
+	sched_setaffinity(0, sizeof cpu, &cpu);
+	if (argc == 1) return cmocka_run_group_tests(tests, NULL, NULL);
+	if (argc > 2) setenv("TMPDIR", argv[2], 1);
+	run(strtoull(argv[1], NULL, 10));
 	return 0;
 }
