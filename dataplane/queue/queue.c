@@ -164,6 +164,9 @@ void queue_work(struct queue *queue, wall_t now)
 {
 	queue->now_us = now.us;
 	queue->working = true;
+	/* Taken before collecting: by then the settling that made the dead letter is collected, and
+	 * its delivery does not hide the new row. */
+	schedule_note(queue, atomic_exchange(&queue->reschedule_us, UINT64_MAX));
 	collect(queue);
 	window_tell_low(queue);
 	settle_again(queue);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* queue_defer — keeps a slow target, or a slow answer, from holding up everybody else.
  *
- * The window spans so many events from the oldest unsettled one. Two things keep
- * that one from being settled:
+ * The window spans so many events from the oldest unsettled one. Two things keep that one from
+ * being settled:
  *
  *   a slow target  Most of the window waits for it. It starts to spill: what is ready for it
  *                  and what arrives goes to DEFERRED, and is read back in order as it catches
@@ -83,7 +83,7 @@ static void take_spilled(struct queue *queue)
 		while (defer->count < QUEUE_DEFER_MAX && !list_empty(&target->spill)) {
 			struct list *node = list_pop(&target->spill);
 			struct delivery *item = LIST_ENTRY(node, struct delivery, node);
-			item->deferring = true;
+			delivery_defer(queue, item);
 			defer->items[defer->count++] = item;
 		}
 		if (list_empty(&target->spill)) list_remove(&target->spill_node);
@@ -130,7 +130,7 @@ void defer_collect(struct queue *queue)
 	if (result == RESULT_SPACE) defer->retry_us = queue->now_us + QUEUE_RETRY_US;
 	for (unsigned i = 0; i < defer->count; i++) {
 		struct delivery *item = defer->items[i];
-		item->deferring = false;
+		delivery_defer_end(queue, item);
 		bool spilled = item->state == DELIVERY_IS_SPILLING;
 		if (result == RESULT_SPACE) {
 			if (spilled) delivery_spill(queue, item);
@@ -172,7 +172,7 @@ static void take_stragglers(struct queue *queue)
 		struct delivery *item = LIST_ENTRY(node, struct delivery, window_node);
 		if (item->state != DELIVERY_IS_LEASED || item->deferring) continue;
 		if (defer->count == QUEUE_DEFER_MAX) break;
-		item->deferring = true;
+		delivery_defer(queue, item);
 		defer->items[defer->count++] = item;
 	}
 }

@@ -104,6 +104,20 @@ void delivery_drop(struct queue *queue, struct delivery *delivery)
 	pool_give(&queue->deliveries, delivery);
 }
 
+void delivery_defer(struct queue *queue, struct delivery *delivery)
+{
+	CHECK(!delivery->deferring);
+	delivery->deferring = true;
+	if (delivery->origin == ORIGIN_WINDOW) row_insert(queue, delivery);
+}
+
+void delivery_defer_end(struct queue *queue, struct delivery *delivery)
+{
+	CHECK(delivery->deferring);
+	delivery->deferring = false;
+	if (delivery->origin == ORIGIN_WINDOW) row_remove(queue, delivery);
+}
+
 void delivery_to_deferred(struct queue *queue, struct delivery *delivery)
 {
 	CHECK(delivery->origin == ORIGIN_WINDOW);

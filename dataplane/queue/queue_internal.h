@@ -142,6 +142,10 @@ struct delivery *delivery_take(struct queue *queue, struct queue_target *target,
 	enum delivery_origin origin, uint64_t sequence);
 /* Forgets it; what stands for it on disk is another matter. */
 void delivery_drop(struct queue *queue, struct delivery *delivery);
+/* While its row in DEFERRED is on the way to disk: whoever comes across the row must not take it
+ * for another delivery. */
+void delivery_defer(struct queue *queue, struct delivery *delivery);
+void delivery_defer_end(struct queue *queue, struct delivery *delivery);
 /* Its row in DEFERRED is on disk: that stands for it now. */
 void delivery_to_deferred(struct queue *queue, struct delivery *delivery);
 /* To the ready list; to the spill list when its target is spilling. */

@@ -48,7 +48,6 @@ void schedule_fill(struct queue *queue, unsigned rows_max)
 	struct store_cursor cursor;
 	struct row_place place;
 
-	schedule_note(queue, atomic_exchange(&queue->reschedule_us, UINT64_MAX));
 	if (queue->schedule_due_us > queue->now_us) return;
 
 	struct row_key from = row_schedule_key(queue->schedule_next.due_us,

@@ -13,9 +13,9 @@
 
 #include "base/random.h"
 #include "lib/folder.h"
-#include "queue/queue.h"
+#include "queue/queue_internal.h"
 
-enum { EVENTS = 3000, TARGETS = 3, FLIGHTS = 32, LEASED_MAX = 40 };
+enum { EVENTS = 3000, TARGETS = 3, FLIGHTS = 32, LEASED_MAX = 40, SLOW_MAX = 6 };
 
 struct flight {
 	struct shard_append append;
@@ -34,6 +34,8 @@ struct scene {
 	struct flight *free_flights[FLIGHTS];
 	struct delivery *leased[LEASED_MAX];
 	unsigned leased_count;
+	struct delivery *slow[SLOW_MAX]; /* those that take long */
+	unsigned slow_next;
 	uint64_t submitted;
 	atomic_uint_fast64_t now_us;
 	atomic_bool stop;
@@ -113,6 +115,13 @@ static void settle_some(struct scene *scene)
 		CHECK(part.size == event.payload_size);
 		queue_read_end(scene->queue);
 		uint64_t pick = random_below(&scene->random, 20);
+		if (random_below(&scene->random, 40) == 0 && scene->submitted < EVENTS) {
+			struct delivery **place = &scene->slow[scene->slow_next++ % SLOW_MAX];
+			struct delivery *finished = *place;
+			*place = delivery;
+			if (finished == NULL) continue;
+			delivery = finished;
+		}
 		if (pick == 19) {
 			queue_release(scene->queue, delivery);
 			break;
@@ -123,7 +132,7 @@ static void settle_some(struct scene *scene)
 				: pick < 18  ? ATTEMPT_RETRY
 					     : ATTEMPT_DEAD,
 			.started = { now_us },
-			.next_due = { now_us + random_below(&scene->random, 2000) },
+			.next_due = { now_us + random_below(&scene->random, 200000) },
 		};
 		queue_settle(scene->queue, delivery, &attempt);
 	}
@@ -182,6 +191,25 @@ static void *control_main(void *argument)
 	return NULL;
 }
 
+static void settle_slow(struct scene *scene)
+{
+	const struct attempt attempt = { .outcome = ATTEMPT_DELIVERED };
+	for (unsigned i = 0; i < SLOW_MAX; i++) {
+		if (scene->slow[i] == NULL) continue;
+		queue_settle(scene->queue, scene->slow[i], &attempt);
+		scene->slow[i] = NULL;
+	}
+}
+
+static uint64_t deferred_rows(struct scene *scene)
+{
+	struct store_txn txn = { 0 };
+	store_read_begin(&txn, shard_store(scene->shard));
+	uint64_t count = store_row_count(&txn, STORE_DEFERRED);
+	store_read_done(&txn);
+	return count;
+}
+
 static void open_scene(struct scene *scene)
 {
 	char error[256] = "";
@@ -199,9 +227,11 @@ static void open_scene(struct scene *scene)
 		.threaded = true,
 	};
 	assert_int_equal(shard_open(&config, &scene->shard, error, sizeof error), RESULT_OK);
-	assert_int_equal(queue_open(scene->shard, &events, (wall_t){ scene->now_us },
-				 &scene->queue),
-		RESULT_OK);
+	/* A window that fills soon, and little room for rows. */
+	const struct queue_limits limits = { 64, { 192, 32, 32 }, 16 };
+	const wall_t now = { atomic_load(&scene->now_us) };
+	enum result result = queue_open_limited(scene->shard, &events, now, &limits, &scene->queue);
+	assert_int_equal(result, RESULT_OK);
 	assert_int_equal(sem_init(&scene->woken, 0, 0), 0);
 	for (unsigned i = 0; i < FLIGHTS; i++) {
 		scene->flights[i].scene = scene;
@@ -214,17 +244,21 @@ static void test_all_at_once(void **state)
 	(void)state;
 	static struct scene scene;
 	pthread_t control;
+	uint64_t rows_max = 0;
 
 	scene.random.state = 7;
 	atomic_store(&scene.now_us, UINT64_C(1790000000000000));
 	open_scene(&scene);
 	assert_int_equal(pthread_create(&control, NULL, control_main, &scene), 0);
 	while (shard_counters(scene.shard).deliveries_delivered < EVENTS * TARGETS) {
-		atomic_fetch_add(&scene.now_us, 100);
+		atomic_fetch_add(&scene.now_us, 20000);
 		submit(&scene);
 		take_appended(&scene);
 		queue_work(scene.queue, (wall_t){ atomic_load(&scene.now_us) });
 		settle_some(&scene);
+		if (scene.submitted == EVENTS) settle_slow(&scene);
+		uint64_t rows = deferred_rows(&scene);
+		if (rows > rows_max) rows_max = rows;
 		struct queue_usage usage = queue_usage(scene.queue);
 		if (usage.ready == 0 && usage.settling > 0) sem_wait(&scene.woken);
 	}
@@ -234,8 +268,10 @@ static void test_all_at_once(void **state)
 	queue_close(scene.queue);
 	struct shard_counters counters = shard_counters(scene.shard);
 	assert_int_equal(counters.events_accepted, EVENTS);
+	assert_int_equal(counters.deliveries_delivered, EVENTS * TARGETS);
 	assert_int_equal(counters.deliveries_dead, 0);
 	assert_int_equal(counters.dead_replayed, scene.replayed);
+	assert_true(rows_max > 0);
 	assert_int_equal(counters.leaf_count,
 		counters.events_accepted + counters.attempts + scene.replayed);
 	struct audit_report report;
