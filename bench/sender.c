@@ -334,7 +334,10 @@ static bool answer_parse(struct lane *lane, struct http_response *response, bool
 		*ret_bad = true;
 		return false;
 	}
-	if (lane->filled < head_size + response->content_length) return false;
+	if (lane->filled < head_size + response->content_length) {
+		lane->scanned = 0; /* the head is looked for again when more has come */
+		return false;
+	}
 	struct bytes body = bytes_of(lane->answer + head_size, (size_t)response->content_length);
 	*ret_duplicate = memmem(body.data, body.size, "\"duplicate\"", 11) != NULL;
 	return true;

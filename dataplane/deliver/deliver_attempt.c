@@ -144,7 +144,8 @@ enum result attempt_send_more(struct channel *channel)
 	queue_read_end(queue);
 	TRY(result);
 	channel->payload_sent += stream_write(&channel->stream, deliver->scratch, size);
-	/* By itself the stream only tells of a write that was cut short; this piece may have fitted. */
+	/* By itself the stream only tells of a write that was cut short; this piece may have
+	 * fitted. */
 	if (channel->payload_sent < channel->payload_size) stream_notify_drained(&channel->stream);
 	return RESULT_OK;
 }

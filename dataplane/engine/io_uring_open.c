@@ -100,7 +100,8 @@ static enum result fail_call(const char *call, int error)
 	}
 	if (error == ENOMEM) {
 		return fail(RESULT_MEMORY, call, error,
-			"raise the limit of locked memory (LimitMEMLOCK, ulimit -l), or the control group's");
+			"raise the limit of locked memory (LimitMEMLOCK, ulimit -l), "
+			"or that of the control group");
 	}
 	if (error == EMFILE || error == ENFILE) {
 		return fail(RESULT_KERNEL, call, error, "raise the limit of open files");

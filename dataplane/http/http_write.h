@@ -23,8 +23,9 @@ void http_write_end(struct writer *writer);
  * {"type":"urn:penstock:problem:<code>","title":…,"status":…,"code":…,"detail":…,"instance":…}.
  * `detail`, `instance` and `date` may be NULL; `date` is as http_date() writes it, for the
  * Date field that an origin server with a clock owes (RFC 9110 §6.6.1). retry_after_s 0 means
- * no such field. `allow` names the methods of a 405. `close` adds "Connection: close". `head_method` leaves the body away, because
- * the request was HEAD. Text is escaped as JSON; `code` is one of ours and needs no escape. */
+ * no such field; `allow` names the methods of a 405. `close` adds "Connection: close".
+ * `head_method` leaves the body away, because the request was HEAD. Text is escaped as JSON;
+ * `code` is one of ours and needs no escape. */
 struct http_problem {
 	unsigned status;
 	const char *code;

@@ -55,7 +55,7 @@ struct connection {
 	bool input_ended;
 	bool secure;
 	bool blocked; /* the next request waits until the answers so far have left */
-	bool shed; /* taken only to be told, politely, to come back */
+	bool shed;    /* taken only to be told, politely, to come back */
 };
 
 struct listener {

@@ -6,6 +6,7 @@ Not a test. What the daemon itself needs (its folder, its configuration, signing
 """
 import collections
 import contextlib
+import functools
 import json
 import pathlib
 import pwd
@@ -70,6 +71,12 @@ def request(path, headers, body=b'', method='POST', version='HTTP/1.1', host='lo
     return '\r\n'.join(lines).encode() + b'\r\n\r\n' + body
 
 
+@functools.lru_cache(None)
+def trusting_context():
+    """Trusts our test authority. One for all: making one takes longer than a handshake."""
+    return ssl.create_default_context(cafile=lab.certificates() / 'ca.pem')
+
+
 class Wire:
     """A connection on which the test writes every byte itself, and that reads whole answers."""
 
@@ -77,8 +84,7 @@ class Wire:
         self.socket = socket.create_connection(('127.0.0.1', daemon.port if tls else daemon.plain_port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
-            context = context or ssl.create_default_context(cafile=lab.certificates() / 'ca.pem')
-            self.socket = context.wrap_socket(self.socket, server_hostname='localhost')
+            self.socket = (context or trusting_context()).wrap_socket(self.socket, server_hostname='localhost')
         self.buffer = b''
 
     def __enter__(self):
@@ -415,14 +421,22 @@ def send(daemon, body, path='/github', connection=None, **headers):
 
 def flood(daemon, path, count, scheme='github', connections=32):
     """Many events at once from penstock-bench; its ledger."""
-    secret = 'standard' if scheme == 'standard-webhooks' else scheme
+    secret = daemon.folder / 'secrets' / ('standard' if scheme == 'standard-webhooks' else scheme)
     subprocess.run([lab.BUILD / 'penstock-bench', 'send', '--target', f'https://localhost:{daemon.port}',
-                    '--ca', lab.certificates() / 'ca.pem', '--endpoint', f'{path}:{scheme}:{daemon.folder}/secrets/{secret}',
-                    '--count', str(count), '--connections', str(connections), '--quiet', '--json',
-                    daemon.folder / 'ledger.json'], check=True, timeout=120)
+                    '--ca', lab.certificates() / 'ca.pem', '--endpoint', f'{path}:{scheme}:{secret}',
+                    '--count', str(count), '--connections', str(connections),
+                    '--quiet', '--json', daemon.folder / 'ledger.json'], check=True, timeout=120)
     found = lab.ledger(daemon)
     assert found['acked'] == count, found
     return found
+
+
+def load(daemon, sink, *arguments, **more):
+    """Starts `penstock-bench run` with its sink, over TLS and checking signatures, at that port."""
+    certificates = lab.certificates()
+    return lab.bench(daemon, 'run', '--listen', f'127.0.0.1:{sink}', '--sink-certificate', certificates / 'server.pem',
+                     '--sink-key', certificates / 'server.key', '--sink-secret', daemon.folder / 'secrets/app',
+                     *arguments, **more)
 
 
 def headers_of(head):

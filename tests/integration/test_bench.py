@@ -19,10 +19,7 @@ import peers
 
 def run(daemon, *arguments, sink, **more):
     """penstock-bench run to its end: exit code and ledger."""
-    certificates = lab.certificates()
-    load = lab.bench(daemon, 'run', '--listen', f'127.0.0.1:{sink}', '--sink-certificate', certificates / 'server.pem',
-                     '--sink-key', certificates / 'server.key', '--sink-secret', daemon.folder / 'secrets/app',
-                     *arguments, **more)
+    load = peers.load(daemon, sink, *arguments, **more)
     try:
         return load.wait(60), lab.ledger(daemon)
     finally:
@@ -93,7 +90,7 @@ class Tampering:
 
 @pytest.mark.parametrize('checked', [True, False], ids=['signed', 'unsigned'])
 def test_tampering_is_noticed(tmp_path, sink, checked):
-    """A byte that is changed on the way to the sink makes the event corrupt: exit code 2, with or without signatures."""
+    """A byte changed on the way to the sink makes the event corrupt: exit code 2, with or without signatures."""
     def change(data):
         return data[:-1] + b'!' if data.endswith(b'}') else data
     proxy = Tampering(sink, change)
@@ -107,7 +104,7 @@ def test_tampering_is_noticed(tmp_path, sink, checked):
 
 
 def test_what_nobody_sent_is_noticed(tmp_path, sink):
-    """A delivery of an event that was never sent is a phantom: exit code 2."""
+    """A delivery of an event that the bench never sent is counted as corrupt: exit code 2."""
     with make(tmp_path / 'd', sink) as daemon:
         load = lab.bench(daemon, 'run', '--listen', f'127.0.0.1:{sink}', '--count', 20, '--rate', 10, '--drain', 1,
                          endpoints=('github',))
@@ -115,7 +112,7 @@ def test_what_nobody_sent_is_noticed(tmp_path, sink):
         daemon.ctl('reload')
         peers.send(daemon, {'never': 'sent'})
         assert load.wait(30) == 2
-        assert lab.ledger(daemon)['phantom'] > 0, lab.ledger(daemon)
+        assert lab.ledger(daemon)['corrupt'] == 1, lab.ledger(daemon)
 
 
 def test_a_daemon_that_takes_everything_is_noticed(tmp_path):
@@ -125,7 +122,7 @@ def test_a_daemon_that_takes_everything_is_noticed(tmp_path):
         for attack in ('forged', 'stale'):
             done = subprocess.run(
                 [lab.BUILD / 'penstock-bench', 'send', '--target', gullible.url.removesuffix('/hooks'), '--endpoint',
-                 f'/zen:zen:{daemon.folder}/secrets/zen', '--count', '200', f'--{attack}', '300', '--quiet', '--json',
+                 f'/zen:zen:{daemon.folder}/secrets/zen', '--count', '60', f'--{attack}', '400', '--quiet', '--json',
                  daemon.folder / 'ledger.json', '--connections', '4'], timeout=30, check=False)
             assert done.returncode == 2
             assert lab.ledger(daemon)[f'{attack}_accepted'] == lab.ledger(daemon)[f'{attack}_sent'] > 0
@@ -134,10 +131,7 @@ def test_a_daemon_that_takes_everything_is_noticed(tmp_path):
 def test_latency_counts_from_the_intended_start(tmp_path, sink):
     """A daemon that stands still for a second shows in the latency of all that should have been sent meanwhile."""
     with make(tmp_path / 'd', sink) as daemon:
-        certificates = lab.certificates()
-        load = lab.bench(daemon, 'run', '--listen', f'127.0.0.1:{sink}', '--sink-certificate',
-                         certificates / 'server.pem', '--sink-key', certificates / 'server.key', '--connections', 8,
-                         '--rate', 200, '--duration', 3)
+        load = peers.load(daemon, sink, '--connections', 8, '--rate', 200, '--duration', 3)
         lab.wait_for(lambda: daemon.metric('penstock_events_accepted_total') > 50)
         daemon.process.send_signal(signal.SIGSTOP)
         time.sleep(1.05)  # the length of the standstill is what is measured
@@ -146,16 +140,13 @@ def test_latency_counts_from_the_intended_start(tmp_path, sink):
         found = lab.ledger(daemon)
         assert 900 <= found['ack']['max_ms'] < 3000, found
         assert found['ack']['p90_ms'] > 300, 'only the eight that were under way were counted as late'
-        assert found['acked'] == found['delivered'] == 600
+        assert found['acked'] == found['delivered'] >= 600
 
 
 def test_interrupting_finishes_in_order(tmp_path, sink):
     """SIGTERM ends the sending, waits for what is under way, and leaves a ledger that balances."""
     with make(tmp_path / 'd', sink) as daemon:
-        certificates = lab.certificates()
-        load = lab.bench(daemon, 'run', '--listen', f'127.0.0.1:{sink}', '--sink-certificate',
-                         certificates / 'server.pem', '--sink-key', certificates / 'server.key', '--rate', 500,
-                         '--duration', 60)
+        load = peers.load(daemon, sink, '--rate', 500, '--duration', 60)
         lab.wait_for(lambda: daemon.metric('penstock_events_accepted_total') > 100)
         load.send_signal(signal.SIGTERM)
         assert load.wait(20) == 0
@@ -165,10 +156,7 @@ def test_interrupting_finishes_in_order(tmp_path, sink):
 def test_a_daemon_killed_in_the_middle(tmp_path, sink):
     """With the daemon killed and started again in the middle, what got no answer is sent again and all arrives."""
     with make(tmp_path / 'd', sink, peers.retry(100)) as daemon:
-        certificates = lab.certificates()
-        load = lab.bench(daemon, 'run', '--listen', f'127.0.0.1:{sink}', '--sink-certificate',
-                         certificates / 'server.pem', '--sink-key', certificates / 'server.key', '--rate', 1000,
-                         '--duration', 60)
+        load = peers.load(daemon, sink, '--rate', 1000, '--duration', 60)
         try:
             for _ in range(3):
                 lab.wait_for(lambda: daemon.metric('penstock_events_accepted_total') > 200)

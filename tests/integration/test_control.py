@@ -50,7 +50,7 @@ def commands(daemon):
 
 
 def test_every_command_answers_people_and_programs(daemon):
-    """Every command exits 0, says something to people without control characters, and one JSON object a line to programs."""
+    """Every command exits 0, speaks to people without control characters, and to programs in one JSON object a line."""
     for command in commands(daemon):
         text = daemon.ctl(*command)
         assert text.strip(), command
@@ -78,6 +78,27 @@ def test_payload_is_byte_for_byte(daemon, tmp_path):
     assert subprocess.check_output(command) == b'\0\x1b[31mred'
     subprocess.run([*command, '--output', tmp_path / 'payload'], check=True)
     assert (tmp_path / 'payload').read_bytes() == b'\0\x1b[31mred'
+
+
+def test_paging_through_events(tmp_path):
+    """`events list` walks through both shards, newest first, without a gap or a double, while more come in."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url, cpus='[0, 1]') as daemon:
+        peers.flood(daemon, '/github', 230)
+        first = daemon.ctl_json('events', 'list', '--limit', '100')
+        assert len(first['events']) == 100 and first['next_before']
+        peers.send(daemon, {'while': 'paging'})
+        rest, before = [], first['next_before']
+        while before:
+            text = peers.subprocess.check_output(
+                ['curl', '-sS', '--unix-socket', daemon.folder / 'control.sock',
+                 f'http://penstock/v1/events?limit=60&before={before}'], text=True)
+            rest.append(json.loads(text))
+            before = rest[-1]['next_before']
+        rows = [one for page in [first, *rest] for one in page['events']]
+        assert len(rows) == len({one['id'] for one in rows}) == 230
+        assert [one['received'] for one in rows] == sorted((one['received'] for one in rows), reverse=True)
+        lines = daemon.ctl('--json', 'events', 'list', '--limit', 'all').splitlines()
+        assert sum(len(json.loads(line)['events']) for line in lines) == 231
 
 
 @pytest.mark.parametrize('arguments,code', [

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Deliveries to real servers and to targets that misbehave.
 
-Question answered: does a target get each event, signed and complete, over warm connections, whatever it answers at first?
+Question answered: does a target get each event, signed and complete, over warm connections, whatever it answered first?
 """
 import email.utils
 import socket
@@ -256,19 +256,20 @@ def test_misbehaviour_is_a_failed_attempt(moody, name):
     assert all(head.startswith(b'POST /hooks ') for _, head, _ in seen)
 
 
+CHUNKED = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
 GOOD = {
     '204': (b'HTTP/1.1 204 No Content\r\n\r\n', 204, None),
     '202 empty': (b'HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n', 202, None),
     'until the end': (b'HTTP/1.1 200 OK\r\n\r\nuntil the end', 200, 'until the end'),
     'HTTP/1.0': (b'HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nold', 200, 'old'),
-    'chunked': (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nchu\r\n4\r\nnked\r\n0\r\n\r\n', 200, 'chunked'),
+    'chunked': (CHUNKED + b'3\r\nchu\r\n4\r\nnked\r\n0\r\n\r\n', 200, 'chunked'),
     'interim': (b'HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n' + peers.OK, 200, 'ok'),
     'no reason': (b'HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n', 200, None),
     'huge': (b'HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n' + b'h' * 3000000, 200, 'h' * 128),
-    'endless': (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n' + b'2000\r\n' + b'e' * 8192 + b'\r\n', 200, 'e' * 128),
+    'endless': (CHUNKED + b'2000\r\n' + b'e' * 8192 + b'\r\n', 200, 'e' * 128),
     'half a body': (b'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf', 200, 'half'),
-    'half of chunks': (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha', 200, 'ha'),
-    'bad chunks': (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nxyz\r\n', 200, 'ok'),
+    'half of chunks': (CHUNKED + b'5\r\nha', 200, 'ha'),
+    'bad chunks': (CHUNKED + b'2\r\nok\r\nxyz\r\n', 200, 'ok'),
     'binary': (b'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n\0\xff\x1b[', 200, None),
 }
 
@@ -336,7 +337,8 @@ def test_refused_and_silent_connections(tmp_path):
             fillers.append(filler)
         lines = peers.target_line('closed', f'http://127.0.0.1:{port}/', peers.retry(50)) + peers.target_line(
             'full', f'http://127.0.0.1:{full.getsockname()[1]}/', ', connect_timeout: 200ms' + peers.retry(2))
-        with lab.Daemon(tmp_path / 'd', targets=lines, endpoints=peers.endpoint_line('both', ['closed', 'full'])) as daemon:
+        both = peers.endpoint_line('both', ['closed', 'full'])
+        with lab.Daemon(tmp_path / 'd', targets=lines, endpoints=both) as daemon:
             event = peers.send(daemon, b'{}', '/both')
             found = peers.wait_state(daemon, event, 'dead', 'full')
             assert {one['error'] for one in found} == {'connect_timeout'}
@@ -350,6 +352,42 @@ def test_refused_and_silent_connections(tmp_path):
                     peers.wait_state(daemon, event, 'delivered', 'closed')
         for filler in fillers:
             filler.close()
+
+
+def test_name_that_does_not_resolve(tmp_path):
+    """A target whose name does not resolve keeps nobody from starting: its attempts say so, others are delivered."""
+    lines = peers.target_line('nowhere', 'http://nowhere.invalid/', peers.retry(3))
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url, targets=lines,
+                                            endpoints=peers.endpoint_line('both', ['nowhere', 'app'])) as daemon:
+        event = peers.send(daemon, b'{}', '/both')
+        found = peers.wait_state(daemon, event, 'dead', 'nowhere')
+        assert [one['error'] for one in found] == ['unresolved'] * 3
+        assert peers.delivery_state(daemon, event) == 'delivered'
+        assert 'nowhere.invalid' in daemon.log() or 'nowhere' in daemon.log()
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason='no IPv6 here')
+def test_ipv6_both_ways(tmp_path):
+    """A listener on ::1 takes events and a target on ::1 gets them, named by its address."""
+    try:
+        listener = socket.create_server(('::1', 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip('no ::1 here')
+    with listener, lab.Daemon(tmp_path / 'd', f'http://[::1]:{listener.getsockname()[1]}/six') as daemon:
+        daemon.stop()
+        file = tmp_path / 'd' / 'penstock.yaml'
+        file.write_text(file.read_text().replace(f'127.0.0.1:{daemon.plain_port}', f"'[::1]:{daemon.plain_port}'"))
+        daemon.start()
+        with socket.create_connection(('::1', daemon.plain_port), 5) as client:
+            client.sendall(peers.request('/github', lab.github(b'{}'), b'{}', host='[::1]'))
+            assert client.recv(4096).startswith(b'HTTP/1.1 200 ')
+        connection, _ = listener.accept()
+        with connection:
+            head = connection.recv(4096)
+            connection.sendall(peers.OK)
+            assert head.startswith(b'POST /six HTTP/1.1\r\n')
+            assert peers.headers_of(head.split(b'\r\n\r\n')[0])['host'] == f'[::1]:{listener.getsockname()[1]}'
+            assert peers.settled(daemon)['deliveries_delivered'] == 1
 
 
 # ---- Retry-After ----------------------------------------------------------------------------------------------------
@@ -389,7 +427,8 @@ def test_slow_target_does_not_hold_up_another(tmp_path):
     """With hundreds of events stuck at a target that never answers, another target's events are delivered at once."""
     with peers.Script(silence) as slow, lab.Target() as target:
         lines = peers.target_line('slow', slow.url, ', timeout: 60s, connections: 2')
-        with lab.Daemon(tmp_path / 'd', target.url, targets=lines, endpoints=peers.endpoint_line('slow', ['slow'])) as daemon:
+        line = peers.endpoint_line('slow', ['slow'])
+        with lab.Daemon(tmp_path / 'd', target.url, targets=lines, endpoints=line) as daemon:
             peers.flood(daemon, '/slow', 5000)
             lab.wait_for(lambda: slow.connections >= 2)
             connection = daemon.connect(tls=False)
@@ -404,10 +443,11 @@ def test_slow_target_does_not_hold_up_another(tmp_path):
 
 
 def test_several_targets_are_independent(tmp_path):
-    """Of two targets of one endpoint one fails to the end; the other gets the event once, and status tells them apart."""
+    """Of two targets of one endpoint one fails to the end; the other gets the event once, and both are told apart."""
     with lab.Target(lambda _: 500) as bad, lab.Target() as good:
         lines = peers.target_line('bad', bad.url, peers.retry(3)) + peers.target_line('good', good.url)
-        with lab.Daemon(tmp_path / 'd', targets=lines, endpoints=peers.endpoint_line('both', ['bad', 'good'])) as daemon:
+        both = peers.endpoint_line('both', ['bad', 'good'])
+        with lab.Daemon(tmp_path / 'd', targets=lines, endpoints=both) as daemon:
             event = peers.send(daemon, b'{}', '/both')
             peers.wait_state(daemon, event, 'dead', 'bad')
             assert peers.delivery_state(daemon, event, 'good') == 'delivered'

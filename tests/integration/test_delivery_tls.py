@@ -120,7 +120,8 @@ def test_plain_server_behind_https(tmp_path):
     """A server that speaks no TLS where TLS is configured is a `tls` failure, and gets no event in the clear."""
     with peers.Script(peers.answer_ok) as script:
         url = script.url.replace('http:', 'https:').replace('127.0.0.1', 'localhost')
-        with lab.Daemon(tmp_path / 'd', url, target=authority('ca') + ', connect_timeout: 300ms' + peers.retry(1)) as daemon:
+        more = authority('ca') + ', connect_timeout: 300ms' + peers.retry(1)
+        with lab.Daemon(tmp_path / 'd', url, target=more) as daemon:
             found = peers.wait_state(daemon, peers.send(daemon, b'{}'), 'dead')
             assert found[0]['error'] in ('tls', 'connect_timeout')
         assert not script.seen

@@ -23,8 +23,8 @@ import peers
 
 
 def penstockd(*arguments, **more):
-    return subprocess.run([lab.BUILD / 'penstockd', *arguments], capture_output=True, text=True, timeout=30, check=False,
-                          **more)
+    return subprocess.run([lab.BUILD / 'penstockd', *arguments], capture_output=True, text=True, timeout=30,
+                          check=False, **more)
 
 
 # ---- Checking -------------------------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def test_drain(tmp_path):
 
 
 def test_stop_command(tmp_path):
-    """`penstockctl stop` ends the daemon with 0, removes its socket, and what is not delivered is after the next start."""
+    """`penstockctl stop` ends the daemon with 0 and removes its socket; the next start delivers what is left."""
     with lab.Target() as target:
         daemon = lab.Daemon(tmp_path / 'd', 'http://127.0.0.1:1/', target=peers.retry(100))
         with daemon:
@@ -260,7 +260,8 @@ def test_few_descriptors(tmp_path):
                     stack.enter_context(lab.socket.create_connection(('127.0.0.1', daemon.plain_port), 5))
                 time.sleep(0.2)
                 assert daemon.process.poll() is None
-            answer = lab.wait_for(lambda: peers.exchange_one(daemon, peers.request('/github', lab.github(b'{}'), b'{}')))
+            data = peers.request('/github', lab.github(b'{}'), b'{}')
+            answer = lab.wait_for(lambda: peers.exchange_one(daemon, data))
             assert answer.status == 200
             peers.wait_state(daemon, answer.json['id'], 'delivered')
             daemon.stop()

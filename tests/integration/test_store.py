@@ -3,13 +3,16 @@
 
 Question answered: is what was acknowledged kept and delivered, and is everything else refused with a clear word?
 """
+import concurrent.futures
 import contextlib
 import ctypes
 import os
+import pathlib
 import shutil
 import socket
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -72,7 +75,7 @@ def check_refusal(refusal):
 
 
 def test_full_disk(tmp_path, small_disk):
-    """A full disk: 503 with Retry-After, nothing acknowledged is lost, deliveries go on, and intake when there is space."""
+    """A full disk: 503 with Retry-After, nothing acknowledged is lost, deliveries go on, so does intake with space."""
     filler = small_disk / 'filler'
     filler.write_bytes(b'f' * (100 * MIB))
     with lab.Target(lambda _: 200 if target.good else 500) as target:
@@ -280,31 +283,75 @@ def test_occupied_address_is_named(tmp_path):
             assert f'127.0.0.1:{port}' in start_refused(daemon, os.EX_UNAVAILABLE)
 
 
+def test_audit_finds_a_changed_byte(stopped):
+    """A byte of a stored payload that was changed on disk makes `audit verify` exit 1 and name the shard."""
+    data = stopped.folder / 'store' / 'shard-00' / 'data.mdb'
+    content = data.read_bytes()
+    assert content.count(b'{"stored": 1}') >= 1
+    data.write_bytes(content.replace(b'{"stored": 1}', b'{"stored": 2}'))
+    with stopped:
+        lines = stopped.ctl('--json', 'audit', 'verify', code=1).splitlines()
+        assert lab.json.loads(lines[-1])['valid'] is False
+        assert any('"valid":false' in line and '"shard":0' in line for line in lines)
+        stopped.ctl('audit', 'verify', code=1)
+
+
 # ---- A failing disk -------------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def traced(process, inject):
+    """With strace on the process, doing that to its calls."""
+    tracer = subprocess.Popen(['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=fdatasync,fsync,msync',
+                               '-e', f'inject=fdatasync,fsync,msync:{inject}', '-p', str(process.pid)])
+    try:
+        def attached():
+            if tracer.poll() is not None and process.poll() is None:
+                pytest.skip('strace may not attach here')
+            if process.poll() is not None:
+                return True  # what was injected has ended it already
+            tasks = list(pathlib.Path(f'/proc/{process.pid}/task').iterdir())
+            return all(f'TracerPid:\t{tracer.pid}\n' in (task / 'status').read_text() for task in tasks)
+        lab.wait_for(attached)
+        yield
+    finally:
+        tracer.terminate()
+        tracer.wait()
+
+
+@peers.needs('strace')
+def test_slow_disk(tmp_path):
+    """On a disk whose every sync takes 200 ms, 60 clients are answered within two seconds: one commit for many."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
+        def client(number):
+            body = b'{"slow disk":%d}' % number
+            started = time.monotonic()
+            status = daemon.post('/github', lab.github(body), body, tls=False)[0]
+            return status, time.monotonic() - started
+        with traced(daemon.process, 'delay_enter=200000'), concurrent.futures.ThreadPoolExecutor(60) as pool:
+            found = list(pool.map(client, range(60)))
+        assert {status for status, _ in found} == {200}
+        assert max(seconds for _, seconds in found) < 2, found
+        assert min(seconds for _, seconds in found) > 0.2, 'the sync was not waited for'
+        assert peers.settled(daemon)['deliveries_delivered'] == 60
+
 
 @peers.needs('strace')
 def test_failing_disk_ends_the_daemon(tmp_path):
-    """When a sync fails nothing more is acknowledged, the daemon ends with 74, and the acknowledged is delivered later."""
+    """When a sync fails nothing more is acknowledged, the daemon ends with 74, and what was is delivered later."""
     with lab.Target() as target:
         daemon = lab.Daemon(tmp_path / 'd', target.url)
         with daemon:
             kept = [peers.send(daemon, {'before': number}) for number in range(5)]
-            tracer = subprocess.Popen(['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=fdatasync,fsync,msync',
-                                       '-e', 'inject=fdatasync,fsync,msync:error=EIO', '-p', str(daemon.process.pid)])
-            try:
-                if tracer.poll() is not None:
-                    pytest.skip('strace may not attach here')
-                answers = []
+            peers.settled(daemon)
+            answers = []
 
-                def failed():
-                    body = b'{"after":%d}' % len(answers)
-                    with contextlib.suppress(OSError, lab.http.client.HTTPException):
-                        answers.append((body, daemon.post('/github', lab.github(body), body, tls=False)[:2]))
-                    return daemon.process.poll() is not None
+            def failed():
+                body = b'{"after":%d}' % len(answers)
+                with contextlib.suppress(OSError, lab.http.client.HTTPException):
+                    answers.append((body, daemon.post('/github', lab.github(body), body, tls=False)[:2]))
+                return daemon.process.poll() is not None
+            with traced(daemon.process, 'error=EIO'):
                 lab.wait_for(failed, 20)
-            finally:
-                tracer.kill()
-                tracer.wait()
             assert daemon.process.returncode == os.EX_IOERR
             assert 'the store failed' in daemon.log()
             kept += [answer['id'] for _, (status, answer) in answers if status == 200]

@@ -7,7 +7,7 @@
 #include "http/http_write.h"
 
 enum {
-	SESSION_INPUT_SIZE = LEDGER_BODY_SIZE_MAX + 16384,
+	SESSION_INPUT_SIZE = 2 * (LEDGER_BODY_SIZE_MAX + 16384),
 	SESSION_OUTPUT_SIZE = 4096,
 	RETRY_AFTER_S_MAX = 90,
 	VANISH_US_MAX = 100000,
@@ -21,6 +21,7 @@ struct target_session {
 	struct timer timer;
 	bool closing;
 	bool answering; /* a request was taken, its answer is waited with or being sent */
+	bool answered;  /* before the request was in: the rest of it is only read */
 	bool closes;    /* after what is being sent */
 	bool over;      /* the peer has ended */
 	enum target_reaction reaction;
@@ -96,6 +97,7 @@ static void write_answer(struct target_session *session, struct writer *writer)
 			sim_between(world, 0, RETRY_AFTER_S_MAX));
 		write_text(writer, "Content-Length: 0\r\n\r\n");
 		return;
+	case REACT_EARLY_ON:
 	case REACT_EARLY:
 		write_text(writer, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n");
 		return;
@@ -156,7 +158,7 @@ static void session_sent(void *owner, int error)
 		session_end(session, false);
 		return;
 	}
-	session->reaction = REACT_COUNT;
+	if (!session->answered) session->reaction = REACT_COUNT;
 	session_read(session);
 }
 
@@ -246,6 +248,7 @@ static enum target_reaction choose_reaction(const struct sim_target *target)
 	struct sim_world *world = target->ledger->world;
 
 	if (sim_chance(world, target->bad_ppm)) {
+		if (target->bad != REACT_COUNT) return target->bad;
 		return (enum target_reaction)sim_between(world, REACT_GOOD_COUNT, REACT_COUNT - 1);
 	}
 	return (enum target_reaction)sim_between(world, 0, REACT_GOOD_COUNT - 1);
@@ -273,19 +276,30 @@ static void session_read(struct target_session *session)
 	size_t size = head_size + (size_t)request.content_length;
 	CHECK(size <= SESSION_INPUT_SIZE);
 	/* One at a time on a connection, and no byte before the answer. */
-	if (session->filled > size) {
+	if (session->filled > size && !session->answered) {
 		sim_violation(target->ledger->world, "target %u: bytes behind a request",
 			target->index);
 	}
 	if (session->reaction == REACT_COUNT) session->reaction = choose_reaction(target);
+	bool early = session->reaction == REACT_EARLY || session->reaction == REACT_EARLY_ON;
 	if (session->filled < size) {
-		if (session->reaction == REACT_EARLY) react(session, REACT_EARLY);
+		if (early && !session->answered) {
+			session->answered = true;
+			react(session, session->reaction);
+		}
 		return;
 	}
 	check_request(session, &request, bytes_of(session->input + head_size, size - head_size),
 		says_taken(session->reaction));
-	session->filled = 0;
-	react(session, session->reaction);
+	session->filled -= size;
+	memmove(session->input, session->input + size, session->filled);
+	if (session->answered) {
+		session->answered = false;
+		session->reaction = REACT_COUNT;
+		session_read(session);
+	} else {
+		react(session, session->reaction);
+	}
 }
 
 static void session_received(void *owner, struct io_buffer *buffer)
@@ -374,6 +388,7 @@ void sim_target_open(struct sim_target *target, struct ledger *ledger, struct lo
 		.loop = loop,
 		.flow = flow,
 		.index = index,
+		.bad = REACT_COUNT,
 		.sessions = alloc_array(TARGET_SESSIONS_MAX, sizeof *target->sessions),
 	};
 	for (uint32_t i = 0; i < TARGET_SESSIONS_MAX; i++) {

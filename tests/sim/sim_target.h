@@ -24,6 +24,7 @@ enum target_reaction {
 	REACT_GOOD_COUNT,
 	REACT_FAIL = REACT_GOOD_COUNT, /* 4xx, 5xx, 3xx */
 	REACT_BUSY,                    /* 429 or 503 with Retry-After */
+	REACT_EARLY_ON,                /* 413 before the body was read, and reads on */
 	REACT_EARLY,                   /* 413 before the body was read, then closed */
 	REACT_HALF_HEAD,
 	REACT_HALF_BODY,
@@ -47,6 +48,7 @@ struct sim_target {
 	uint32_t session_count;
 	bool up;
 	/* Its mood: how often it reacts badly, and how long it takes. */
+	enum target_reaction bad; /* REACT_COUNT: any of them */
 	uint32_t bad_ppm;
 	uint64_t delay_us_max;
 };

@@ -330,6 +330,24 @@ static void dead_letters_of_an_outage_are_delivered_when_replayed(void **state)
 	for (uint32_t i = 0; i < SYSTEM_TARGETS; i++) assert_false(system.targets[i].up);
 }
 
+/* A channel on which a request is still being sent must not carry the next one. */
+static void early_answers_do_not_mix_up_requests(void **state)
+{
+	struct system_plan plan = quiet_plan(11, 20 * SYSTEM_PROVIDERS);
+
+	system_open(&system, &plan, *state);
+	for (uint32_t i = 0; i < plan.event_count; i++) {
+		system.ledger.events[i].size = LEDGER_BODY_SIZE_MAX - 1000 - i;
+	}
+	for (uint32_t i = 0; i < SYSTEM_TARGETS; i++) {
+		system.targets[i].bad = REACT_EARLY_ON;
+		system.targets[i].bad_ppm = PPM / 2;
+	}
+	system_start_providers(&system);
+	assert_true(system_run(&system, all_acked, HOUR_US));
+	finish();
+}
+
 /* A commit that is reported as failed may be on the disk all the same: then the event must not be
  * stored by the other worker, which lives on for a while. */
 static void disk_that_lies_stores_nothing_twice(void **state)
@@ -408,6 +426,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_repeated_when_nothing_goes_wrong),
 		cmocka_unit_test(settled_events_leave_when_their_time_is_over),
 		cmocka_unit_test(dead_letters_of_an_outage_are_delivered_when_replayed),
+		cmocka_unit_test(early_answers_do_not_mix_up_requests),
 		cmocka_unit_test(disk_that_lies_stores_nothing_twice),
 		cmocka_unit_test(process_may_die_at_every_step),
 	};

@@ -16,7 +16,7 @@
 #include "base/check.h"
 #include "sim/sim_system.h"
 
-enum { SEEDS_DEFAULT = 120, TRACED_SEEDS = 4, PPM = 1000000, KILLS_MAX = 5 };
+enum { SEEDS_DEFAULT = 200, TRACED_SEEDS = 4, PPM = 1000000, KILLS_MAX = 5 };
 #define HOUR_US (3600 * US_PER_S)
 
 struct run {
