@@ -9,10 +9,10 @@
  *
  * Ways it fails: no address, no connection, TLS refused, broken or silent connection, an
  * answer that is not HTTP, a status other than 2xx. Each becomes an attempt record and, by
- * outcome_judge(), a retry or a dead letter. Once the head of an answer has come its status
- * counts, whatever becomes of its body. A warm connection that the target closed just
- * before our request reached it is no attempt: the delivery goes out again at once on a new
- * one, if nothing of an answer had come.
+ * outcome_judge(), a retry or a dead letter. Once the whole request was sent and the head of an
+ * answer has come its status counts, whatever becomes of its body. A warm connection that the
+ * target closed just before our request reached it is no attempt: the delivery goes out again at
+ * once on a new one, if nothing of an answer had come.
  *
  * Everything belongs to one worker thread.
  */

@@ -145,16 +145,27 @@ void answer_read(struct channel *channel)
 	}
 }
 
+void answer_cut(struct channel *channel, enum attempt_error error, const char *detail)
+{
+	/* The status was clear, and the rest of a body would have been thrown away. But a target
+	 * that has not been sent everything can have promised nothing. */
+	bool sent = channel->payload_sent == channel->payload_size;
+	if (channel->state == CHANNEL_BODY && (sent || channel->status >= 300)) {
+		channel_answered(channel, false);
+	} else {
+		channel_fail(channel, error, detail);
+	}
+}
+
 void answer_ended(struct channel *channel, const char *detail)
 {
 	/* What came before the end may still be unread. */
 	answer_read(channel);
 	if (channel->delivery == NULL) return;
 
-	/* The status was clear; the rest of a body would have been thrown away. */
-	if (channel->state == CHANNEL_BODY) {
+	if (channel->state == CHANNEL_BODY && channel->body == HTTP_BODY_CLOSE) {
 		channel_answered(channel, false);
 		return;
 	}
-	channel_fail(channel, ATTEMPT_ERROR_RESET, detail);
+	answer_cut(channel, ATTEMPT_ERROR_RESET, detail);
 }

@@ -262,10 +262,10 @@ static void channel_timer_expired(void *owner)
 			attempt_error_text(ATTEMPT_ERROR_CONNECT_TIMEOUT));
 		return;
 	case CHANNEL_SENDING:
-		channel_fail(channel, ATTEMPT_ERROR_TIMEOUT,
+	case CHANNEL_BODY:
+		answer_cut(channel, ATTEMPT_ERROR_TIMEOUT,
 			attempt_error_text(ATTEMPT_ERROR_TIMEOUT));
 		return;
-	case CHANNEL_BODY: channel_answered(channel, false); return; /* the status was clear */
 	case CHANNEL_IDLE: channel_close(channel); return;
 	case CHANNEL_CLOSING: channel_abort(channel); return;
 	}

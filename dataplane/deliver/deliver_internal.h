@@ -123,5 +123,7 @@ MUST_USE enum result attempt_send_more(struct channel *channel);
 void answer_reset(struct channel *channel);
 /* Reads what is there. Calls channel_answered() or channel_fail() when it is decided. */
 void answer_read(struct channel *channel);
-/* The target closed: decides what that means. */
+/* No more of it will come: decides what that means. */
+void answer_cut(struct channel *channel, enum attempt_error error, const char *detail);
+/* The target closed: the same, after what is still unread. */
 void answer_ended(struct channel *channel, const char *detail);
