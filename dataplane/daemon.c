@@ -494,6 +494,7 @@ static enum result daemon_open_parts(struct daemon *daemon, struct config_report
 {
 	const struct config *config = daemon->flow->config;
 
+	CHECK(config->cpu_count > 0);
 	uint32_t on_disk = shards_on_disk(config->store.path);
 	daemon->worker_count = config->cpu_count > on_disk ? config->cpu_count : on_disk;
 	if (on_disk > config->cpu_count) {

@@ -72,9 +72,9 @@ class Tampering:
         while True:
             try:
                 one, _ = self.listener.accept()
-            except OSError:
+                other = socket.create_connection(('127.0.0.1', self.to))
+            except OSError:  # the test is over, or the sink is
                 return
-            other = socket.create_connection(('127.0.0.1', self.to))
             threading.Thread(target=self.pump, args=(one, other, self.change), daemon=True).start()
             threading.Thread(target=self.pump, args=(other, one, lambda data: data), daemon=True).start()
 

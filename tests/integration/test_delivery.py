@@ -235,7 +235,7 @@ def fixture_moody(tmp_path_factory):
         return (mood or last_answer)(connection, number)
     folder = tmp_path_factory.mktemp('moody')
     with peers.Script(answer) as script:
-        with lab.Daemon(folder / 'd', script.url, target=', timeout: 400ms' + peers.retry(3)) as daemon:
+        with lab.Daemon(folder / 'd', script.url, target=', timeout: 1500ms' + peers.retry(3)) as daemon:
             daemon.mood, daemon.script = state, script
             yield daemon
 
@@ -302,25 +302,20 @@ def test_silence_after_the_head_is_success(moody):
 
 
 def test_early_answer_to_a_large_event(tmp_path):
-    """A target that answers before it has read a large event is believed, and its connection not used again."""
+    """A target that answers and leaves before it has read a large event is believed, and the next one not hurt by it."""
     def serve():
-        for _ in range(2):
+        for _ in range(3):
             connection, _ = listener.accept()
-            seen.append(connection.recv(100))
+            connection.recv(100)
             connection.sendall(peers.OK)
-            connections.append(connection)
-    seen, connections = [], []
+            time.sleep(0.1)  # for the answer to arrive before the reset
+            peers.reset(connection)
     with socket.create_server(('127.0.0.1', 0)) as listener:
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
+        threading.Thread(target=serve, daemon=True).start()
         url = f'http://127.0.0.1:{listener.getsockname()[1]}/early'
         with lab.Daemon(tmp_path / 'd', url, target=peers.retry(1)) as daemon:
-            for number in range(2):
+            for number in range(3):
                 peers.wait_state(daemon, peers.send(daemon, b'%d' % number + b'x' * 1000000), 'delivered')
-            thread.join(5)
-            assert [text[:12] for text in seen] == [b'POST /early '] * 2
-        for connection in connections:
-            connection.close()
 
 
 def test_refused_and_silent_connections(tmp_path):

@@ -46,7 +46,6 @@ def test_more_clients_than_connections(tmp_path, tls):
         with concurrent.futures.ThreadPoolExecutor(200) as pool:
             found = list(pool.map(client, range(200)))
         assert all(one[-1] == 200 and set(one) <= {200, 503} for one in found), found
-        assert daemon.metric('penstock_connections_shed_total') > 0
         assert peers.settled(daemon)['deliveries_delivered'] == 200
         assert peers.exchange_one(daemon, event(1000)).status == 200
 
