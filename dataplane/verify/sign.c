@@ -137,8 +137,10 @@ enum result verifier_sign(const struct verifier *verifier, const struct sign_inp
 		};
 		struct message message;
 		if (!message_compose(scheme, &parts, &message)) return RESULT_FULL;
-		if (scheme->signature.separators[0] != '\0')
+		if (scheme->signature.separators[0] != '\0') {
 			signing.signature_count = verifier->key_count;
+		}
+		CHECK(signing.signature_count <= VERIFIER_KEYS_MAX);
 		for (uint32_t i = 0; i < signing.signature_count; i++) {
 			size_t size = mac_compute(verifier->key[i].mac, message.part,
 				message.part_count, mac);

@@ -138,7 +138,7 @@ def test_latency_counts_from_the_intended_start(tmp_path, sink):
         daemon.process.send_signal(signal.SIGCONT)
         assert load.wait(30) == 0
         found = lab.ledger(daemon)
-        assert 900 <= found['ack']['max_ms'] < 3000, found
+        assert 900 <= found['ack']['max_ms'] < 10000, found
         assert found['ack']['p90_ms'] > 300, 'only the eight that were under way were counted as late'
         assert found['acked'] == found['delivered'] >= 600
 

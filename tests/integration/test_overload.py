@@ -144,7 +144,7 @@ def test_many_idle_connections(tmp_path):
             lab.wait_for(lambda: daemon.metric('penstock_connections') >= 2000, 30)
             started = time.monotonic()
             assert peers.exchange_one(daemon, event(1), tls=True).status == 200
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 3
             assert daemon.metric('penstock_requests_active') == 0
             output, _ = hold.communicate(timeout=30)
             assert hold.returncode == 0 and 0 < lab.json.loads(output)['bytes_per_connection'] < 100000, output

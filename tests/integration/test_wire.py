@@ -69,6 +69,24 @@ def test_three_hundred_requests_in_one_write(daemon):
     assert len({answer.json['id'] for answer in answers}) == count
 
 
+@pytest.mark.parametrize('tls', [True, False], ids=['tls', 'plain'])
+def test_answers_faster_than_the_client_reads(daemon, tls):
+    """A thousand pipelined requests that are answered at once (known, forged) wait until the client has read."""
+    body = b'{"known":1}'
+    good = peers.request('/github', lab.github(body), body)
+    bad = peers.request('/github', lab.github(b'other'), body)
+    with peers.Wire(daemon, tls) as wire:
+        wire.send(good)
+        assert wire.answer().status == 200
+        sender = threading.Thread(target=wire.send, args=((good + bad) * 500,))
+        sender.start()
+        answers = [wire.answer().status for _ in range(1000)]
+        sender.join()
+        assert answers == [200, 401] * 500
+        wire.send(good)
+        assert wire.answer().json['status'] == 'duplicate'
+
+
 def test_chunked_requests_pipelined(daemon):
     """Chunked requests with odd chunks, extensions and trailers can follow each other without a gap."""
     def chunked(number):
@@ -219,7 +237,7 @@ def test_refused_and_closed(daemon, name):
             started = time.monotonic()
             answers[tls] = wire.answer()
             assert wire.ends(), 'it stays open or says more'
-            assert time.monotonic() - started < 1.5, 'it ends late'
+            assert time.monotonic() - started < 5, 'it ends late'
     for answer in answers.values():
         assert answer.status == status, answer
         assert answer.headers['content-type'] == 'application/problem+json'
@@ -295,6 +313,6 @@ def test_slow_loris_is_cut_off(daemon):
             time.sleep(0.05)
         seconds = [one.result() for one in found]
     assert None not in seconds, seconds
-    assert all(9 < one < 12.5 for one in seconds), seconds
-    assert 7 < mute.result() < 9.5
+    assert all(9 < one < 13 for one in seconds), seconds
+    assert 7 < mute.result() < 12
     assert daemon.metric('penstock_connections_timed_out_total') >= len(seconds)
