@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* alloc — the only door to the heap for our own code, open at start-up and then closed.
+/* alloc — the only door to the heap for our own code.
  *
  * A thread that has called alloc_thread_is_hot() may not allocate: doing so is a CHECK
  * failure. wolfSSL and LMDB allocate by themselves and are the named
