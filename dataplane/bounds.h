@@ -77,12 +77,37 @@ BOUND((IO_BUFFER_COUNT & (IO_BUFFER_COUNT - 1)) == 0 && IO_BUFFER_COUNT <= 32768
 #define STORE_BATCH_JOBS_MAX 1024u
 #define STORE_BATCH_BYTES_MAX (32u * 1024u * 1024u)
 /* Waiting for the siblings of a batch (store_writer.c, gather()): from so many on, for at most
- * this part of a commit's time, at most so long; and after it was in vain not for so many
- * batches. A commit is 0.3 to 3 ms. */
+ * the time of so many commits, at most so long; and after it was in vain not for so many
+ * batches. A commit is 0.2 to 2 ms. */
 #define STORE_GATHER_JOBS_MIN 8u
-#define STORE_GATHER_COMMIT_SHARE 1u
+#define STORE_GATHER_COMMITS 4u
 #define STORE_GATHER_US_MAX 2000u
 #define STORE_GATHER_PAUSES 16u
+/* A value in the journal. Small against a segment; a payload of 1 MiB is 16 of them. */
+#define STORE_EVENT_VALUE_SIZE_MAX (64u * 1024u)
+/* The journal is made of segments of a 32nd of the quota: what a dead letter keeps from being
+ * freed. */
+#define JOURNAL_SEGMENT_SIZE_MIN (1u * 1024u * 1024u)
+#define JOURNAL_SEGMENT_SIZE_MAX (64u * 1024u * 1024u)
+#define JOURNAL_SEGMENT_QUOTA_PART 32u
+BOUND(STORE_EVENT_VALUE_SIZE_MAX <= JOURNAL_SEGMENT_SIZE_MIN / 8);
+/* 2 TiB a shard; a map and a name each. */
+#define JOURNAL_SEGMENTS_MAX 32768u
+/* What a batch writes at once; larger ones take several writes. */
+#define JOURNAL_BUFFER_SIZE (1u * 1024u * 1024u)
+BOUND(JOURNAL_BUFFER_SIZE >= 2 * STORE_EVENT_VALUE_SIZE_MAX && JOURNAL_BUFFER_SIZE % 4096 == 0);
+/* LMDB commits after so much of the journal, or of time with something to commit, or when there is
+ * nothing to do for a while: bounds what a restart does again, and the memory for what is not
+ * there yet. */
+#define STORE_CHECKPOINT_SIZE (32u * 1024u * 1024u)
+#define STORE_CHECKPOINT_US 1000000u
+#define STORE_CHECKPOINT_IDLE_US 50000u
+/* Values between two checkpoints: 32 MiB of events with a payload of 500 bytes. */
+#define RECENT_ROWS_MAX 65536u
+/* Of one batch: each job one event, and all that its bytes can hold beside. */
+#define RECENT_ROWS_PER_BATCH \
+	(STORE_BATCH_JOBS_MAX + 2u * STORE_BATCH_BYTES_MAX / STORE_EVENT_VALUE_SIZE_MAX)
+BOUND(RECENT_ROWS_MAX >= 8 * RECENT_ROWS_PER_BATCH);
 /* Part of the quota kept back, because deleting needs pages too. */
 #define STORE_RESERVE_PERCENT 5u
 

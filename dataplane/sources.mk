@@ -72,7 +72,12 @@ SECRETS_SRC := \
 STORE_SRC := \
 	dataplane/store/store.c \
 	dataplane/store/store_cursor.c \
+	dataplane/store/store_journal.c \
+	dataplane/store/store_journal_redo.c \
+	dataplane/store/store_journal_segment.c \
 	dataplane/store/store_migrate.c \
+	dataplane/store/store_pending.c \
+	dataplane/store/store_recent.c \
 	dataplane/store/store_space.c \
 	dataplane/store/store_txn.c \
 	dataplane/store/store_writer.c

@@ -56,6 +56,7 @@ UNIT_TESTS := \
 	tests/unit/secrets/test_secret.c \
 	tests/unit/store/test_store.c \
 	tests/unit/store/test_store_cursor.c \
+	tests/unit/store/test_store_journal.c \
 	tests/unit/store/test_store_writer.c \
 	tests/unit/tls/test_stream.c \
 	tests/unit/tls/test_stream_openssl.c \

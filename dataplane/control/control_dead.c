@@ -81,7 +81,7 @@ static bool write_shard(struct control_call *call, struct position *position, bo
 	uint16_t shard = (uint16_t)position->shard;
 	bool more = true;
 
-	store_read_begin(&txn, shard_store(call->daemon->shards[shard]));
+	shard_read_begin(call->daemon->shards[shard], &txn);
 	while (letter_next(&txn, position, &letter)) {
 		if (*left == 0) {
 			more = false;
@@ -233,7 +233,7 @@ static uint64_t letters_find(const struct replaying *replaying, struct position 
 	struct store_txn txn = { 0 };
 	struct dead_letter letter;
 	uint64_t count = 0;
-	store_read_begin(&txn, shard_store(replaying->call->daemon->shards[position->shard]));
+	shard_read_begin(replaying->call->daemon->shards[position->shard], &txn);
 	while (count < max && letter_next(&txn, position, &letter)) {
 		if (replaying->by_event && letter.sequence > replaying->event.sequence) break;
 		position->sequence = letter.sequence;

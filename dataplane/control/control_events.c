@@ -73,7 +73,7 @@ static void walks_open(struct listing *listing)
 	const struct control_daemon *daemon = listing->call->daemon;
 	for (uint32_t i = 0; i < listing->walk_count; i++) {
 		struct walk *walk = &listing->walks[i];
-		store_read_begin(&walk->txn, shard_store(daemon->shards[i]));
+		shard_read_begin(daemon->shards[i], &walk->txn);
 		store_cursor_open(&walk->cursor, &walk->txn, STORE_EVENTS);
 		walk_advance(walk, (uint16_t)i);
 	}

@@ -27,7 +27,7 @@ bool control_event_begin(struct control_call *call, const char *id, struct store
 		return false;
 	}
 	*txn = (struct store_txn){ 0 };
-	store_read_begin(txn, shard_store(call->daemon->shards[wanted.shard]));
+	shard_read_begin(call->daemon->shards[wanted.shard], txn);
 	enum result result = shard_event_read(txn, wanted.sequence, ret);
 	if (result == RESULT_OK) {
 		ret->sequence = wanted.sequence;
@@ -68,7 +68,7 @@ bool control_name_known(struct control_call *call, char kind, const char *name)
 	for (uint32_t i = 0; !known && i < daemon->worker_count; i++) {
 		char stored[NAME_SIZE_MAX + 1];
 		struct store_txn txn = { 0 };
-		store_read_begin(&txn, shard_store(daemon->shards[i]));
+		shard_read_begin(daemon->shards[i], &txn);
 		shard_name(&txn, kind, id, stored);
 		control_event_end(&txn);
 		known = strcmp(stored, name) == 0;

@@ -109,6 +109,7 @@ bool row_parse(enum store_table table, struct bytes key, struct row_place *ret)
 	case STORE_META:
 	case STORE_NAMES:
 	case STORE_LEAVES:
+	case STORE_SEGMENTS:
 	case STORE_TABLE_COUNT: UNREACHABLE();
 	}
 	return reader_complete(&reader);

@@ -78,6 +78,9 @@ MUST_USE enum result shard_remember_name(struct shard *shard, char kind, uint32_
 
 /* ---- Reading (any thread, own transaction) --------------------------------------------------- */
 
+/* store_read_begin() that waits until all that was committed can be seen: for people. Cold thread;
+ * the worker sees events, and what waits, without it (store.h). */
+void shard_read_begin(struct shard *shard, struct store_txn *txn);
 /* Decodes the record; views are into the store until the read ends. */
 MUST_USE enum result shard_event_read(struct store_txn *txn, uint64_t sequence, struct event *ret);
 /* Payload bytes from `offset` on, one stored chunk at most: empty at the end. */

@@ -12,7 +12,7 @@ enum { APPEND_SIZE_EXTRA = 128 };
 static void put_payload(struct store_txn *txn, uint64_t sequence, struct bytes header,
 	struct bytes payload)
 {
-	size_t room = STORE_PAYLOAD_SIZE_MAX - header.size;
+	size_t room = STORE_EVENT_VALUE_SIZE_MAX - header.size;
 	struct bytes rest = payload;
 	uint16_t chunk = 0;
 
@@ -23,7 +23,7 @@ static void put_payload(struct store_txn *txn, uint64_t sequence, struct bytes h
 		struct row_key key = row_event_key(sequence, chunk);
 		store_append(txn, STORE_EVENTS, row_key_bytes(&key), parts, ARRAY_COUNT(parts));
 		rest = bytes_from(rest, part.size);
-		room = STORE_PAYLOAD_SIZE_MAX;
+		room = STORE_EVENT_VALUE_SIZE_MAX;
 		CHECK(chunk < UINT16_MAX);
 		chunk++;
 	} while (rest.size > 0);

@@ -7,7 +7,7 @@
  */
 #include "queue/shard_internal.h"
 
-enum { PAYLOAD_PARTS_MAX = RECEIVE_BODY_SIZE_LIMIT / STORE_PAYLOAD_SIZE_MAX + 2 };
+enum { PAYLOAD_PARTS_MAX = RECEIVE_BODY_SIZE_LIMIT / STORE_EVENT_VALUE_SIZE_MAX + 2 };
 
 struct records {
 	uint64_t expired_below; /* as far as known; grows while we walk */
@@ -87,7 +87,7 @@ enum result shard_audit_verify(struct shard *shard,
 	};
 
 	*ret = (struct audit_report){ 0 };
-	store_read_begin(&txn, shard->store);
+	shard_read_begin(shard, &txn);
 	/* Nothing was written yet: the empty log. */
 	enum result result = shard_state_read(&txn, &state, &audit);
 	if (result == RESULT_NOT_FOUND) result = RESULT_OK;

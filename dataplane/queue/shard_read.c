@@ -6,6 +6,12 @@
 
 #include "queue/shard_internal.h"
 
+void shard_read_begin(struct shard *shard, struct store_txn *txn)
+{
+	store_writer_flush(shard->writer);
+	store_read_begin(txn, shard->store);
+}
+
 /* Chunk 0 with its header decoded. */
 static enum result read_head(struct store_txn *txn, uint64_t sequence, struct event *ret,
 	struct bytes *ret_payload)
@@ -41,8 +47,8 @@ enum result shard_payload_read(struct store_txn *txn, const struct event *event,
 		*ret = bytes_from(first, (size_t)offset);
 		return RESULT_OK;
 	}
-	uint64_t chunk = 1 + (offset - first.size) / STORE_PAYLOAD_SIZE_MAX;
-	size_t skip = (size_t)((offset - first.size) % STORE_PAYLOAD_SIZE_MAX);
+	uint64_t chunk = 1 + (offset - first.size) / STORE_EVENT_VALUE_SIZE_MAX;
+	size_t skip = (size_t)((offset - first.size) % STORE_EVENT_VALUE_SIZE_MAX);
 	if (chunk > UINT16_MAX) return RESULT_MALFORMED;
 	struct row_key key = row_event_key(event->sequence, (uint16_t)chunk);
 	struct bytes value;

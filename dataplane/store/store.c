@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* store — opening and closing: the folder, our lock, LMDB's environment, the tables.
+/* store — opening and closing: the folder, our lock, LMDB's environment, the tables, the journal.
  *
  * A store is refused before anything in it is changed: locked by another process, written by a
  * newer version, belonging to another shard, or shorter than its own last page.
@@ -125,7 +125,7 @@ static enum result open_environment(struct store *store, const struct store_conf
 static enum result open_tables(struct store *store, const char *path, char *error,
 	size_t error_size)
 {
-	struct store_txn txn = { .store = store, .writable = true };
+	struct store_txn txn = { .store = store, .writable = true, .unlogged = true };
 	MDB_txn *handle;
 	int code = mdb_txn_begin(store->env, NULL, 0, &handle);
 	if (code != 0) return refuse(error, error_size, "cannot write to", path, code);
@@ -169,11 +169,13 @@ enum result store_open(const struct store_config *config, struct store **ret, ch
 	store->lock_fd = -1;
 	store->data_fd = -1;
 	store->shard = config->shard;
+	recents_init(&store->recents);
 
 	enum result result = open_folder(store, config->path, error, error_size);
 	if (result == RESULT_OK) result = open_environment(store, config, error, error_size);
 	if (result == RESULT_OK) result = open_tables(store, config->path, error, error_size);
 	if (result == RESULT_OK) result = sync_folder(store, config->path, error, error_size);
+	if (result == RESULT_OK) result = store_journal_open(store, error, error_size);
 	if (result == RESULT_OK) result = store_space_open(store);
 	if (result != RESULT_OK) {
 		store_close(store);
@@ -185,7 +187,10 @@ enum result store_open(const struct store_config *config, struct store **ret, ch
 
 void store_close(struct store *store)
 {
+	if (store->pending != NULL) mdb_txn_abort(store->pending);
 	if (store->env != NULL) mdb_env_close(store->env);
+	journal_close(&store->journal);
+	recents_done(&store->recents);
 	if (store->lock_fd >= 0) close(store->lock_fd);
 	if (store->folder_fd >= 0) close(store->folder_fd);
 	alloc_free(store);

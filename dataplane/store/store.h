@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* store — one LMDB environment (a shard's), its tables, and transactions with a sticky error.
- * The only folder that includes lmdb.h.
+ * The only folder that includes lmdb.h. In front of LMDB is a journal (store_journal.h): a commit
+ * is one write and one flush there, and LMDB has it at the next checkpoint.
  *
  * LMDB's caveats that bind us: open an environment once per process and never open its files
  * elsewhere in the process (POSIX locks die with the first close); never hold a read
@@ -18,9 +19,11 @@
 #include "bounds.h"
 
 /* Bumped when a table's layout changes; store_migrate.c has a step for each old version. */
-enum { STORE_SCHEMA_VERSION = 1 };
+enum { STORE_SCHEMA_VERSION = 2 };
 
-/* name, what a row is. Keys are big-endian so that they sort. */
+/* name, what a row is. Keys are big-endian so that they sort. Who reads sees at once what a commit
+ * did to NAMES, SCHEDULE, DEFERRED, DEAD and ACTIONS, and what it appended to EVENTS; all else from
+ * the next checkpoint on. The values of EVENTS stay in the journal, and may be larger. */
 #define STORE_TABLE_TABLE(X) \
 	X(META,     "meta",     "name → schema version, shard identity, state") \
 	X(NAMES,    "names",    "kind(1) id(4) → name: what an id in a record was called") \
@@ -31,7 +34,8 @@ enum { STORE_SCHEMA_VERSION = 1 };
 	X(DEAD,     "dead",     "sequence(8) target(4) → dead letter") \
 	X(ACTIONS,  "actions",  "sequence(8) target(4) number(2) → what a person did to a delivery") \
 	X(REPLAY,   "replay",   "first sequence(8) → a commit's replay fingerprints") \
-	X(LEAVES,   "leaves",   "first leaf index(8) → a commit's audit leaves")
+	X(LEAVES,   "leaves",   "first leaf index(8) → a commit's audit leaves") \
+	X(SEGMENTS, "segments", "number(8) → what a segment of the journal holds")
 
 enum store_table {
 #define X(name, text, row) STORE_##name,
@@ -59,12 +63,16 @@ uint16_t store_shard(const struct store *store);
 /* ---- Transactions --------------------------------------------------------------------------
  * After the first error every call does nothing and `result` keeps it: check once, at commit. */
 
+struct store_generation;
 struct store_txn {
 	struct store *store;
 	void *handle; /* MDB_txn */
 	enum result result;
 	bool writable;
-	uint32_t touched; /* private: a bit for each table written to */
+	/* Private. */
+	bool unlogged;    /* what it writes is in the journal already, or has no place there */
+	uint32_t touched; /* a bit for each table written to */
+	struct store_generation *generation;
 };
 
 /* The writer thread only; one at a time. Its results are RESULT_OK, RESULT_SPACE (only this
@@ -74,6 +82,16 @@ void store_write_begin(struct store_txn *txn, struct store *store);
  * as before. RESULT_DISK: a write or sync failed: the store refuses all further writes. */
 MUST_USE enum result store_write_commit(struct store_txn *txn);
 void store_write_abort(struct store_txn *txn);
+/* Have LMDB commit it, with all that is pending, so that who reads sees it at once. */
+void store_write_through(struct store_txn *txn);
+
+/* LMDB takes over what only the journal has; by itself now and then. Writer thread, between
+ * transactions. RESULT_SPACE: not now, nothing is lost. */
+MUST_USE enum result store_checkpoint(struct store *store);
+/* Whether there is something to take over. Any thread. */
+bool store_checkpoint_wanted(const struct store *store);
+/* Whether it should be done now: enough has gathered, or for long enough. Writer thread. */
+bool store_checkpoint_due(const struct store *store);
 
 /* Any thread. A reader slot is kept per struct: begin again after end is cheap (mdb_txn_renew).
  * Zero the struct before the first begin; store_read_done() at the very end. */
@@ -81,11 +99,14 @@ void store_read_begin(struct store_txn *txn, struct store *store);
 void store_read_end(struct store_txn *txn);
 void store_read_done(struct store_txn *txn);
 
-/* `value` parts are concatenated; together 1 … STORE_PAYLOAD_SIZE_MAX bytes. */
+/* `value` parts are concatenated; together 1 … STORE_PAYLOAD_SIZE_MAX bytes, in EVENTS up to
+ * STORE_EVENT_VALUE_SIZE_MAX. */
 enum { STORE_PAYLOAD_SIZE_MAX = STORE_VALUE_SIZE_MAX - 8 };
 void store_put(struct store_txn *txn, enum store_table table, struct bytes key,
 	const struct bytes *parts, size_t part_count);
-/* For keys greater than all in the table: cheaper, and fills pages. CHECKs the order. */
+/* For keys greater than all in the table: cheaper, and fills pages. CHECKs the order. In EVENTS,
+ * whose keys have 8 bytes, what is put otherwise must not be there yet, and is seen from the next
+ * checkpoint on. */
 void store_append(struct store_txn *txn, enum store_table table, struct bytes key,
 	const struct bytes *parts, size_t part_count);
 /* No error when absent. Returns whether it was there. */
@@ -105,6 +126,10 @@ struct store_cursor {
 	enum store_table table;
 	struct bytes key;
 	struct bytes value;
+	/* Private: it stands on this row that LMDB does not have yet. */
+	bool is_recent;
+	uint32_t recent;
+	uint8_t recent_key[8];
 };
 void store_cursor_open(struct store_cursor *cursor, struct store_txn *txn, enum store_table table);
 void store_cursor_close(struct store_cursor *cursor);

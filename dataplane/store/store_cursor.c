@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* store_cursor — walking a table in key order, either way. */
+/* store_cursor — walking a table in key order, either way: the rows of LMDB, and in EVENTS behind
+ * them the recent ones, which may repeat the last of LMDB's.
+ */
 #include "base/check.h"
+#include "base/cursor.h"
 #include "store/store_internal.h"
 
 void store_cursor_open(struct store_cursor *cursor, struct store_txn *txn, enum store_table table)
@@ -27,6 +30,7 @@ static bool move(struct store_cursor *cursor, struct bytes from, MDB_cursor_op o
 {
 	cursor->key = BYTES_EMPTY;
 	cursor->value = BYTES_EMPTY;
+	cursor->is_recent = false;
 	if (cursor->handle == NULL || cursor->txn->result != RESULT_OK) return false;
 
 	MDB_val key = { .mv_size = from.size, .mv_data = (void *)(uintptr_t)from.data };
@@ -38,18 +42,76 @@ static bool move(struct store_cursor *cursor, struct bytes from, MDB_cursor_op o
 		return false;
 	}
 	cursor->key = bytes_of(key.mv_data, key.mv_size);
-	enum result result = store_value_open(cursor->table, key, data, &cursor->value);
-	MAYBE(result == RESULT_MALFORMED); /* shown as an empty value */
+	enum result result =
+		store_value_open(cursor->txn, cursor->table, key, data, &cursor->value);
+	MAYBE(result != RESULT_OK); /* shown as an empty value */
 	return true;
+}
+
+/* ---- Rows that LMDB does not have yet -------------------------------------------------------- */
+
+static uint32_t recent_count(const struct store_cursor *cursor)
+{
+	const struct store_generation *generation = cursor->txn->generation;
+	if (cursor->table != STORE_EVENTS || generation == NULL) return 0;
+	if (cursor->txn->result != RESULT_OK) return 0;
+	return atomic_load_explicit(&generation->count, memory_order_acquire);
+}
+
+/* The key's first 8 bytes as a number; shorter ones as if zeros followed. */
+static uint64_t key_number(struct bytes key)
+{
+	uint64_t number = 0;
+	for (size_t i = 0; i < sizeof number; i++) {
+		number = number << 8 | (i < key.size ? key.data[i] : 0);
+	}
+	return number;
+}
+
+static bool show_recent(struct store_cursor *cursor, uint32_t recent)
+{
+	cursor->is_recent = true;
+	cursor->recent = recent;
+	enum result result =
+		store_recent_open(cursor->txn, recent, cursor->recent_key, &cursor->value);
+	MAYBE(result != RESULT_OK); /* shown as an empty value */
+	cursor->key = bytes_of(cursor->recent_key, sizeof cursor->recent_key);
+	return true;
+}
+
+/* The first recent row that is not less. */
+static bool seek_recent(struct store_cursor *cursor, uint64_t number)
+{
+	uint32_t count = recent_count(cursor);
+	if (count == 0) return false;
+	uint32_t recent = recents_seek(cursor->txn->generation, number);
+	return recent < count && show_recent(cursor, recent);
+}
+
+static bool is_before_recent(const struct store_cursor *cursor, uint64_t number)
+{
+	return recent_count(cursor) == 0 || number < cursor->txn->generation->rows[0].key;
 }
 
 bool store_cursor_seek(struct store_cursor *cursor, struct bytes from)
 {
-	return move(cursor, from, MDB_SET_RANGE);
+	uint64_t number = key_number(from);
+	if (!is_before_recent(cursor, number)) {
+		if (from.size > sizeof number) number++;
+		if (seek_recent(cursor, number)) return true;
+	}
+	return move(cursor, from, MDB_SET_RANGE) || seek_recent(cursor, number);
 }
 
 bool store_cursor_seek_backward(struct store_cursor *cursor, struct bytes from)
 {
+	uint64_t number = key_number(from);
+	if (!is_before_recent(cursor, number)) {
+		uint32_t recent = recents_seek(cursor->txn->generation, number);
+		bool same = recent < recent_count(cursor) &&
+			cursor->txn->generation->rows[recent].key == number;
+		return show_recent(cursor, same ? recent : recent - 1);
+	}
 	if (!move(cursor, from, MDB_SET_RANGE)) return move(cursor, BYTES_EMPTY, MDB_LAST);
 	if (bytes_equal(cursor->key, from)) return true;
 	return move(cursor, BYTES_EMPTY, MDB_PREV);
@@ -57,15 +119,26 @@ bool store_cursor_seek_backward(struct store_cursor *cursor, struct bytes from)
 
 bool store_cursor_last(struct store_cursor *cursor)
 {
-	return move(cursor, BYTES_EMPTY, MDB_LAST);
+	uint32_t count = recent_count(cursor);
+	return count > 0 ? show_recent(cursor, count - 1) : move(cursor, BYTES_EMPTY, MDB_LAST);
 }
 
 bool store_cursor_next(struct store_cursor *cursor)
 {
-	return move(cursor, BYTES_EMPTY, MDB_NEXT);
+	if (cursor->is_recent) {
+		return cursor->recent + 1 < recent_count(cursor) &&
+			show_recent(cursor, cursor->recent + 1);
+	}
+	/* From nowhere: the first row. */
+	uint64_t number = cursor->key.size == 0 ? 0 : key_number(cursor->key) + 1;
+	return move(cursor, BYTES_EMPTY, MDB_NEXT) || seek_recent(cursor, number);
 }
 
 bool store_cursor_previous(struct store_cursor *cursor)
 {
-	return move(cursor, BYTES_EMPTY, MDB_PREV);
+	if (!cursor->is_recent) return move(cursor, BYTES_EMPTY, MDB_PREV);
+	if (cursor->recent > 0) return show_recent(cursor, cursor->recent - 1);
+	struct writer before = writer_of(cursor->recent_key, sizeof cursor->recent_key);
+	write_u64_be(&before, cursor->txn->generation->rows[0].key - 1);
+	return store_cursor_seek_backward(cursor, writer_bytes(&before));
 }

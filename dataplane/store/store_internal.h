@@ -6,7 +6,15 @@
 #include <lmdb.h>
 #include <stdatomic.h>
 
-#include "store/store.h"
+#include "store/store_journal.h"
+#include "store/store_recent.h"
+
+/* Whoever reads must see these as they were committed: the queue takes rows back into memory and
+ * trusts that one it has deleted is gone. A commit that touches one is LMDB's. */
+#define STORE_WRITE_THROUGH (1u << 31)
+#define STORE_PROMPT_TABLES \
+	(1u << STORE_NAMES | 1u << STORE_SCHEDULE | 1u << STORE_DEFERRED | 1u << STORE_DEAD | \
+		1u << STORE_ACTIONS | STORE_WRITE_THROUGH)
 
 /* LMDB's own two trees, beside our tables: free pages and the names of tables. */
 enum { STORE_LMDB_TREES = 2, STORE_CHECKSUM_SIZE = 8 };
@@ -22,6 +30,17 @@ struct store {
 	int lock_fd;
 	int data_fd; /* LMDB's */
 	atomic_bool failed;
+
+	struct journal journal;
+	struct recents recents;
+
+	/* Writer thread only: what has been committed to the journal since the last checkpoint. */
+	MDB_txn *pending; /* or NULL */
+	uint32_t pending_touched;
+	uint64_t pending_since_us;
+	bool rebuild;                   /* `pending` was lost: the journal has it all */
+	uint64_t checkpoint_refused_us; /* there was no space for it */
+	atomic_bool checkpoint_wanted;
 
 	/* Writer thread only. */
 	uint64_t tree_pages[STORE_TABLE_COUNT + STORE_LMDB_TREES]; /* at the last commit */
@@ -42,9 +61,28 @@ enum result store_result(int code);
 /* Fails the transaction for good, and the store when a write transaction fails other than for
  * space. */
 void store_txn_fail(struct store_txn *txn, const char *what, int code);
-/* Checks and takes off the checksum. RESULT_MALFORMED: *ret_value is empty. */
-enum result store_value_open(enum store_table table, MDB_val key, MDB_val data,
+/* Checks and takes off the checksum, and finds the value of a place. RESULT_MALFORMED: *ret_value
+ * is empty. */
+enum result store_value_open(const struct store_txn *txn, enum store_table table, MDB_val key,
+	MDB_val data, struct bytes *ret_value);
+/* The value of a recent row. */
+enum result store_recent_open(const struct store_txn *txn, uint32_t recent, uint8_t key[static 8],
 	struct bytes *ret_value);
+
+/* store_pending.c */
+/* At open: the journal, and what it has that LMDB has not. */
+enum result store_journal_open(struct store *store, char *error, size_t error_size);
+/* The transaction that everything goes into until the next checkpoint; begun when there is none. */
+enum result store_pending_begin(struct store *store);
+/* What the transaction of a batch did is to be forgotten: all since the last checkpoint is, and
+ * comes again from the journal. */
+void store_pending_lose(struct store *store);
+/* A batch is in the journal, LMDB's part of it is pending. */
+void store_pending_note(struct store *store, uint32_t touched);
+
+/* store_txn.c: the row of a value that is in the journal. */
+void store_put_place(struct store_txn *txn, struct bytes key, struct journal_place place,
+	unsigned flags);
 
 /* store_space.c; writer thread (or store_open). */
 /* The configured quota, or for 0 what the file has and can get. Before the environment opens. */

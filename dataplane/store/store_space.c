@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* store_space — how much of the quota and of the disk is used, and whether more may come in.
  *
- * What counts is pages that are not free: LMDB's file never shrinks, deleting only makes pages
- * free for reuse. The sum over all trees is exact and costs one look at each tree that a
- * transaction has touched.
+ * What counts is what the journal holds in segments that are in use, and LMDB's pages that are not
+ * free: its file never shrinks, deleting only makes pages free for reuse. The sum over all trees is
+ * exact and costs one look at each tree that a transaction has touched.
  *
  * File space is allocated ahead of what LMDB writes, so that a full disk shows here, with
  * nothing written, and not in the middle of a commit. What is allocated ahead also lets
@@ -56,7 +56,7 @@ void store_space_quota(struct store *store, uint64_t configured_size)
 		if (fstatat(store->folder_fd, "data.mdb", &file, 0) == 0) {
 			size += (uint64_t)file.st_blocks * 512;
 		}
-		store->quota_size = size;
+		store->quota_size = size + journal_files_size(store->folder_fd);
 	}
 	store->reserve_size = store->quota_size / 100 * STORE_RESERVE_PERCENT;
 }
@@ -200,8 +200,10 @@ static uint64_t disk_free_size(struct store *store)
 struct store_space store_space(struct store *store)
 {
 	return (struct store_space){
-		.used_size = atomic_load_explicit(&store->used_size, memory_order_relaxed),
-		.file_size = atomic_load_explicit(&store->file_size, memory_order_relaxed),
+		.used_size = atomic_load_explicit(&store->used_size, memory_order_relaxed) +
+			atomic_load_explicit(&store->journal.used_total, memory_order_relaxed),
+		.file_size = atomic_load_explicit(&store->file_size, memory_order_relaxed) +
+			atomic_load_explicit(&store->journal.file_size, memory_order_relaxed),
 		.quota_size = store->quota_size,
 		.disk_free_size = disk_free_size(store),
 	};
@@ -224,5 +226,6 @@ bool store_has_room(struct store *store, uint64_t size)
 	if (space.used_size + wanted + kept > space.quota_size) return false;
 	uint64_t free_in_file =
 		space.file_size > space.used_size ? space.file_size - space.used_size : 0;
-	return wanted + disk_reserve + promised <= free_in_file + space.disk_free_size;
+	if (wanted + disk_reserve + promised > free_in_file + space.disk_free_size) return false;
+	return journal_has_room(&store->journal, size);
 }

@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* store_txn — transactions with a sticky error, and single rows.
  *
+ * A batch is committed to the journal, with one flush; or, when it touched a table that is read at
+ * once, to LMDB, with all that is pending.
+ *
  * What LMDB does when a commit fails decides what we may promise (mdb.c 0.9.24 and 0.9.31,
  * mdb_txn_commit): it writes the dirty pages, syncs, and only then writes the meta page that
  * makes them reachable. Up to there a failure leaves the old state whole and the environment
  * usable. A failed meta write makes every later transaction fail (MDB_PANIC), and so does our
- * own `failed` after any write or sync error: a sync that failed is not asked again, because
- * the kernel may have dropped the pages and answer that all is well.
+ * own `failed` after any write or sync error, LMDB's or the journal's: a sync that failed is not
+ * asked again, because the kernel may have dropped the pages and answer that all is well.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "base/check.h"
+#include "base/cursor.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "store/store_internal.h"
 
-/* Left on the file system by a write that was cut short: LMDB writes 64 pages at a time. */
-enum { SHORT_WRITE_SIZE = 1024 * 1024 };
+enum { PLACE_SIZE = 12, EVENT_KEY_SIZE = 8 };
 
 void store_txn_fail(struct store_txn *txn, const char *what, int code)
 {
@@ -42,48 +45,69 @@ void store_write_begin(struct store_txn *txn, struct store *store)
 		txn->result = RESULT_DISK;
 		return;
 	}
-	store_space_extend(store);
-	MDB_txn *handle;
-	int code = mdb_txn_begin(store->env, NULL, 0, &handle);
-	if (code != 0) {
-		store_txn_fail(txn, "begin", code);
-		return;
+	if (recents_room(&store->recents) < RECENT_ROWS_PER_BATCH) {
+		txn->result = store_checkpoint(store);
+		/* Who reads leaves no room for more: not for long. */
+		if (recents_room(&store->recents) < RECENT_ROWS_PER_BATCH) {
+			txn->result = RESULT_SPACE;
+		}
 	}
-	txn->handle = handle;
+	if (txn->result == RESULT_OK) txn->result = store_pending_begin(store);
+	txn->handle = store->pending;
 }
 
-/* LMDB reports a write that was cut short as EIO. When the file system is full that is the
- * reason, and nothing is broken: nothing of the transaction is reachable. */
-static int commit_error(const struct store *store, int code)
+static enum result commit_to_log(struct store *store, const struct store_txn *txn)
 {
-	if (code == EIO && store_disk_free(store->data_fd) < SHORT_WRITE_SIZE) return ENOSPC;
-	return code;
+	TRY(journal_commit(&store->journal, true));
+	recents_publish(&store->recents);
+	store_pending_note(store, txn->touched);
+	return RESULT_OK;
+}
+
+/* LMDB's commit says that the values of the batch, in the journal already, are part of the store.
+ * */
+static enum result commit_to_lmdb(struct store *store, const struct store_txn *txn)
+{
+	if (store->journal.values > 0 && store->journal.open) {
+		TRY(journal_commit(&store->journal, false));
+	} else {
+		journal_abort(&store->journal);
+	}
+	store->pending_touched |= txn->touched;
+	return store_checkpoint(store);
 }
 
 enum result store_write_commit(struct store_txn *txn)
 {
-	uint64_t tree_pages[STORE_TABLE_COUNT + STORE_LMDB_TREES];
+	struct store *store = txn->store;
 
 	CHECK(txn->writable);
+	if (txn->result == RESULT_OK && txn->touched != 0) {
+		bool to_lmdb = (txn->touched & STORE_PROMPT_TABLES) != 0 || store->journal.overflow;
+		txn->result = to_lmdb ? commit_to_lmdb(store, txn) : commit_to_log(store, txn);
+		if (txn->result == RESULT_DISK) atomic_store(&store->failed, true);
+	}
 	if (txn->result != RESULT_OK) {
 		store_write_abort(txn);
 		return txn->result;
 	}
-	store_space_count(txn->store, txn, tree_pages);
-	int code = mdb_txn_commit(txn->handle);
 	txn->handle = NULL;
-	if (code != 0) {
-		store_txn_fail(txn, "commit", commit_error(txn->store, code));
-		return txn->result;
-	}
-	store_space_publish(txn->store, tree_pages);
 	return RESULT_OK;
 }
 
 void store_write_abort(struct store_txn *txn)
 {
-	if (txn->handle != NULL) mdb_txn_abort(txn->handle);
 	txn->handle = NULL;
+	if (txn->touched == 0) return;
+	txn->touched = 0;
+	journal_abort(&txn->store->journal);
+	recents_abort(&txn->store->recents);
+	store_pending_lose(txn->store);
+}
+
+void store_write_through(struct store_txn *txn)
+{
+	txn->touched |= STORE_WRITE_THROUGH;
 }
 
 void store_read_begin(struct store_txn *txn, struct store *store)
@@ -94,6 +118,8 @@ void store_read_begin(struct store_txn *txn, struct store *store)
 	txn->store = store;
 	txn->result = RESULT_OK;
 	int code;
+	if (txn->generation != NULL) recents_release(&store->recents, txn->generation);
+	txn->generation = recents_acquire_begin(&store->recents);
 	if (txn->handle != NULL) {
 		code = mdb_txn_renew(txn->handle);
 	} else {
@@ -101,17 +127,26 @@ void store_read_begin(struct store_txn *txn, struct store *store)
 		code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &handle);
 		if (code == 0) txn->handle = handle;
 	}
+	recents_acquire_end(&store->recents);
 	if (code != 0) store_txn_fail(txn, "read", code);
+}
+
+static void release(struct store_txn *txn)
+{
+	if (txn->generation != NULL) recents_release(&txn->store->recents, txn->generation);
+	txn->generation = NULL;
 }
 
 void store_read_end(struct store_txn *txn)
 {
 	if (txn->handle != NULL) mdb_txn_reset(txn->handle);
+	release(txn);
 }
 
 void store_read_done(struct store_txn *txn)
 {
 	if (txn->handle != NULL) mdb_txn_abort(txn->handle);
+	release(txn);
 	*txn = (struct store_txn){ 0 };
 }
 
@@ -129,12 +164,10 @@ static size_t parts_size(const struct bytes *parts, size_t part_count)
 	return size;
 }
 
-static void put(struct store_txn *txn, enum store_table table, struct bytes key,
+/* A row of LMDB. */
+static void put_row(struct store_txn *txn, enum store_table table, struct bytes key,
 	const struct bytes *parts, size_t part_count, unsigned flags)
 {
-	CHECK(txn->writable);
-	if (txn->result != RESULT_OK) return;
-
 	size_t size = parts_size(parts, part_count);
 	CHECK(size > 0 && size <= STORE_PAYLOAD_SIZE_MAX);
 	MDB_val key_value = { .mv_size = key.size, .mv_data = (void *)(uintptr_t)key.data };
@@ -146,7 +179,6 @@ static void put(struct store_txn *txn, enum store_table table, struct bytes key,
 		store_txn_fail(txn, "put", code);
 		return;
 	}
-	txn->touched |= 1u << table;
 
 	/* RESERVE gave us the place in the page: the payload is copied once. */
 	uint8_t *at = (uint8_t *)data.mv_data + STORE_CHECKSUM_SIZE;
@@ -157,6 +189,56 @@ static void put(struct store_txn *txn, enum store_table table, struct bytes key,
 	}
 	uint64_t sum = checksum(table, key, bytes_of(at - size, size));
 	memcpy(data.mv_data, &sum, sizeof sum);
+}
+
+void store_put_place(struct store_txn *txn, struct bytes key, struct journal_place place,
+	unsigned flags)
+{
+	uint8_t memory[PLACE_SIZE];
+	struct writer row = writer_of(memory, sizeof memory);
+
+	if (txn->result != RESULT_OK) return;
+	txn->touched |= 1u << STORE_EVENTS;
+	write_u64(&row, place.position);
+	write_u32(&row, place.size);
+	struct bytes value = writer_bytes(&row);
+	put_row(txn, STORE_EVENTS, key, &value, 1, flags);
+	journal_row_added(&txn->store->journal, place.position);
+}
+
+static uint64_t event_key(struct bytes key)
+{
+	struct reader reader = reader_of(key);
+	uint64_t number = read_u64_be(&reader);
+	CHECK(reader_complete(&reader));
+	return number;
+}
+
+static void put(struct store_txn *txn, enum store_table table, struct bytes key,
+	const struct bytes *parts, size_t part_count, unsigned flags)
+{
+	struct journal_place place;
+
+	CHECK(txn->writable);
+	if (txn->result != RESULT_OK) return;
+	txn->touched |= 1u << table;
+	if (!txn->unlogged) {
+		enum result result =
+			journal_put(&txn->store->journal, table, key, parts, part_count, &place);
+		if (result != RESULT_OK) {
+			txn->result = result;
+			return;
+		}
+	}
+	if (table == STORE_EVENTS) {
+		CHECK(!txn->unlogged);
+		if (flags == MDB_APPEND) {
+			recents_add(&txn->store->recents, event_key(key), place);
+		}
+		store_put_place(txn, key, place, flags);
+	} else {
+		put_row(txn, table, key, parts, part_count, flags);
+	}
 }
 
 void store_put(struct store_txn *txn, enum store_table table, struct bytes key,
@@ -171,23 +253,16 @@ void store_append(struct store_txn *txn, enum store_table table, struct bytes ke
 	put(txn, table, key, parts, part_count, MDB_APPEND);
 }
 
-bool store_delete(struct store_txn *txn, enum store_table table, struct bytes key)
+static enum result place_decode(struct bytes row, struct journal_place *ret)
 {
-	CHECK(txn->writable);
-	if (txn->result != RESULT_OK) return false;
-
-	MDB_val key_value = { .mv_size = key.size, .mv_data = (void *)(uintptr_t)key.data };
-	int code = mdb_del(txn->handle, txn->store->tables[table], &key_value, NULL);
-	if (code == MDB_NOTFOUND) return false;
-	if (code != 0) {
-		store_txn_fail(txn, "delete", code);
-		return false;
-	}
-	txn->touched |= 1u << table;
-	return true;
+	struct reader reader = reader_of(row);
+	ret->position = read_u64(&reader);
+	ret->size = read_u32(&reader);
+	return reader_complete(&reader) ? RESULT_OK : RESULT_MALFORMED;
 }
 
-enum result store_value_open(enum store_table table, MDB_val key, MDB_val data,
+/* Checks and takes off the checksum. */
+static enum result row_open(enum store_table table, MDB_val key, MDB_val data,
 	struct bytes *ret_value)
 {
 	uint64_t stored;
@@ -204,12 +279,82 @@ enum result store_value_open(enum store_table table, MDB_val key, MDB_val data,
 	return RESULT_OK;
 }
 
+enum result store_value_open(const struct store_txn *txn, enum store_table table, MDB_val key,
+	MDB_val data, struct bytes *ret_value)
+{
+	struct bytes row;
+	struct journal_place place;
+
+	if (table != STORE_EVENTS) return row_open(table, key, data, ret_value);
+	*ret_value = BYTES_EMPTY;
+	TRY(row_open(table, key, data, &row));
+	TRY(place_decode(row, &place));
+	struct bytes name = bytes_of(key.mv_data, key.mv_size);
+	return txn->writable ? journal_view_own(&txn->store->journal, place, table, name, ret_value)
+			     : journal_view(&txn->store->journal, place, table, name, ret_value);
+}
+
+enum result store_recent_open(const struct store_txn *txn, uint32_t recent, uint8_t key[static 8],
+	struct bytes *ret_value)
+{
+	const struct recent *row = &txn->generation->rows[recent];
+	struct writer writer = writer_of(key, EVENT_KEY_SIZE);
+
+	write_u64_be(&writer, row->key);
+	return journal_view(&txn->store->journal, row->place, STORE_EVENTS, writer_bytes(&writer),
+		ret_value);
+}
+
+bool store_delete(struct store_txn *txn, enum store_table table, struct bytes key)
+{
+	CHECK(txn->writable);
+	if (txn->result != RESULT_OK) return false;
+
+	MDB_val key_value = { .mv_size = key.size, .mv_data = (void *)(uintptr_t)key.data };
+	MDB_val data;
+	struct bytes row;
+	struct journal_place place;
+	if (table == STORE_EVENTS &&
+		mdb_get(txn->handle, txn->store->tables[table], &key_value, &data) == 0 &&
+		row_open(table, key_value, data, &row) == RESULT_OK &&
+		place_decode(row, &place) == RESULT_OK) {
+		journal_row_deleted(&txn->store->journal, place.position);
+	}
+	int code = mdb_del(txn->handle, txn->store->tables[table], &key_value, NULL);
+	if (code == MDB_NOTFOUND) return false;
+	if (code != 0) {
+		store_txn_fail(txn, "delete", code);
+		return false;
+	}
+	txn->touched |= 1u << table;
+	if (!txn->unlogged) txn->result = journal_delete(&txn->store->journal, table, key);
+	return true;
+}
+
+static bool get_recent(struct store_txn *txn, struct bytes key, struct bytes *ret_value,
+	enum result *ret_result)
+{
+	uint8_t memory[EVENT_KEY_SIZE];
+
+	if (txn->generation == NULL || key.size != EVENT_KEY_SIZE) return false;
+	uint64_t wanted = event_key(key);
+	uint32_t recent = recents_seek(txn->generation, wanted);
+	if (recent == atomic_load_explicit(&txn->generation->count, memory_order_acquire) ||
+		txn->generation->rows[recent].key != wanted) {
+		return false;
+	}
+	*ret_result = store_recent_open(txn, recent, memory, ret_value);
+	return true;
+}
+
 enum result store_get(struct store_txn *txn, enum store_table table, struct bytes key,
 	struct bytes *ret_value)
 {
 	*ret_value = BYTES_EMPTY;
 	if (txn->result != RESULT_OK) return txn->result;
 
+	enum result result;
+	if (table == STORE_EVENTS && get_recent(txn, key, ret_value, &result)) return result;
 	MDB_val key_value = { .mv_size = key.size, .mv_data = (void *)(uintptr_t)key.data };
 	MDB_val data;
 	int code = mdb_get(txn->handle, txn->store->tables[table], &key_value, &data);
@@ -218,7 +363,7 @@ enum result store_get(struct store_txn *txn, enum store_table table, struct byte
 		store_txn_fail(txn, "get", code);
 		return txn->result;
 	}
-	return store_value_open(table, key_value, data, ret_value);
+	return store_value_open(txn, table, key_value, data, ret_value);
 }
 
 uint64_t store_row_count(struct store_txn *txn, enum store_table table)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* store_writer — the thread that turns a queue of jobs into transactions.
  *
- * Happy path: take what has queued up → begin → apply each → finish → commit → complete each.
+ * Happy path: take what has queued up → begin → apply each → finish → commit → complete each; a
+ * checkpoint when one is due.
  * What can go wrong, and what it leads to:
  *   no room under the quota    ingest jobs fail with RESULT_SPACE before anything is applied
  *   no space in a transaction  it is given up; ingest jobs fail with RESULT_SPACE, the others
@@ -15,6 +16,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/syscall.h>
@@ -26,7 +28,7 @@
 #include "base/log.h"
 #include "store/store_internal.h"
 
-enum { WRITER_AWAKE = 0, WRITER_ASLEEP = 1 };
+enum { WRITER_AWAKE = 0, WRITER_ASLEEP = 1, STEPS_PER_CHECKPOINT = 5 };
 
 struct store_writer {
 	struct store *store;
@@ -44,6 +46,8 @@ struct store_writer {
 
 	/* Writer thread only. */
 	bool failed;
+	bool abandoned;
+	unsigned steps;       /* not threaded: batches */
 	struct mail *waiting; /* taken from the inbox, oldest first, not in a batch yet */
 	struct store_job *jobs[STORE_BATCH_JOBS_MAX];
 	unsigned job_count;
@@ -176,6 +180,7 @@ static enum result commit_one_by_one(struct store_writer *writer, unsigned *ret_
 static void stop_for_good(struct store_writer *writer, enum result result)
 {
 	writer->failed = true;
+	store_pending_lose(writer->store);
 	log_error("store has failed, nothing is accepted any more shard=%u result=\"%s\"",
 		(unsigned)writer->store->shard, result_text(result));
 	if (writer->hooks.failed != NULL) writer->hooks.failed(writer->hooks.owner, result);
@@ -215,18 +220,33 @@ static unsigned run_batch(struct store_writer *writer)
 	return writer->job_count;
 }
 
+static void checkpoint(struct store_writer *writer)
+{
+	if (writer->failed || !store_checkpoint_wanted(writer->store)) return;
+	enum result result = store_checkpoint(writer->store);
+	/* No space: the journal has it all, it is tried again. */
+	if (result != RESULT_OK && result != RESULT_SPACE) stop_for_good(writer, result);
+}
+
 /* ---- The thread ------------------------------------------------------------------------------ */
 
+/* Not for long while there is something for a checkpoint, which is then made. */
 static void sleep_until_woken(struct store_writer *writer)
 {
+	const struct timespec idle = { .tv_nsec = STORE_CHECKPOINT_IDLE_US * 1000L };
+	bool wanted = !writer->failed && store_checkpoint_wanted(writer->store);
+	bool idled = false;
+
 	atomic_store(&writer->sleep_state, WRITER_ASLEEP);
 	/* Looked at after saying so: a job pushed before is seen here, one pushed after wakes. */
 	if (mailbox_empty(&writer->inbox) && !atomic_load(&writer->stopping)) {
 		long code = syscall(SYS_futex, &writer->sleep_state, FUTEX_WAIT_PRIVATE,
-			WRITER_ASLEEP, NULL, NULL, 0);
-		MAYBE(code != 0); /* woken already, or by a signal: either way look again */
+			WRITER_ASLEEP, wanted ? &idle : NULL, NULL, 0);
+		/* Woken, or by a signal, or the time is over: either way look again. */
+		idled = wanted && code != 0 && errno == ETIMEDOUT;
 	}
 	atomic_store(&writer->sleep_state, WRITER_AWAKE);
+	if (idled) checkpoint(writer);
 }
 
 static void wake(struct store_writer *writer)
@@ -268,7 +288,7 @@ static bool sleep_until_gathered(struct store_writer *writer, uint32_t goal, uin
 static void gather(struct store_writer *writer, unsigned done_count)
 {
 	uint32_t siblings = done_count + atomic_load(&writer->queued_count);
-	uint64_t limit_us = writer->commit_us / STORE_GATHER_COMMIT_SHARE;
+	uint64_t limit_us = writer->commit_us * STORE_GATHER_COMMITS;
 
 	if (siblings < STORE_GATHER_JOBS_MIN || writer->waiting != NULL || writer->failed) return;
 	if (writer->gather_pauses > 0) {
@@ -293,12 +313,14 @@ static void *writer_main(void *argument)
 	for (;;) {
 		unsigned done_count = run_batch(writer);
 		if (done_count > 0) {
+			if (store_checkpoint_due(writer->store)) checkpoint(writer);
 			gather(writer, done_count);
 			continue;
 		}
 		if (atomic_load(&writer->stopping) && mailbox_empty(&writer->inbox)) break;
 		sleep_until_woken(writer);
 	}
+	checkpoint(writer);
 	return NULL;
 }
 
@@ -332,6 +354,7 @@ enum result store_writer_start(struct store *store, const struct store_hooks *ho
 	writer->cpu = cpu;
 	writer->threaded = threaded;
 	if (threaded) {
+		journal_start_helper(&store->journal, cpu);
 		enum result result = start_thread(writer);
 		if (result != RESULT_OK) {
 			alloc_free(writer);
@@ -349,7 +372,9 @@ void store_writer_stop(struct store_writer *writer)
 		wake(writer);
 		CHECK(pthread_join(writer->thread, NULL) == 0);
 	} else {
-		while (run_batch(writer) > 0) continue;
+		while (store_writer_step(writer) > 0) continue;
+		if (!writer->abandoned) checkpoint(writer);
+		store_pending_lose(writer->store);
 	}
 	alloc_free(writer);
 }
@@ -367,7 +392,51 @@ void store_writer_submit(struct store_writer *writer, struct store_job *job)
 unsigned store_writer_step(struct store_writer *writer)
 {
 	CHECK(!writer->threaded);
-	return run_batch(writer);
+	unsigned done_count = run_batch(writer);
+	/* No clock decides here, so that a run can be run again. */
+	if (done_count > 0 && ++writer->steps % STEPS_PER_CHECKPOINT == 0) checkpoint(writer);
+	return done_count;
+}
+
+/* ---- Making it visible ----------------------------------------------------------------------- */
+
+struct flush {
+	struct store_job job;
+	sem_t done;
+};
+
+static void flush_apply(struct store_job *job, struct store_txn *txn)
+{
+	MAYBE(job->result != RESULT_OK);
+	store_write_through(txn);
+}
+
+static void flush_complete(struct store_job *job)
+{
+	sem_post(&CONTAINER_OF(job, struct flush, job)->done);
+}
+
+void store_writer_flush(struct store_writer *writer)
+{
+	struct flush flush = {
+		.job = {
+			.apply = flush_apply,
+			.complete = flush_complete,
+			.uses_reserve = true,
+		},
+	};
+
+	if (!store_checkpoint_wanted(writer->store)) return;
+	CHECK(sem_init(&flush.done, 0, 0) == 0);
+	store_writer_submit(writer, &flush.job);
+	while (sem_trywait(&flush.done) != 0) {
+		if (!writer->threaded) {
+			store_writer_step(writer);
+		} else if (sem_wait(&flush.done) == 0) {
+			break;
+		}
+	}
+	sem_destroy(&flush.done);
 }
 
 bool store_writer_waiting(struct store_writer *writer)
@@ -388,6 +457,7 @@ void store_writer_abandon(struct store_writer *writer)
 	CHECK(!writer->threaded);
 	(void)mailbox_take_all(&writer->inbox);
 	writer->waiting = NULL;
+	writer->abandoned = true;
 }
 
 struct store_writer_statistics store_writer_statistics(const struct store_writer *writer)

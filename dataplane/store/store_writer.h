@@ -54,6 +54,10 @@ void store_writer_stop(struct store_writer *writer);
 /* Any thread. The job is the writer's until complete() was called. */
 void store_writer_submit(struct store_writer *writer, struct store_job *job);
 
+/* Waits until LMDB has all that was committed, for a reader who wants the present: people's, and
+ * tests. Cold thread. When the store has failed, it has not. */
+void store_writer_flush(struct store_writer *writer);
+
 /* Simulation: one batch, on the calling thread. Returns the number of jobs done. */
 unsigned store_writer_step(struct store_writer *writer);
 /* Simulation: whether a step would find something to do. */
@@ -61,7 +65,8 @@ bool store_writer_waiting(struct store_writer *writer);
 /* Simulation: what is called in place of store_write_commit(), to take time or to fail. */
 void store_writer_set_commit(struct store_writer *writer,
 	enum result (*commit)(void *owner, struct store_txn *txn), void *owner);
-/* Simulation: the process dies. Jobs that wait are forgotten, none of them completes. */
+/* Simulation: the process dies. Jobs that wait are forgotten, none of them completes,
+ * and no checkpoint is made at the end. */
 void store_writer_abandon(struct store_writer *writer);
 
 struct store_writer_statistics {

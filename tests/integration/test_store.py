@@ -224,7 +224,7 @@ def test_newer_store_is_refused(stopped):
     put_number(shard, b'schema', 99)
     text = start_refused(stopped, os.EX_DATAERR)
     assert 'newer version' in text and 'schema 99' in text
-    put_number(shard, b'schema', 1)
+    put_number(shard, b'schema', 2)
     with stopped:
         assert stopped.ctl_json('events', 'list')['events'][0]['id'] == stopped.event
 
@@ -284,8 +284,8 @@ def test_occupied_address_is_named(tmp_path):
 
 
 def test_audit_finds_a_changed_byte(stopped):
-    """A byte of a stored payload that was changed on disk makes `audit verify` exit 1 and name the shard."""
-    data = stopped.folder / 'store' / 'shard-00' / 'data.mdb'
+    """A byte of a stored payload that was changed in the journal makes `audit verify` exit 1 and name the shard."""
+    data = stopped.folder / 'store' / 'shard-00' / 'journal-0'
     content = data.read_bytes()
     assert content.count(b'{"stored": 1}') >= 1
     data.write_bytes(content.replace(b'{"stored": 1}', b'{"stored": 2}'))

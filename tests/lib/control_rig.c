@@ -196,6 +196,13 @@ static void on_appended(struct store_job *job)
 	CHECK(job->result == RESULT_OK);
 }
 
+/* A transaction of LMDB belongs to one thread: none is left open for the control thread. */
+static void settle_down(struct world *world)
+{
+	world_run(world);
+	store_writer_flush(shard_writer(world->shard));
+}
+
 const char *rig_event(struct rig *rig, uint32_t shard, uint64_t received_us)
 {
 	static char id[EVENT_ID_TEXT_SIZE];
@@ -223,7 +230,7 @@ const char *rig_event(struct rig *rig, uint32_t shard, uint64_t received_us)
 	shard_append_submit(world->shard, &append);
 	while (store_writer_step(shard_writer(world->shard)) > 0) continue;
 	queue_appended(world->queue, &append.event);
-	world_run(world);
+	settle_down(world);
 	event_id_format(&append.event, id);
 	return id;
 }
@@ -233,7 +240,7 @@ void rig_settle(struct rig *rig, uint32_t shard, const char *target, enum attemp
 	struct world *world = &rig->worlds[shard];
 	uint64_t due_us = outcome == ATTEMPT_RETRY ? world->now_us + 60 * US_PER_S : 0;
 	world_settle(world, world_lease(world, flow_id_of_name(target)), outcome, due_us);
-	world_run(world);
+	settle_down(world);
 }
 
 /* ---- Asking ---------------------------------------------------------------------------------- */

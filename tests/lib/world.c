@@ -73,7 +73,9 @@ void world_open(struct world *world)
 {
 	folder_make(world->folder);
 	world->config.store.shard = 7;
-	world->config.store.quota_size = UINT64_C(256) << 20;
+	if (world->config.store.quota_size == 0) {
+		world->config.store.quota_size = UINT64_C(256) << 20;
+	}
 	world->config.cpu = -1;
 	world->now_us = WORLD_START_US;
 	CHECK(world_open_at(world, world->folder) == RESULT_OK);

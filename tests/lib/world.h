@@ -7,7 +7,7 @@
 #include "queue/queue.h"
 #include "queue/queue_internal.h"
 
-enum { WORLD_TARGETS_MAX = 64, WORLD_PAYLOAD_SIZE_MAX = 64 * 1024 };
+enum { WORLD_TARGETS_MAX = 64, WORLD_PAYLOAD_SIZE_MAX = 160 * 1024 };
 
 struct world {
 	char folder[FOLDER_PATH_SIZE];

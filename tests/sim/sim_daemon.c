@@ -539,7 +539,7 @@ static bool next_dead(struct sim_worker *worker, struct dead_letter *letter)
 {
 	struct store_txn txn = { 0 };
 
-	store_read_begin(&txn, shard_store(worker->shard));
+	shard_read_begin(worker->shard, &txn);
 	enum result result = shard_dead_next(&txn, letter->sequence, letter->target_id, letter);
 	store_read_done(&txn);
 	CHECK(result == RESULT_OK || result == RESULT_NOT_FOUND);

@@ -113,7 +113,7 @@ static uint64_t check_shard(struct system *system, uint32_t index, bool *seen)
 	uint64_t expired_count = 0;
 	struct store_txn txn = { 0 };
 
-	store_read_begin(&txn, shard_store(shard));
+	shard_read_begin(shard, &txn);
 	CHECK(txn.result == RESULT_OK);
 	for (uint64_t sequence = 1; sequence < counters.next_sequence; sequence++) {
 		expired_count += !check_event(system, &txn, index, sequence, seen, counts);

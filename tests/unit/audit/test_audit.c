@@ -59,6 +59,7 @@ static void commit_leaves(unsigned count)
 	store_write_begin(&txn, store);
 	append_in(&txn, count);
 	audit_finish(&audit, &txn);
+	store_write_through(&txn);
 	assert_int_equal(store_write_commit(&txn), RESULT_OK);
 }
 
@@ -205,6 +206,7 @@ static void change_row(uint64_t index, size_t offset)
 	row[offset] ^= 1;
 	value.data = row;
 	store_put(&txn, STORE_LEAVES, row_key(index), &value, 1);
+	store_write_through(&txn);
 	assert_int_equal(store_write_commit(&txn), RESULT_OK);
 }
 
@@ -224,6 +226,7 @@ static void delete_row(uint64_t index)
 	struct store_txn txn;
 	store_write_begin(&txn, store);
 	assert_true(store_delete(&txn, STORE_LEAVES, row_key(index)));
+	store_write_through(&txn);
 	assert_int_equal(store_write_commit(&txn), RESULT_OK);
 }
 
@@ -256,11 +259,13 @@ static void test_cut_row(void **state)
 	memcpy(row, value.data, value.size);
 	value = bytes_of(row, value.size - AUDIT_ROW_LEAF_SIZE);
 	store_put(&txn, STORE_LEAVES, row_key(20), &value, 1);
+	store_write_through(&txn);
 	assert_int_equal(store_write_commit(&txn), RESULT_OK);
 	assert_bad(39, "too early");
 	store_write_begin(&txn, store);
 	value.size -= 1;
 	store_put(&txn, STORE_LEAVES, row_key(20), &value, 1);
+	store_write_through(&txn);
 	assert_int_equal(store_write_commit(&txn), RESULT_OK);
 	assert_bad(20, "damaged");
 }

@@ -30,7 +30,7 @@ static int end(void **state)
 static uint64_t row_count(struct world *world, enum store_table table)
 {
 	struct store_txn txn = { 0 };
-	store_read_begin(&txn, shard_store(world->shard));
+	shard_read_begin(world->shard, &txn);
 	uint64_t count = store_row_count(&txn, table);
 	store_read_done(&txn);
 	return count;

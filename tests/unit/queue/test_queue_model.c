@@ -81,7 +81,7 @@ static void committed(struct run *run)
 	struct store_txn txn = { 0 };
 	unsigned left = 0;
 
-	store_read_begin(&txn, shard_store(run->world.shard));
+	shard_read_begin(run->world.shard, &txn);
 	for (unsigned i = 0; i < run->submitted_count; i++) {
 		const struct change *change = &run->submitted[i];
 		struct attempt attempt;
@@ -285,7 +285,7 @@ static void assert_states(struct run *run, struct world *world)
 {
 	struct store_txn txn = { 0 };
 	struct dead_letter letter = { 0 };
-	store_read_begin(&txn, shard_store(world->shard));
+	shard_read_begin(world->shard, &txn);
 	for (unsigned i = 0; i < run->entry_count; i++) {
 		const struct entry *entry = &run->entries[i];
 		assert_int_equal(shard_delivery_state(&txn, entry->sequence, entry->target_id),
@@ -345,7 +345,7 @@ static void assert_restart(struct run *run)
 static void note_deferred(struct run *run)
 {
 	struct store_txn txn = { 0 };
-	store_read_begin(&txn, shard_store(run->world.shard));
+	shard_read_begin(run->world.shard, &txn);
 	uint64_t rows = store_row_count(&txn, STORE_DEFERRED);
 	if (rows > run->deferred_rows_max) run->deferred_rows_max = rows;
 	store_read_done(&txn);

@@ -159,7 +159,7 @@ static void *control_main(void *argument)
 
 	while (!atomic_load(&scene->stop)) {
 		struct dead_letter letter;
-		store_read_begin(&txn, shard_store(scene->shard));
+		shard_read_begin(scene->shard, &txn);
 		enum result result = shard_dead_next(&txn, 0, 0, &letter);
 		store_read_end(&txn);
 		if (result == RESULT_OK) {
@@ -204,7 +204,7 @@ static void settle_slow(struct scene *scene)
 static uint64_t deferred_rows(struct scene *scene)
 {
 	struct store_txn txn = { 0 };
-	store_read_begin(&txn, shard_store(scene->shard));
+	shard_read_begin(scene->shard, &txn);
 	uint64_t count = store_row_count(&txn, STORE_DEFERRED);
 	store_read_done(&txn);
 	return count;

@@ -37,7 +37,7 @@ static void assert_payload(struct world *world, uint64_t sequence, size_t size)
 	struct event event;
 	struct bytes part;
 
-	store_read_begin(&txn, shard_store(world->shard));
+	shard_read_begin(world->shard, &txn);
 	assert_int_equal(shard_event_read(&txn, sequence, &event), RESULT_OK);
 	assert_int_equal(event.sequence, sequence);
 	assert_int_equal(event.shard, 7);
@@ -45,7 +45,7 @@ static void assert_payload(struct world *world, uint64_t sequence, size_t size)
 	world_payload(sequence, expected, size);
 	for (size_t offset = 0; offset < size; offset += part.size) {
 		assert_int_equal(shard_payload_read(&txn, &event, offset, &part), RESULT_OK);
-		assert_true(part.size > 0 && part.size <= STORE_PAYLOAD_SIZE_MAX);
+		assert_true(part.size > 0 && part.size <= STORE_EVENT_VALUE_SIZE_MAX);
 		assert_memory_equal(part.data, expected + offset, part.size);
 	}
 	assert_int_equal(shard_payload_read(&txn, &event, size, &part), RESULT_OK);
@@ -69,11 +69,11 @@ static void test_payloads_of_every_size(void **state)
 
 	for (size_t size = 0; size < 3; size++) sizes[count++] = size;
 	/* Around where the first chunk ends, and later ones: the header has some 170 bytes. */
-	for (size_t size = STORE_PAYLOAD_SIZE_MAX - 175; size < STORE_PAYLOAD_SIZE_MAX + 2;
+	for (size_t size = STORE_EVENT_VALUE_SIZE_MAX - 175; size < STORE_EVENT_VALUE_SIZE_MAX + 2;
 		size += 6) {
 		sizes[count++] = size;
 	}
-	sizes[count++] = 2 * STORE_PAYLOAD_SIZE_MAX;
+	sizes[count++] = 2 * STORE_EVENT_VALUE_SIZE_MAX;
 	sizes[count++] = WORLD_PAYLOAD_SIZE_MAX;
 	for (unsigned i = 0; i < count; i++) {
 		assert_int_equal(world_append(world, sizes[i], 1, 1), RESULT_OK);
@@ -157,7 +157,7 @@ static void test_names(void **state)
 	assert_int_equal(shard_remember_name(world->shard, 't', 2, longest), RESULT_OK);
 	assert_int_equal(shard_remember_name(world->shard, 't', 1, "invoices"), RESULT_OK);
 	world_reopen(world);
-	store_read_begin(&txn, shard_store(world->shard));
+	shard_read_begin(world->shard, &txn);
 	shard_name(&txn, 't', 1, name);
 	assert_string_equal(name, "invoices");
 	shard_name(&txn, 'e', 1, name);
@@ -194,7 +194,7 @@ static void test_attempts_and_dead_letters_are_listed(void **state)
 	world_settle(world, second, ATTEMPT_DELIVERED, 0);
 	world_run(world);
 
-	store_read_begin(&txn, shard_store(world->shard));
+	shard_read_begin(world->shard, &txn);
 	assert_int_equal(shard_attempt_next(&txn, 1, 5, 0, &attempt), RESULT_OK);
 	assert_int_equal(attempt.number, 1);
 	assert_int_equal(attempt.outcome, ATTEMPT_RETRY);
@@ -239,7 +239,7 @@ enum { EVENTS = 10, CHANGED = 4 };
 static void fill(struct world *world)
 {
 	for (unsigned i = 0; i < EVENTS; i++) {
-		assert_int_equal(world_append(world, 6000, 1, 5), RESULT_OK);
+		assert_int_equal(world_append(world, 70000, 1, 5), RESULT_OK);
 	}
 	for (unsigned i = 0; i < EVENTS; i++) world_deliver(world, 5);
 	world_run(world);
@@ -250,7 +250,7 @@ static void change(struct world *world, enum store_table table, struct row_key k
 	uint8_t bits)
 {
 	char error[256];
-	uint8_t memory[STORE_PAYLOAD_SIZE_MAX];
+	static uint8_t memory[STORE_EVENT_VALUE_SIZE_MAX];
 	struct store *store;
 	struct store_txn txn;
 	struct bytes value;
@@ -266,7 +266,9 @@ static void change(struct world *world, enum store_table table, struct row_key k
 		assert_true(offset < value.size);
 		memory[offset] ^= bits;
 		value.data = memory;
+		assert_true(store_delete(&txn, table, row_key_bytes(&key)));
 		store_put(&txn, table, row_key_bytes(&key), &value, 1);
+		store_write_through(&txn);
 	}
 	assert_int_equal(store_write_commit(&txn), RESULT_OK);
 	store_close(store);
@@ -367,7 +369,7 @@ static void *read_all_the_time(void *argument)
 		CHECK(counters.next_sequence - 1 >= last);
 		CHECK(counters.events_accepted == counters.next_sequence - 1);
 		last = counters.next_sequence - 1;
-		store_read_begin(&txn, shard_store(thread->shard));
+		shard_read_begin(thread->shard, &txn);
 		for (uint64_t i = last > 3 ? last - 3 : 1; i <= last; i++) {
 			struct event event;
 			struct bytes part;

@@ -3,11 +3,11 @@
  * sync has reached the disk, in whatever order, what was acknowledged is there, and a batch is
  * there as a whole or not at all.
  *
- * LMDB's writes and syncs are caught here: the program's own functions of these names come
- * before libc's. At every sync, and before every write of the meta page, images of the disk are
- * made: what was synced, and of the rest nothing, all, the first part, or random pages or
- * sectors. Each image is opened as after a restart.
- * usage: test_shard_crash [SEEDS [FIRST]]
+ * The writes and syncs of LMDB and the journal are caught here: the program's own functions of
+ * these names come before libc's. At every sync, and before every write of the meta page, images
+ * of the disk are made: what was synced, and of the rest nothing, all, the first part, or random
+ * pages or sectors. Each image is opened as after a restart. usage: test_shard_crash [SEEDS
+ * [FIRST]]
  */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -26,19 +27,30 @@
 #include "lib/world.h"
 
 enum {
-	IMAGE_SIZE_MAX = 16 << 20,
+	FILES_MAX = 4,
+	IMAGE_SIZE_MAX = 4 << 20,
 	ARENA_SIZE = 16 << 20,
 	WRITES_MAX = 4096,
 	PAGE_SIZE = 4096,
 	SECTOR_SIZE = 512,
 	STEPS = 40,
 	PAYLOAD_SIZE = 5000,
+	FILL_EVENTS = 16,
+	FILL_PAYLOAD_SIZE = 55000,
 	TARGET = 5,
 };
 
 /* ---- The disk ------------------------------------------------------------------------------ */
 
+struct disk_file {
+	char name[16];
+	ino_t inode;
+	uint8_t *durable;
+	size_t durable_size;
+};
+
 struct disk_write {
+	struct disk_file *file;
 	size_t offset;
 	size_t size;
 	const uint8_t *bytes; /* in the arena */
@@ -46,22 +58,48 @@ struct disk_write {
 
 static struct {
 	bool recording;
-	uint8_t *durable;
-	size_t durable_size;
+	struct disk_file files[FILES_MAX];
+	unsigned file_count;
 	uint8_t *arena;
 	size_t arena_used;
-	struct disk_write writes[WRITES_MAX]; /* since the last sync */
+	struct disk_write writes[WRITES_MAX]; /* not synced, in their order */
 	unsigned write_count;
 	void (*crash)(void);
 } disk;
 
-static void disk_record(size_t offset, const void *bytes, size_t size)
+/* What it has now is durable: a new file was synced by whoever made it. */
+static struct disk_file *disk_file_of(int fd)
+{
+	char link[64];
+	char path[256];
+	struct stat status;
+
+	CHECK(fstat(fd, &status) == 0);
+	for (unsigned i = 0; i < disk.file_count; i++) {
+		if (disk.files[i].inode == status.st_ino) return &disk.files[i];
+	}
+	CHECK(disk.file_count < FILES_MAX && status.st_size <= IMAGE_SIZE_MAX);
+	struct disk_file *file = &disk.files[disk.file_count++];
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	ssize_t size = readlink(link, path, sizeof path - 1);
+	CHECK(size > 0);
+	path[size] = '\0';
+	snprintf(file->name, sizeof file->name, "%.15s", strrchr(path, '/') + 1);
+	file->inode = status.st_ino;
+	file->durable_size = (size_t)status.st_size;
+	if (file->durable == NULL) file->durable = alloc_map(IMAGE_SIZE_MAX);
+	CHECK(pread(fd, file->durable, IMAGE_SIZE_MAX, 0) == status.st_size);
+	return file;
+}
+
+static void disk_record(int fd, size_t offset, const void *bytes, size_t size)
 {
 	CHECK(disk.write_count < WRITES_MAX && disk.arena_used + size <= ARENA_SIZE);
 	uint8_t *copy = disk.arena + disk.arena_used;
 	memcpy(copy, bytes, size);
 	disk.arena_used += size;
-	disk.writes[disk.write_count++] = (struct disk_write){ offset, size, copy };
+	disk.writes[disk.write_count++] =
+		(struct disk_write){ disk_file_of(fd), offset, size, copy };
 }
 
 static void apply(uint8_t *image, size_t *image_size, const struct disk_write *write, size_t from,
@@ -72,23 +110,30 @@ static void apply(uint8_t *image, size_t *image_size, const struct disk_write *w
 	if (write->offset + from + size > *image_size) *image_size = write->offset + from + size;
 }
 
-static void disk_sync(void)
+/* Only what was written to this file. */
+static void disk_sync(struct disk_file *file)
 {
+	unsigned left = 0;
 	for (unsigned i = 0; i < disk.write_count; i++) {
-		apply(disk.durable, &disk.durable_size, &disk.writes[i], 0, disk.writes[i].size);
+		struct disk_write *write = &disk.writes[i];
+		if (write->file == file) {
+			apply(file->durable, &file->durable_size, write, 0, write->size);
+		} else {
+			disk.writes[left++] = *write;
+		}
 	}
-	disk.write_count = 0;
-	disk.arena_used = 0;
+	disk.write_count = left;
+	if (left == 0) disk.arena_used = 0;
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
 {
 	if (disk.recording) {
 		bool synchronous = (fcntl(fd, F_GETFL) & O_DSYNC) != 0;
-		disk_record((size_t)offset, bytes, size);
+		disk_record(fd, (size_t)offset, bytes, size);
 		if (synchronous) {
 			disk.crash();
-			disk_sync();
+			disk_sync(disk_file_of(fd));
 		}
 	}
 	return syscall(SYS_pwrite64, fd, bytes, size, offset);
@@ -99,7 +144,7 @@ ssize_t writev(int fd, const struct iovec *parts, int part_count)
 	if (disk.recording) {
 		size_t offset = (size_t)syscall(SYS_lseek, fd, 0, SEEK_CUR);
 		for (int i = 0; i < part_count; i++) {
-			disk_record(offset, parts[i].iov_base, parts[i].iov_len);
+			disk_record(fd, offset, parts[i].iov_base, parts[i].iov_len);
 			offset += parts[i].iov_len;
 		}
 	}
@@ -110,7 +155,7 @@ int fdatasync(int fd)
 {
 	if (disk.recording) {
 		disk.crash();
-		disk_sync();
+		disk_sync(disk_file_of(fd));
 	}
 	return (int)syscall(SYS_fdatasync, fd);
 }
@@ -127,17 +172,18 @@ static size_t grain_of(enum surviving surviving)
 	return surviving == SURVIVES_SECTORS ? SECTOR_SIZE : PAGE_SIZE;
 }
 
-static void make_image(enum surviving surviving, uint8_t *image, size_t *image_size)
+static void make_image(const struct disk_file *file, enum surviving surviving, uint64_t start_count,
+	uint8_t *image, size_t *image_size)
 {
-	uint64_t start_count = random_below(&chance, disk.write_count + 1);
 	size_t grain = grain_of(surviving);
 
-	memcpy(image, disk.durable, disk.durable_size);
-	*image_size = disk.durable_size;
+	memcpy(image, file->durable, file->durable_size);
+	*image_size = file->durable_size;
 	if (surviving == SURVIVES_NOTHING) return;
 	for (unsigned i = 0; i < disk.write_count; i++) {
 		const struct disk_write *write = &disk.writes[i];
 		if (surviving == SURVIVES_START && i >= start_count) break;
+		if (write->file != file) continue;
 		for (size_t from = 0; from < write->size; from += grain) {
 			size_t size = write->size - from < grain ? write->size - from : grain;
 			bool some = surviving == SURVIVES_PAGES || surviving == SURVIVES_SECTORS;
@@ -147,14 +193,22 @@ static void make_image(enum surviving surviving, uint8_t *image, size_t *image_s
 	}
 }
 
-static void write_image(const char *folder, const uint8_t *image, size_t size)
+static void write_images(const char *folder, enum surviving surviving)
 {
+	static uint8_t *image;
+	uint64_t start_count = random_below(&chance, disk.write_count + 1);
 	char path[FOLDER_PATH_SIZE];
-	folder_path(path, folder, "data.mdb");
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	CHECK(fd >= 0);
-	CHECK(syscall(SYS_pwrite64, fd, image, size, 0) == (long)size);
-	close(fd);
+	size_t size;
+
+	if (image == NULL) image = alloc_map(IMAGE_SIZE_MAX);
+	for (unsigned i = 0; i < disk.file_count; i++) {
+		make_image(&disk.files[i], surviving, start_count, image, &size);
+		folder_path(path, folder, disk.files[i].name);
+		int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		CHECK(fd >= 0);
+		CHECK(syscall(SYS_pwrite64, fd, image, size, 0) == (long)size);
+		close(fd);
+	}
 }
 
 /* ---- What was promised --------------------------------------------------------------------- */
@@ -172,17 +226,19 @@ static struct {
 
 static void assert_events(struct world *world, uint64_t last)
 {
-	static uint8_t expected[PAYLOAD_SIZE];
+	static uint8_t expected[FILL_PAYLOAD_SIZE];
 	struct store_txn txn = { 0 };
 	struct audit_report report;
 
-	store_read_begin(&txn, shard_store(world->shard));
+	shard_read_begin(world->shard, &txn);
 	for (uint64_t sequence = 1; sequence <= last; sequence++) {
 		struct event event;
 		struct bytes part;
 		assert_int_equal(shard_event_read(&txn, sequence, &event), RESULT_OK);
-		world_payload(sequence, expected, PAYLOAD_SIZE);
-		for (size_t at = 0; at < PAYLOAD_SIZE; at += part.size) {
+		size_t size = sequence <= FILL_EVENTS ? FILL_PAYLOAD_SIZE : PAYLOAD_SIZE;
+		assert_int_equal(event.payload_size, size);
+		world_payload(sequence, expected, size);
+		for (size_t at = 0; at < size; at += part.size) {
 			assert_int_equal(shard_payload_read(&txn, &event, at, &part), RESULT_OK);
 			assert_true(part.size > 0);
 			assert_memory_equal(part.data, expected + at, part.size);
@@ -195,27 +251,22 @@ static void assert_events(struct world *world, uint64_t last)
 
 static void check_image(enum surviving surviving)
 {
-	static uint8_t *image;
 	static struct world world;
-	size_t image_size;
 
-	if (image == NULL) image = alloc_map(IMAGE_SIZE_MAX);
-	make_image(surviving, image, &image_size);
 	world = (struct world){ .config = run.world.config, .now_us = run.world.now_us };
 	folder_make(world.folder);
-	write_image(world.folder, image, image_size);
+	write_images(world.folder, surviving);
 	assert_int_equal(world_open_at(&world, world.folder), RESULT_OK);
 
 	struct shard_counters counters = shard_counters(world.shard);
 	uint64_t events = counters.next_sequence - 1;
-	bool batch = events == run.events_with_batch &&
-		counters.deliveries_delivered == run.settled_with_batch;
-	bool before = events == run.events && counters.deliveries_delivered == run.settled;
+	bool batch = events == run.events_with_batch && counters.attempts == run.settled_with_batch;
+	bool before = events == run.events && counters.attempts == run.settled;
 	assert_true(before || batch);
 	assert_events(&world, events);
 	/* What is not settled comes again, and it can go on. */
 	world_run(&world);
-	assert_int_equal(queue_usage(world.queue).ready, events - counters.deliveries_delivered);
+	assert_int_equal(queue_usage(world.queue).ready, events - counters.attempts);
 	assert_int_equal(world_append(&world, 10, 1, TARGET), RESULT_OK);
 	world_end(&world);
 	run.images++;
@@ -263,7 +314,10 @@ static void commit_batch(void)
 	for (unsigned i = 0; i < settle_count; i++) {
 		struct delivery *delivery = queue_lease(world->queue, TARGET);
 		if (delivery == NULL) break;
-		world_settle(world, delivery, ATTEMPT_DELIVERED, 0);
+		/* A retry is a row that is read at once: then LMDB commits, not the journal. */
+		bool retry = random_below(&chance, 8) == 0;
+		world_settle(world, delivery, retry ? ATTEMPT_RETRY : ATTEMPT_DELIVERED,
+			retry ? world->now_us + 3600 * US_PER_S : 0);
 		run.settled_with_batch++;
 	}
 	store_writer_step(shard_writer(world->shard));
@@ -279,6 +333,15 @@ static void commit_batch(void)
 static uint64_t seed_first = 1;
 static uint64_t seed_count = 3;
 
+/* Up to near the end of the journal's first segment, so that the run goes on into the next. */
+static void fill(void)
+{
+	while (run.events < FILL_EVENTS) {
+		assert_int_equal(world_append(&run.world, FILL_PAYLOAD_SIZE, 1, TARGET), RESULT_OK);
+		run.events++;
+	}
+}
+
 static void begin_run(uint64_t seed)
 {
 	char path[FOLDER_PATH_SIZE];
@@ -289,23 +352,25 @@ static void begin_run(uint64_t seed)
 	run.images = images;
 	run.images_with_batch = images_with_batch;
 	chance.state = seed;
+	run.world.config.store.quota_size = UINT64_C(32) << 20;
 	world_open(&run.world);
-	folder_path(path, run.world.folder, "data.mdb");
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	CHECK(fd >= 0);
-	ssize_t size = pread(fd, disk.durable, IMAGE_SIZE_MAX, 0);
-	close(fd);
-	CHECK(size > 0);
-	disk.durable_size = (size_t)size;
+	fill();
+	disk.file_count = 0;
 	disk.write_count = 0;
 	disk.arena_used = 0;
 	disk.crash = crash;
+	for (unsigned i = 0; i < 2; i++) {
+		folder_path(path, run.world.folder, i == 0 ? "data.mdb" : "journal-0");
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		CHECK(fd >= 0);
+		disk_file_of(fd);
+		close(fd);
+	}
 }
 
 static void test_power_fails_in_commits(void **state)
 {
 	(void)state;
-	disk.durable = alloc_map(IMAGE_SIZE_MAX);
 	disk.arena = alloc_map(ARENA_SIZE);
 	for (uint64_t seed = seed_first; seed < seed_first + seed_count; seed++) {
 		begin_run(seed);
@@ -313,13 +378,19 @@ static void test_power_fails_in_commits(void **state)
 		for (unsigned i = 0; i < STEPS; i++) commit_batch();
 		disk.recording = false;
 		assert_true(run.events > STEPS);
+		assert_true(disk.file_count > 2);
 		world_end(&run.world);
 	}
 	print_message("%u images, %u of them with the batch\n", run.images, run.images_with_batch);
-	/* Most of the meta page's images have it, no other may. */
-	assert_true(run.images_with_batch > seed_count * STEPS);
+	/* Of a commit to the journal the image with all that was written has it, and no other may;
+	 * of LMDB's the most of those of its meta page. */
+	assert_true(run.images_with_batch > seed_count * STEPS / 2);
 	assert_true(run.images_with_batch < run.images / 2);
-	alloc_unmap(disk.durable, IMAGE_SIZE_MAX);
+	for (unsigned i = 0; i < FILES_MAX; i++) {
+		if (disk.files[i].durable != NULL) {
+			alloc_unmap(disk.files[i].durable, IMAGE_SIZE_MAX);
+		}
+	}
 	alloc_unmap(disk.arena, ARENA_SIZE);
 }
 

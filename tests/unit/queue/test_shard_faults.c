@@ -103,7 +103,7 @@ static void assert_events(struct world *world, uint64_t last, size_t payload_siz
 	struct store_txn txn = { 0 };
 	struct audit_report report;
 
-	store_read_begin(&txn, shard_store(world->shard));
+	shard_read_begin(world->shard, &txn);
 	for (uint64_t sequence = 1; sequence <= last; sequence++) {
 		struct event event;
 		struct bytes part;

@@ -80,15 +80,15 @@ static void assert_text(struct fixture *fixture, const char *key, const char *va
 static void test_values_of_every_size(void **state)
 {
 	struct fixture *fixture = *state;
-	static uint8_t content[STORE_PAYLOAD_SIZE_MAX];
-	static const size_t sizes[] = { 1, 2, 100, 1999, 2000, 2001, 2022, 2023, 4000,
-		STORE_PAYLOAD_SIZE_MAX - 1, STORE_PAYLOAD_SIZE_MAX };
+	static uint8_t content[STORE_EVENT_VALUE_SIZE_MAX];
+	static const size_t sizes[] = { 1, 2, 7, 8, 9, 100, 4000, 4096,
+		STORE_EVENT_VALUE_SIZE_MAX - 1, STORE_EVENT_VALUE_SIZE_MAX };
 
 	for (size_t i = 0; i < sizeof content; i++) content[i] = (uint8_t)(i * 13 + i / 256);
 	struct store_txn txn;
 	store_write_begin(&txn, fixture->store);
 	for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
-		const uint8_t key[] = { 0, (uint8_t)i };
+		const uint8_t key[8] = { [7] = (uint8_t)i };
 		const struct bytes parts[] = {
 			bytes_of(content, sizes[i] / 3),
 			BYTES_EMPTY,
@@ -103,7 +103,7 @@ static void test_values_of_every_size(void **state)
 	store_read_begin(&read, fixture->store);
 	assert_int_equal(store_row_count(&read, STORE_EVENTS), ARRAY_COUNT(sizes));
 	for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
-		const uint8_t key[] = { 0, (uint8_t)i };
+		const uint8_t key[8] = { [7] = (uint8_t)i };
 		struct bytes value;
 		assert_int_equal(store_get(&read, STORE_EVENTS, bytes_of(key, sizeof key), &value),
 			RESULT_OK);
@@ -252,6 +252,7 @@ static void test_wrong_stores_are_refused(void **state)
 	struct bytes value = bytes_of(newer, sizeof newer);
 	store_write_begin(&txn, fixture->store);
 	store_put(&txn, STORE_META, BYTES_LITERAL("schema"), &value, 1);
+	store_write_through(&txn);
 	assert_int_equal(store_write_commit(&txn), RESULT_OK);
 	store_close(fixture->store);
 	assert_int_equal(open_store(fixture), RESULT_VERSION);

@@ -71,9 +71,9 @@ static void row_apply(struct store_job *job, struct store_txn *txn)
 	if (row->fails == RESULT_SPACE) store_txn_fail(txn, "test", MDB_TXN_FULL);
 	if (row->fails == RESULT_DISK) store_txn_fail(txn, "test", MDB_CORRUPTED);
 	if (row->deletes) {
-		store_delete(txn, STORE_EVENTS, writer_bytes(&key));
+		store_delete(txn, STORE_NAMES, writer_bytes(&key));
 	} else {
-		store_put(txn, STORE_EVENTS, writer_bytes(&key), &value, 1);
+		store_put(txn, STORE_NAMES, writer_bytes(&key), &value, 1);
 	}
 }
 
@@ -107,7 +107,7 @@ static bool row_exists(uint64_t number)
 
 	write_u64_be(&key, number);
 	store_read_begin(&txn, store);
-	enum result result = store_get(&txn, STORE_EVENTS, writer_bytes(&key), &value);
+	enum result result = store_get(&txn, STORE_NAMES, writer_bytes(&key), &value);
 	store_read_done(&txn);
 	assert_true(result == RESULT_OK || result == RESULT_NOT_FOUND);
 	return result == RESULT_OK;

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* store_journal — the store's journal: what a batch writes goes to its end first, with one write
+ * and one flush, and is durable there before LMDB has it. LMDB's own commits come later and less
+ * often (checkpoints); after a crash what follows the last of them is done again from the journal.
+ * Decision 011.
+ *
+ * The values of the table EVENTS stay in the journal for good: their rows in LMDB are places.
+ *
+ * The journal is a row of segments of one size, each a file "journal-<n>": a header page with its
+ * number, then batches, each starting on a sector. Numbers only grow; a file whose values are all
+ * gone is used again under a new number, so that writing changes data and nothing else on the
+ * disk. A position is number · segment size + offset.
+ *
+ *   record   checksum(8) size(4) kind(1) table(1) key size(2) key value, padded to 8
+ *   batch    BEGIN (its number) … COMMIT (the same), padded to a sector
+ *
+ * A checksum is seeded with the record's position and a number that the store was made with: what
+ * a segment held before, or what a payload makes believe, is no record.
+ *
+ * All functions belong to the writer thread (or to the one that opens), except journal_view() and
+ * journal_is_live().
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/check.h"
+#include "store/store.h"
+
+enum {
+	JOURNAL_PAGE_SIZE = 4096,
+	JOURNAL_SECTOR_SIZE = 512,
+	JOURNAL_HEADER_SIZE = JOURNAL_PAGE_SIZE,
+	JOURNAL_RECORD_HEAD_SIZE = 16,
+};
+
+enum journal_kind { JOURNAL_BEGIN = 1, JOURNAL_COMMIT, JOURNAL_END, JOURNAL_PUT, JOURNAL_DELETE };
+
+struct journal_place {
+	uint64_t position;
+	uint32_t size; /* of the whole record */
+};
+
+struct journal_segment {
+	_Atomic uint64_t number; /* 0: not in use */
+	const uint8_t *map;      /* read only; stays while the journal is open */
+	uint32_t file;           /* journal-<file> */
+	bool wiped;              /* its header on disk has no number */
+	uint64_t freed_at;       /* generation that may still read it; 0: none */
+
+	/* As of now, and as of the last checkpoint. */
+	uint32_t written_size;
+	uint64_t row_count; /* rows of EVENTS in it */
+	uint32_t saved_size;
+	uint64_t saved_count;
+};
+
+/* A segment being made by the helper thread. */
+struct journal_spare {
+	pthread_t thread;
+	bool running;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool wanted;
+	bool ready;
+	bool stopping;
+	uint32_t file;
+	uint64_t refused_at; /* second at which there was no space for one; 0: there was */
+};
+
+struct journal {
+	int folder_fd;
+	uint16_t shard;
+	uint32_t segment_size;
+	uint64_t seed;
+	struct journal_segment *segments; /* by file; JOURNAL_SEGMENTS_MAX */
+	_Atomic uint32_t segment_count;
+	_Atomic uint32_t *files; /* by number % JOURNAL_SEGMENTS_MAX: the file */
+	struct journal_spare spare;
+	uint64_t extend_refused_at;
+
+	/* The end: where the next batch begins, and its number. */
+	uint64_t position;
+	uint64_t batch;
+	struct journal_segment *current;
+	int fd; /* of the current segment */
+
+	/* The batch being written. */
+	bool open;
+	bool overflow;   /* a record that could do without found no space: only LMDB has it */
+	uint32_t values; /* EVENTS records in it */
+	uint8_t *buffer; /* from the page on that is not full in the file yet … */
+	size_t used_size;
+	uint64_t buffer_position;       /* … and where that is */
+	struct journal_segment *before; /* current one when the batch began */
+	uint64_t first_number;          /* segment of its BEGIN */
+	uint64_t position_before;
+	bool undoable; /* ended, but not by itself: journal_abort() can still take it back */
+
+	/* The last checkpoint's end. */
+	uint64_t saved_position;
+	uint64_t saved_batch;
+
+	_Atomic uint64_t file_size;  /* all files */
+	_Atomic uint64_t used_total; /* written in segments in use */
+};
+
+/* folder_fd, shard, segment_size and seed are set by the caller; reads the headers of all files. */
+MUST_USE enum result journal_open(struct journal *journal, char *error, size_t error_size);
+void journal_close(struct journal *journal);
+/* The thread that makes a segment before it is needed: zeros written, so that filling it later
+ * changes no metadata. Without it they are made when needed, and not written beforehand. */
+void journal_start_helper(struct journal *journal, int cpu);
+
+/* Adds a record to the batch, which begins with its first. RESULT_SPACE: there is no room for it,
+ * give up the batch; only for values that live here, others can do without (`overflow`). */
+MUST_USE enum result journal_put(struct journal *journal, enum store_table table, struct bytes key,
+	const struct bytes *parts, size_t part_count, struct journal_place *ret_place);
+MUST_USE enum result journal_delete(struct journal *journal, enum store_table table,
+	struct bytes key);
+/* Ends the batch and makes it durable. `whole` false: a commit of LMDB will say that it is part of
+ * the store, the journal alone will not. */
+MUST_USE enum result journal_commit(struct journal *journal, bool whole);
+/* The batch did not happen: the one that is open, or one that journal_commit() ended not whole. */
+void journal_abort(struct journal *journal);
+
+/* A checkpoint is about to have all there is: writes the table of segments into its transaction …
+ * */
+void journal_save(struct journal *journal, struct store_txn *txn);
+/* … and it is on disk. Segments without rows may be used again once nobody reads in generation
+ * `generation` or one before it. */
+void journal_saved(struct journal *journal, uint64_t generation);
+/* Counters as at the last checkpoint: what came after is done again. */
+void journal_restore(struct journal *journal);
+/* Frees the segments that no generation before `oldest` can read any more. */
+void journal_reclaim(struct journal *journal, uint64_t oldest_generation);
+/* At open: the settings and the end as of the last checkpoint, before journal_open() …
+ * RESULT_NOT_FOUND: a new store. */
+MUST_USE enum result journal_settings_read(struct store_txn *txn, struct journal *journal);
+/* … and after it the table of segments. */
+MUST_USE enum result journal_load(struct journal *journal, struct store_txn *txn, char *error,
+	size_t error_size);
+
+/* Walks the batches after the last checkpoint up to position `until`, or to the end of what was
+ * written (UINT64_MAX: then that becomes the end of the journal). RESULT_MALFORMED: the journal is
+ * damaged, there is more behind the damage. */
+struct journal_record {
+	enum journal_kind kind;
+	enum store_table table;
+	struct bytes key;
+	struct bytes value;
+	struct journal_place place;
+};
+typedef enum result journal_redo_fn(void *owner, const struct journal_record *record);
+MUST_USE enum result journal_redo(struct journal *journal, uint64_t until, journal_redo_fn *redo,
+	void *owner, char *error, size_t error_size);
+
+/* Rows of EVENTS come and go. Their segments are free when the last has gone. */
+void journal_row_added(struct journal *journal, uint64_t position);
+void journal_row_deleted(struct journal *journal, uint64_t position);
+
+/* The value of the record at a place. Any thread; the view is the file's memory and stays as long
+ * as the generation of the reader. RESULT_NOT_FOUND: the segment was given up; RESULT_MALFORMED:
+ * rotten. journal_view_own(): the writer thread, which sees what is not in the file yet, too. */
+MUST_USE enum result journal_view(const struct journal *journal, struct journal_place place,
+	enum store_table table, struct bytes key, struct bytes *ret_value);
+MUST_USE enum result journal_view_own(const struct journal *journal, struct journal_place place,
+	enum store_table table, struct bytes key, struct bytes *ret_value);
+
+/* Bytes on the disk of the journal files in a folder. */
+uint64_t journal_files_size(int folder_fd);
+/* Whether `size` bytes of events can be written now. Writer thread. */
+bool journal_has_room(struct journal *journal, uint64_t size);
+
+/* store_journal_segment.c: files. */
+struct journal_segment *journal_segment_of(const struct journal *journal, uint64_t position);
+/* The next number for a file that is free, or that can be made now. NULL: no space. */
+struct journal_segment *journal_segment_take(struct journal *journal, uint64_t number);
+void journal_segment_free(struct journal *journal, struct journal_segment *segment);
+MUST_USE enum result journal_segment_wipe(struct journal *journal, struct journal_segment *segment);
+int journal_segment_open_file(const struct journal *journal, const struct journal_segment *segment);
+uint64_t journal_checksum(const struct journal *journal, uint64_t position, const uint8_t *record,
+	size_t size);
+MUST_USE enum result journal_write_at(int fd, const uint8_t *bytes, size_t size, uint64_t offset);
+/* store_journal.c: the page that the next batch goes on in. */
+void journal_load_buffer(struct journal *journal);
+void journal_write_header(const struct journal *journal, uint64_t number, uint8_t *page);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* store_recent — places of the values that the journal has and LMDB's last checkpoint has not, in
+ * memory, for those who read. Generations: each begins at a checkpoint; who reads holds the one
+ * that was there when his snapshot of LMDB was taken, so that the two together miss nothing. (They
+ * may overlap.)
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "store/store_journal.h"
+
+/* One filled, one for those who still read, and room for slow ones. */
+enum { RECENT_GENERATIONS = 4 };
+
+struct recent {
+	uint64_t key; /* the row's, as a number: rows of EVENTS sort by it */
+	struct journal_place place;
+};
+
+struct store_generation {
+	uint64_t number;
+	struct recent *rows; /* RECENT_ROWS_MAX, sorted by key */
+	_Atomic uint32_t count;
+	uint32_t reader_count; /* under the lock */
+};
+
+struct recents {
+	pthread_mutex_t lock;
+	struct store_generation blocks[RECENT_GENERATIONS];
+	struct store_generation *now; /* changed under the lock */
+	uint32_t added_count;         /* writer: with those of the open batch */
+};
+
+void recents_init(struct recents *recents);
+void recents_done(struct recents *recents);
+
+/* Writer thread. Keys only grow. */
+void recents_add(struct recents *recents, uint64_t key, struct journal_place place);
+void recents_publish(struct recents *recents);
+void recents_abort(struct recents *recents);
+/* What else fits. */
+uint32_t recents_room(const struct recents *recents);
+/* LMDB has all of them, those of the open batch too: begins the next generation. False when the
+ * readers of the old ones leave no room for one; then this one goes on. */
+bool recents_turn(struct recents *recents);
+/* The oldest that is read in, or may be. */
+uint64_t recents_oldest(struct recents *recents);
+
+/* Readers. Between begin and end of the call the generation does not turn: take the snapshot
+ * there. */
+struct store_generation *recents_acquire_begin(struct recents *recents);
+void recents_acquire_end(struct recents *recents);
+void recents_release(struct recents *recents, struct store_generation *generation);
+/* Index of the first row whose key is not less; the number of rows when there is none. */
+uint32_t recents_seek(const struct store_generation *generation, uint64_t key);
