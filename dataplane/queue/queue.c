@@ -178,9 +178,9 @@ void queue_work(struct queue *queue, wall_t now)
 	window_fill(queue, QUEUE_WORK_MAX);
 	schedule_fill(queue, QUEUE_WORK_MAX);
 	defer_refill(queue, QUEUE_WORK_MAX);
+	defer_work(queue);
 	store_read_end(&queue->work_txn);
 
-	defer_work(queue);
 	window_tell_low(queue);
 	tell_due(queue);
 	queue->working = false;

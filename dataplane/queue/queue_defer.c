@@ -6,8 +6,8 @@
  *
  *   a slow target  Most of the window waits for it. It starts to spill: what is ready for it
  *                  and what arrives goes to DEFERRED, and is read back in order as it catches
- *                  up. It ends when all is read back. Not when there is only one target:
- *                  then there is nobody to make room for.
+ *                  up. It ends when all is read back. Not when all behind the window is its
+ *                  own (queue_look.c): then there is nobody to make room for.
  *   stragglers     Most of the window is settled, but some deliveries that are under way take
  *                  long. Each gets a row in DEFERRED while it stays leased, and the window
  *                  goes on without it; its settling deletes the row.
@@ -189,15 +189,29 @@ static void sample_speed(struct queue *queue)
 	defer->sampled_low = low;
 }
 
-/* The oldest delivery that waits for its target, among the first. */
-static struct delivery *oldest_ready(struct queue *queue)
+/* The oldest delivery in that state, among the first. */
+static struct delivery *oldest_in(struct queue *queue, enum delivery_state_in_memory state)
 {
 	struct list *node = queue->window.next;
 	for (unsigned i = 0; i < LOOK_MAX && node != &queue->window; i++, node = node->next) {
 		struct delivery *item = LIST_ENTRY(node, struct delivery, window_node);
-		if (item->state == DELIVERY_IS_READY && !item->deferring) return item;
+		if (item->state == state && !item->deferring) return item;
 	}
 	return NULL;
+}
+
+/* What holds up events that lie behind the window: a delivery that waits for its target, or else
+ * one that is under way. NULL when nothing does. */
+static struct delivery *find_blocker(struct queue *queue)
+{
+	bool full = window_span_is_full(queue) ||
+		!delivery_room(queue, ORIGIN_WINDOW, TARGETS_PER_ENDPOINT_MAX);
+
+	if (!full || !queue->defer.window_crawls) return NULL;
+	struct delivery *blocker = oldest_in(queue, DELIVERY_IS_READY);
+	if (blocker == NULL) blocker = oldest_in(queue, DELIVERY_IS_LEASED);
+	if (blocker == NULL || !look_behind_window(queue, blocker->target_id)) return NULL;
+	return blocker;
 }
 
 static void judge(struct queue *queue)
@@ -209,20 +223,17 @@ static void judge(struct queue *queue)
 		queue->origin_counts[ORIGIN_DEFERRED] < queue->limits.origins[ORIGIN_DEFERRED]) {
 		take_stragglers(queue);
 	}
-	if (queue->defer.count > 0 || !queue->defer.window_crawls || target_count(queue) == 1)
-		return;
-	bool full = window_span_is_full(queue) ||
-		!delivery_room(queue, ORIGIN_WINDOW, TARGETS_PER_ENDPOINT_MAX);
-	if (!full || queue->next >= queue->known_next) return;
-	struct delivery *blocker = oldest_ready(queue);
-	if (blocker != NULL && blocker->target->spilling) {
+	if (queue->defer.count > 0) return;
+	struct delivery *blocker = find_blocker(queue);
+	if (blocker == NULL) return;
+	if (blocker->state == DELIVERY_IS_LEASED) {
+		if (!mostly_settled) take_stragglers(queue);
+	} else if (blocker->target->spilling) {
 		/* It came back after a job that found no space. */
 		delivery_unready(queue, blocker);
 		delivery_spill(queue, blocker);
-	} else if (blocker != NULL) {
+	} else {
 		defer_spill_target(queue, blocker->target);
-	} else if (!mostly_settled) {
-		take_stragglers(queue);
 	}
 }
 

@@ -72,6 +72,13 @@ struct queue_defer {
 	bool window_crawls;
 };
 
+/* How far has been looked for others behind a target. */
+struct queue_look {
+	uint32_t target_id;
+	uint64_t due_us; /* in the schedule only */
+	uint64_t sequence;
+};
+
 struct queue {
 	struct shard *shard;
 	struct queue_events events;
@@ -114,6 +121,8 @@ struct queue {
 	struct row_place schedule_next; /* all rows before are in memory */
 	uint64_t schedule_due_us;       /* nothing is due before */
 	struct queue_defer defer;
+	struct queue_look window_look;
+	struct queue_look schedule_look;
 
 	struct store_txn work_txn;
 	struct store_txn read_txn; /* between queue_read_begin() and queue_read_end() */
@@ -132,7 +141,6 @@ void queue_want_work(struct queue *queue);
 struct queue_target *target_find(const struct queue *queue, uint32_t target_id);
 /* Made when unknown; NULL when there is no room for one more. */
 struct queue_target *target_take(struct queue *queue, uint32_t target_id);
-uint64_t target_count(const struct queue *queue);
 
 /* ---- queue_delivery.c ------------------------------------------------------------------------ */
 
@@ -181,6 +189,16 @@ void schedule_note(struct queue *queue, uint64_t due_us);
 /* Reads due rows in work_txn. */
 void schedule_fill(struct queue *queue, unsigned rows_max);
 
+/* ---- queue_look.c ---------------------------------------------------------------------------- */
+
+/* Whether an event behind the window is for another target. In work_txn. False may mean that the
+ * answer takes another queue_work(), which is asked for then. */
+bool look_behind_window(struct queue *queue, uint32_t target_id);
+/* The same for rows that are due, behind what is read. */
+bool look_behind_schedule(struct queue *queue, uint32_t target_id);
+/* A row was put with this due time: it may lie where has been looked already. */
+void look_again_from(struct queue *queue, uint64_t due_us);
+
 /* ---- queue_defer.c --------------------------------------------------------------------------- */
 
 /* At start, in work_txn: which targets have deferred rows. */
@@ -192,5 +210,6 @@ void defer_refill(struct queue *queue, unsigned rows_max);
 void defer_want_refill(struct queue *queue, struct queue_target *target);
 /* From now on what arrives for the target goes to disk. */
 void defer_spill_target(struct queue *queue, struct queue_target *target);
-/* Makes room when the window is held up, and sends off a job with what is to be deferred. */
+/* Makes room when the window is held up, and sends off a job with what is to be deferred. In
+ * work_txn. */
 void defer_work(struct queue *queue);

@@ -353,6 +353,38 @@ static void test_retries_of_a_slow_target(void **state)
 	assert_audit_valid(world, 3 * (EVENTS + 1));
 }
 
+/* The same when the other target was never heard of since the start: its row is found behind more
+ * rows than are looked at in one round. Before there is such a row, nothing is written. */
+static void test_a_retry_behind_a_slow_target_after_a_restart(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 3 * QUEUE_WORK_MAX };
+	world->limits = (struct queue_limits){ 4096, { 4096, 64, 64 }, 16 };
+	world_reopen(world);
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+		world_settle(world, world_lease(world, 5), ATTEMPT_RETRY, world->now_us + 10 + i);
+	}
+	assert_int_equal(world_append(world, 10, 1, 6), RESULT_OK);
+	world_settle(world, world_lease(world, 6), ATTEMPT_RETRY, world->now_us + 2 * EVENTS);
+	world_run(world);
+	world->now_us += 2 * EVENTS - 1;
+	world_reopen(world);
+	world_run(world);
+	assert_int_equal(queue_usage(world->queue).ready, 16);
+	world->now_us += 1;
+	world_run(world);
+	assert_int_equal(world_deliver(world, 6), EVENTS + 1);
+	for (unsigned i = 0; i < EVENTS; i++) {
+		struct delivery *delivery;
+		while ((delivery = queue_lease(world->queue, 5)) == NULL) world_run(world);
+		assert_int_equal(delivery->attempt_number, 2);
+		world_settle(world, delivery, ATTEMPT_DELIVERED, 0);
+	}
+	world_run(world);
+	assert_int_equal(shard_counters(world->shard).deliveries_delivered, EVENTS + 1);
+}
+
 /* Whatever was accepted before the store was full can be settled, with all its attempts. */
 static void test_a_full_store_settles_all(void **state)
 {
@@ -398,6 +430,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_longer_than_the_window, begin, end),
 		cmocka_unit_test_setup_teardown(test_untold_events, begin, end),
 		cmocka_unit_test_setup_teardown(test_retries_of_a_slow_target, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_retry_behind_a_slow_target_after_a_restart,
+			begin, end),
 		cmocka_unit_test_setup_teardown(test_a_full_store_settles_all, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

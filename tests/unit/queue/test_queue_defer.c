@@ -138,6 +138,68 @@ static void test_one_target_alone(void **state)
 	deliver_all(world, SLOW, 1, EVENTS);
 }
 
+/* A target that hangs has all of the window to itself, and more of its own lies behind. The one
+ * event for another target is seen all the same, wherever it lies: nobody has heard of that target
+ * before. What was written for the one that hung is delivered when it is back, in order. */
+static void let_through(struct world *world, unsigned slow_count, bool restart)
+{
+	for (unsigned i = 0; i < slow_count; i++) {
+		assert_int_equal(world_append(world, 10, 1, SLOW), RESULT_OK);
+	}
+	assert_int_equal(queue_usage(world->queue).window_events, WINDOW);
+	for (unsigned i = 0; i < 5; i++) pass_a_second(world);
+	assert_int_equal(row_count(world, STORE_DEFERRED), 0);
+	if (restart) world_reopen(world);
+	assert_int_equal(world_append(world, 10, 1, FAST), RESULT_OK);
+	deliver_all(world, FAST, slow_count + 1, slow_count + 1);
+	deliver_all(world, SLOW, 1, slow_count);
+	pass_a_second(world);
+	assert_int_equal(row_count(world, STORE_DEFERRED), 0);
+	assert_int_equal(shard_counters(world->shard).deliveries_delivered, slow_count + 1);
+}
+
+static void test_a_target_that_fills_the_window_alone(void **state)
+{
+	let_through(*state, WINDOW, false);
+}
+
+static void test_a_target_that_has_all_behind_the_window_too(void **state)
+{
+	let_through(*state, WINDOW + 3 * QUEUE_WORK_MAX, false);
+}
+
+static void test_a_target_that_fills_the_window_after_a_restart(void **state)
+{
+	let_through(*state, WINDOW + 3 * QUEUE_WORK_MAX, true);
+}
+
+/* The same when all of it is being sent, and nothing is ready. */
+static void test_a_target_that_has_taken_the_whole_window(void **state)
+{
+	struct world *world = *state;
+	for (unsigned i = 0; i < 2 * WINDOW; i++) {
+		assert_int_equal(world_append(world, 10, 1, SLOW), RESULT_OK);
+	}
+	for (unsigned i = 0; i < WINDOW; i++) world_lease(world, SLOW);
+	for (unsigned i = 0; i < 5; i++) pass_a_second(world);
+	assert_int_equal(row_count(world, STORE_DEFERRED), 0);
+	assert_int_equal(world_append(world, 10, 1, FAST), RESULT_OK);
+	deliver_all(world, FAST, 2 * WINDOW + 1, 2 * WINDOW + 1);
+}
+
+/* A target that was there once does not count: nothing of it waits. */
+static void test_one_target_left(void **state)
+{
+	struct world *world = *state;
+	assert_int_equal(world_append(world, 10, 1, FAST), RESULT_OK);
+	deliver_all(world, FAST, 1, 1);
+	for (unsigned i = 0; i < 2 * WINDOW; i++) {
+		assert_int_equal(world_append(world, 10, 1, SLOW), RESULT_OK);
+	}
+	for (unsigned i = 0; i < 5; i++) pass_a_second(world);
+	assert_int_equal(row_count(world, STORE_DEFERRED), 0);
+}
+
 /* A backlog that moves is only a backlog: nothing is deferred, with several targets. */
 static void test_a_backlog_that_moves(void **state)
 {
@@ -278,6 +340,15 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_target_that_does_not_take_over_restarts,
 			begin, end),
 		cmocka_unit_test_setup_teardown(test_one_target_alone, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_target_that_fills_the_window_alone, begin,
+			end),
+		cmocka_unit_test_setup_teardown(test_a_target_that_has_all_behind_the_window_too,
+			begin, end),
+		cmocka_unit_test_setup_teardown(test_a_target_that_fills_the_window_after_a_restart,
+			begin, end),
+		cmocka_unit_test_setup_teardown(test_a_target_that_has_taken_the_whole_window,
+			begin, end),
+		cmocka_unit_test_setup_teardown(test_one_target_left, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_backlog_that_moves, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_straggler_is_delivered, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_straggler_is_tried_again, begin, end),
