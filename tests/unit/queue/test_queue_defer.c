@@ -292,6 +292,66 @@ static void test_a_straggler_settled_meanwhile(void **state)
 	assert_int_equal(shard_counters(world->shard).deliveries_delivered, WINDOW);
 }
 
+/* The writer's mail as it is when the worker looks into the box after all but the last one has been
+ * put in; gives back the last one. */
+static struct mail *hold_last_mail(struct world *world)
+{
+	struct mail *mail = mailbox_take_all(&world->queue->done);
+	while (mail->next != NULL) {
+		struct mail *next = mail->next;
+		mailbox_push(&world->queue->done, mail);
+		mail = next;
+	}
+	return mail;
+}
+
+/* The row of a straggler is on disk, and read by a refill, before the worker hears of it: that is
+ * the delivery that is under way, not one more. */
+static void test_a_row_that_is_read_before_its_job_is_back(void **state)
+{
+	struct world *world = *state;
+	enum { SLOW_EVENTS = 60, STRAGGLER = 40, SETTLED = 20, ALL = 91 };
+	struct delivery *leased[STRAGGLER + 1];
+	unsigned deliveries = 0;
+
+	for (unsigned i = 0; i < SLOW_EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 1, SLOW), RESULT_OK);
+	}
+	for (unsigned i = 1; i <= STRAGGLER; i++) leased[i] = world_lease(world, SLOW);
+	for (unsigned i = STRAGGLER - 1; i >= 1; i--) queue_release(world->queue, leased[i]);
+	for (unsigned i = SLOW_EVENTS + 1; i <= ALL - 5; i++) {
+		assert_int_equal(world_append(world, 10, 1, FAST), RESULT_OK);
+	}
+	deliver_all(world, FAST, SLOW_EVENTS + 1, ALL - 5);
+	assert_int_equal(row_count(world, STORE_DEFERRED), SLOW_EVENTS - 1);
+	/* A few more, and it has become a straggler. */
+	for (unsigned i = ALL - 4; i <= ALL; i++) {
+		assert_int_equal(world_append(world, 10, 1, FAST), RESULT_OK);
+	}
+	for (unsigned i = 0; i < SETTLED; i++) deliveries += world_deliver(world, SLOW) > 0;
+	queue_work(world->queue, (wall_t){ world->now_us });
+	assert_int_equal(world->queue->defer.count, 1);
+	assert_ptr_equal(world->queue->defer.items[0], leased[STRAGGLER]);
+	/* One commit of the settlings and the row; the row's mail comes last. */
+	assert_int_equal(store_writer_step(shard_writer(world->shard)), SETTLED + 1);
+	struct mail *last = hold_last_mail(world);
+	assert_ptr_equal(last, &world->queue->defer.job.mail);
+	queue_work(world->queue, (wall_t){ world->now_us });
+	mailbox_push(&world->queue->done, last);
+	world_run(world);
+	for (struct delivery *next; (next = queue_lease(world->queue, SLOW)) != NULL;) {
+		assert_int_not_equal(next->sequence, STRAGGLER);
+		world_settle(world, next, ATTEMPT_DELIVERED, 0);
+		world_run(world);
+		deliveries++;
+	}
+	assert_int_equal(deliveries, SLOW_EVENTS - 1);
+	world_settle(world, leased[STRAGGLER], ATTEMPT_DELIVERED, 0);
+	deliver_all(world, FAST, ALL - 4, ALL);
+	assert_int_equal(row_count(world, STORE_DEFERRED), 0);
+	assert_int_equal(shard_counters(world->shard).deliveries_delivered, ALL);
+}
+
 static void settle_one(struct world *world, uint32_t target_id)
 {
 	struct delivery *delivery = queue_lease(world->queue, target_id);
@@ -354,6 +414,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_straggler_is_tried_again, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_straggler_over_a_restart, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_straggler_settled_meanwhile, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_row_that_is_read_before_its_job_is_back,
+			begin, end),
 		cmocka_unit_test_setup_teardown(test_many_slow_targets, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
