@@ -174,6 +174,58 @@ static void test_dead_and_replayed(void **state)
 	assert_audit_valid(world, 5);
 }
 
+/* From within queue_work(): control and writer do all they have to do meanwhile. */
+static void replay_meanwhile(void *owner, uint32_t target_id)
+{
+	struct world *world = owner;
+	if (target_id != 6) return;
+	while (store_writer_step(shard_writer(world->shard)) > 0) continue;
+	assert_true(replay_dead(world, 1, 5));
+}
+
+/* A dead letter is put back while the worker reads: its transaction is too old to see the row, and
+ * the next one has to look. */
+static void test_replayed_while_the_schedule_is_read(void **state)
+{
+	struct world *world = *state;
+	assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+	world_settle(world, world_lease(world, 5), ATTEMPT_DEAD, 0);
+	world_run(world);
+	/* An event to be read back, so that ready() is called while the transaction is open. */
+	world->untold = true;
+	assert_int_equal(world_append(world, 10, 1, 6), RESULT_OK);
+	queue_work(world->queue, (wall_t){ world->now_us });
+	world->queue->events.ready = replay_meanwhile;
+	queue_work(world->queue, (wall_t){ world->now_us });
+	assert_int_equal(shard_counters(world->shard).dead_replayed, 1);
+	world_run(world);
+	assert_int_equal(queue_target_ready(world->queue, 5), 1);
+	struct delivery *delivery = world_lease(world, 5);
+	assert_int_equal(delivery->attempt_number, 2);
+}
+
+/* A dead letter is put back after the worker has looked into its mailbox and before it reads: what
+ * made it dead has not been collected, and hides the row until then. */
+static void test_replayed_before_its_end_is_collected(void **state)
+{
+	struct world *world = *state;
+	assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+	world_settle(world, world_lease(world, 5), ATTEMPT_RETRY, world->now_us);
+	assert_int_equal(world_append(world, 10, 1, 6), RESULT_OK);
+	world_run(world);
+	world_settle(world, world_lease(world, 5), ATTEMPT_DEAD, 0);
+	/* The first round tells what is ready between the two. */
+	world->queue->announced = false;
+	world->queue->events.ready = replay_meanwhile;
+	queue_work(world->queue, (wall_t){ world->now_us });
+	assert_int_equal(shard_counters(world->shard).dead_replayed, 1);
+	world_run(world);
+	assert_int_equal(queue_target_ready(world->queue, 5), 1);
+	struct delivery *delivery = world_lease(world, 5);
+	assert_int_equal(delivery->attempt_number, 3);
+	assert_null(queue_lease(world->queue, 5));
+}
+
 /* Rows that come due before the place where reading stopped are found: a retry that is due in
  * the past, a replay, a clock that went back. */
 static void test_rows_before_the_place_read_to(void **state)
@@ -423,6 +475,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_delivered, begin, end),
 		cmocka_unit_test_setup_teardown(test_retry_at_its_time, begin, end),
 		cmocka_unit_test_setup_teardown(test_dead_and_replayed, begin, end),
+		cmocka_unit_test_setup_teardown(test_replayed_while_the_schedule_is_read, begin,
+			end),
+		cmocka_unit_test_setup_teardown(test_replayed_before_its_end_is_collected, begin,
+			end),
 		cmocka_unit_test_setup_teardown(test_rows_before_the_place_read_to, begin, end),
 		cmocka_unit_test_setup_teardown(test_released, begin, end),
 		cmocka_unit_test_setup_teardown(test_ready_is_called_once, begin, end),
