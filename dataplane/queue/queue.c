@@ -132,8 +132,9 @@ static void announce(struct queue *queue)
 static uint64_t due_us(const struct queue *queue)
 {
 	uint64_t due = queue->schedule_due_us;
-	/* What is due and found no room comes with the next settling, not with time. */
-	if (due <= queue->now_us) due = UINT64_MAX;
+	/* What is due and found no room comes with the next settling; but behind it something may
+	 * come due that is for others, and for which room is made. */
+	if (due <= queue->now_us) due = queue->now_us + QUEUE_RETRY_US;
 	if (!list_empty(&queue->unsettled) && queue->unsettled_retry_us < due) {
 		due = queue->unsettled_retry_us;
 	}

@@ -25,7 +25,7 @@ enum { QUEUE_WORK_MAX = 512 };
 /* Deliveries in one defer job. */
 enum { QUEUE_DEFER_MAX = 256 };
 enum { QUEUE_TARGET_BUCKETS = 16384, QUEUE_ROW_BUCKETS = 16384 };
-/* A settling that found no space is tried again after this. */
+/* A settling that found no space, or a due row that found no room, is tried again after this. */
 #define QUEUE_RETRY_US US_PER_S
 
 enum delivery_state_in_memory {
