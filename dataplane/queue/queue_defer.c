@@ -7,7 +7,8 @@
  *   a slow target  Most of the window waits for it. It starts to spill: what is ready for it
  *                  and what arrives goes to DEFERRED, and is read back in order as it catches
  *                  up. It ends when all is read back. Not when all behind the window is its
- *                  own (queue_look.c): then there is nobody to make room for.
+ *                  own (queue_look.c): then there is nobody to make room for. The same when
+ *                  retries that are due have taken all their room in memory.
  *   stragglers     Most of the window is settled, but some deliveries that are under way take
  *                  long. Each gets a row in DEFERRED while it stays leased, and the window
  *                  goes on without it; its settling deletes the row.
@@ -160,6 +161,40 @@ void defer_spill_target(struct queue *queue, struct queue_target *target)
 		delivery_unready(queue, delivery);
 		delivery_spill(queue, delivery);
 	}
+}
+
+/* Takes what is ready from SCHEDULE to DEFERRED too. */
+static void spill_scheduled(struct queue *queue, struct queue_target *target)
+{
+	struct list *next;
+	for (struct list *node = target->ready.next; node != &target->ready; node = next) {
+		struct delivery *delivery = LIST_ENTRY(node, struct delivery, node);
+		next = node->next;
+		if (delivery->origin != ORIGIN_SCHEDULE) continue;
+		delivery_unready(queue, delivery);
+		delivery_spill(queue, delivery);
+	}
+}
+
+void defer_scheduled(struct queue *queue)
+{
+	struct queue_target *largest = NULL;
+
+	/* Room is on its way. */
+	if (queue->defer.busy || !list_empty(&queue->spilled)) return;
+	for (struct list *node = queue->known.next; node != &queue->known; node = node->next) {
+		struct queue_target *target = LIST_ENTRY(node, struct queue_target, known_node);
+		if (target->ready_count == 0 || target->origin_counts[ORIGIN_SCHEDULE] == 0)
+			continue;
+		if (largest == NULL ||
+			target->origin_counts[ORIGIN_SCHEDULE] >
+				largest->origin_counts[ORIGIN_SCHEDULE]) {
+			largest = target;
+		}
+	}
+	if (largest == NULL) return;
+	if (!largest->spilling) defer_spill_target(queue, largest);
+	spill_scheduled(queue, largest);
 }
 
 /* What is under way among the oldest deliveries joins the job. */

@@ -210,6 +210,9 @@ void defer_refill(struct queue *queue, unsigned rows_max);
 void defer_want_refill(struct queue *queue, struct queue_target *target);
 /* From now on what arrives for the target goes to disk. */
 void defer_spill_target(struct queue *queue, struct queue_target *target);
+/* Makes room when there is none for due rows: those of one target that wait in memory go to
+ * DEFERRED. */
+void defer_scheduled(struct queue *queue);
 /* Makes room when the window is held up, and sends off a job with what is to be deferred. In
  * work_txn. */
 void defer_work(struct queue *queue);

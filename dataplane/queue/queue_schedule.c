@@ -27,7 +27,10 @@ static bool lease_row(struct queue *queue, const struct store_cursor *cursor,
 	if (row_waiting_decode(cursor->value, &waiting) != RESULT_OK) {
 		waiting = (struct row_waiting){ .attempt_number = 2, .tries = 1 };
 	}
-	if (!delivery_room(queue, ORIGIN_SCHEDULE, 1)) return false;
+	if (!delivery_room(queue, ORIGIN_SCHEDULE, 1)) {
+		defer_scheduled(queue);
+		return false;
+	}
 	struct queue_target *target = target_take(queue, place->target_id);
 	if (target == NULL) return false;
 	if (target->origin_counts[ORIGIN_SCHEDULE] >= queue->limits.rows_per_target &&

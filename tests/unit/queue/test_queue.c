@@ -439,6 +439,41 @@ static void test_a_retry_behind_a_slow_target_after_a_restart(void **state)
 	assert_int_equal(shard_counters(world->shard).deliveries_delivered, EVENTS + 1);
 }
 
+/* Several slow targets have all the room there is for retries, none of them more than it may: they
+ * do not stand before another's either. */
+static void test_retries_of_several_slow_targets(void **state)
+{
+	struct world *world = *state;
+	enum { SLOW_TARGETS = 5, EVENTS = 8 * SLOW_TARGETS };
+	world->limits = (struct queue_limits){ 1024, { 1024, 32, 64 }, 16 };
+	world_reopen(world);
+	for (unsigned i = 0; i <= EVENTS; i++) {
+		uint32_t target_id = i == EVENTS ? 20 : 10 + i % SLOW_TARGETS;
+		assert_int_equal(world_append(world, 10, 1, target_id), RESULT_OK);
+		world_settle(world, world_lease(world, target_id), ATTEMPT_RETRY,
+			world->now_us + 10 + i);
+	}
+	world_run(world);
+	world->now_us += 1000;
+	world_run(world);
+	assert_int_equal(queue_target_ready(world->queue, 20), 1);
+	assert_int_equal(world_deliver(world, 20), EVENTS + 1);
+	for (unsigned i = 0; i < EVENTS; i++) {
+		struct delivery *delivery = queue_lease(world->queue, 10 + i % SLOW_TARGETS);
+		for (unsigned tries = 0; delivery == NULL && tries < 3; tries++) {
+			world_run(world);
+			delivery = queue_lease(world->queue, 10 + i % SLOW_TARGETS);
+		}
+		assert_non_null(delivery);
+		assert_int_equal(delivery->attempt_number, 2);
+		assert_int_equal(delivery->tries, 1);
+		world_settle(world, delivery, ATTEMPT_DELIVERED, 0);
+	}
+	world_run(world);
+	assert_int_equal(shard_counters(world->shard).deliveries_delivered, EVENTS + 1);
+	assert_audit_valid(world, 3 * (EVENTS + 1));
+}
+
 /* Whatever was accepted before the store was full can be settled, with all its attempts. */
 static void test_a_full_store_settles_all(void **state)
 {
@@ -490,6 +525,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_retries_of_a_slow_target, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_retry_behind_a_slow_target_after_a_restart,
 			begin, end),
+		cmocka_unit_test_setup_teardown(test_retries_of_several_slow_targets, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_full_store_settles_all, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
