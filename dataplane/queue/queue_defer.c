@@ -81,13 +81,9 @@ static void take_spilled(struct queue *queue)
 	while (defer->count < QUEUE_DEFER_MAX && !list_empty(&queue->spilled)) {
 		struct queue_target *target =
 			LIST_ENTRY(queue->spilled.next, struct queue_target, spill_node);
-		while (defer->count < QUEUE_DEFER_MAX && !list_empty(&target->spill)) {
-			struct list *node = list_pop(&target->spill);
-			struct delivery *item = LIST_ENTRY(node, struct delivery, node);
-			delivery_defer(queue, item);
-			defer->items[defer->count++] = item;
-		}
-		if (list_empty(&target->spill)) list_remove(&target->spill_node);
+		struct delivery *item = delivery_take_spilled(queue, target);
+		delivery_defer(queue, item);
+		defer->items[defer->count++] = item;
 	}
 }
 
@@ -181,7 +177,7 @@ void defer_scheduled(struct queue *queue)
 	struct queue_target *largest = NULL;
 
 	/* Room is on its way. */
-	if (queue->defer.busy || !list_empty(&queue->spilled)) return;
+	if (queue->defer.busy || queue->spilled_counts[ORIGIN_SCHEDULE] > 0) return;
 	for (struct list *node = queue->known.next; node != &queue->known; node = node->next) {
 		struct queue_target *target = LIST_ENTRY(node, struct queue_target, known_node);
 		if (target->ready_count == 0 || target->origin_counts[ORIGIN_SCHEDULE] == 0)
@@ -249,20 +245,28 @@ static struct delivery *find_blocker(struct queue *queue)
 	return blocker;
 }
 
-static void judge(struct queue *queue)
+static bool is_mostly_settled(const struct queue *queue)
+{
+	return queue->origin_counts[ORIGIN_WINDOW] < queue->limits.window_events / 2;
+}
+
+static bool is_held_by_stragglers(const struct queue *queue)
 {
 	uint64_t span = queue->next - queue->low_told;
-	bool mostly_settled = queue->origin_counts[ORIGIN_WINDOW] < queue->limits.window_events / 2;
+	return is_mostly_settled(queue) && span >= queue->limits.window_events / 4 * 3 &&
+		queue->origin_counts[ORIGIN_DEFERRED] < queue->limits.origins[ORIGIN_DEFERRED];
+}
 
-	if (mostly_settled && span >= queue->limits.window_events / 4 * 3 &&
-		queue->origin_counts[ORIGIN_DEFERRED] < queue->limits.origins[ORIGIN_DEFERRED]) {
-		take_stragglers(queue);
-	}
+static void judge(struct queue *queue)
+{
+	/* Room is on its way. */
+	if (queue->spilled_counts[ORIGIN_WINDOW] > 0) return;
+	if (is_held_by_stragglers(queue)) take_stragglers(queue);
 	if (queue->defer.count > 0) return;
 	struct delivery *blocker = find_blocker(queue);
 	if (blocker == NULL) return;
 	if (blocker->state == DELIVERY_IS_LEASED) {
-		if (!mostly_settled) take_stragglers(queue);
+		if (!is_mostly_settled(queue)) take_stragglers(queue);
 	} else if (blocker->target->spilling) {
 		/* It came back after a job that found no space. */
 		delivery_unready(queue, blocker);
@@ -278,7 +282,7 @@ void defer_work(struct queue *queue)
 
 	sample_speed(queue);
 	if (defer->busy || queue->now_us < defer->retry_us) return;
-	if (list_empty(&queue->spilled)) judge(queue);
+	judge(queue);
 	take_spilled(queue);
 	start(queue);
 }
@@ -328,7 +332,7 @@ static bool has_items_on_their_way(const struct queue *queue, const struct queue
 /* All rows are read back: when the target keeps up, what waits to be spilled is ready instead. */
 static void stop_spilling(struct queue *queue, struct queue_target *target)
 {
-	struct list *node;
+	struct delivery *delivery;
 
 	if (has_items_on_their_way(queue, target)) return;
 	if (!list_empty(&target->spill) &&
@@ -336,9 +340,8 @@ static void stop_spilling(struct queue *queue, struct queue_target *target)
 		return;
 	target->spilling = false;
 	queue->spilling_count--;
-	list_remove(&target->spill_node);
-	while ((node = list_pop(&target->spill)) != NULL) {
-		delivery_ready(queue, LIST_ENTRY(node, struct delivery, node));
+	while ((delivery = delivery_take_spilled(queue, target)) != NULL) {
+		delivery_ready(queue, delivery);
 	}
 }
 

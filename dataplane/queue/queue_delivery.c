@@ -165,7 +165,19 @@ void delivery_spill(struct queue *queue, struct delivery *delivery)
 	if (list_empty(&queue->spilled)) queue_want_work(queue);
 	if (list_empty(&target->spill)) list_append(&queue->spilled, &target->spill_node);
 	list_append(&target->spill, &delivery->node);
+	queue->spilled_counts[delivery->origin]++;
 	delivery->state = DELIVERY_IS_SPILLING;
+}
+
+struct delivery *delivery_take_spilled(struct queue *queue, struct queue_target *target)
+{
+	struct list *node = list_pop(&target->spill);
+	if (node == NULL) return NULL;
+	if (list_empty(&target->spill)) list_remove(&target->spill_node);
+
+	struct delivery *delivery = LIST_ENTRY(node, struct delivery, node);
+	queue->spilled_counts[delivery->origin]--;
+	return delivery;
 }
 
 struct delivery *queue_lease(struct queue *queue, uint32_t target_id)

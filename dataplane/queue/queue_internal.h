@@ -116,6 +116,7 @@ struct queue {
 	struct list refill;  /* targets that want deferred rows read back */
 	struct list spilled; /* targets with a spill list */
 	uint32_t spilling_count;
+	uint32_t spilled_counts[ORIGIN_COUNT]; /* in the spill lists, by what they give room of */
 	struct delivery **row_buckets;
 
 	struct row_place schedule_next; /* all rows before are in memory */
@@ -162,6 +163,8 @@ void delivery_ready(struct queue *queue, struct delivery *delivery);
 void delivery_unready(struct queue *queue, struct delivery *delivery);
 /* To the end of its target's spill list; it is in no list. */
 void delivery_spill(struct queue *queue, struct delivery *delivery);
+/* The first of the target's spill list, taken out; NULL when there is none. */
+struct delivery *delivery_take_spilled(struct queue *queue, struct queue_target *target);
 /* Whether the row of a delivery is in memory. */
 bool delivery_of_row(const struct queue *queue, uint64_t sequence, uint32_t target_id);
 

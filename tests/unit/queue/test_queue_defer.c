@@ -352,6 +352,121 @@ static void test_a_row_that_is_read_before_its_job_is_back(void **state)
 	assert_int_equal(shard_counters(world->shard).deliveries_delivered, ALL);
 }
 
+/* One round of the worker, then one of the writer. What is ready of the target is delivered; how
+ * much that was. */
+static unsigned deliver_round(struct world *world, uint32_t target_id)
+{
+	unsigned count = 0;
+	queue_work(world->queue, (wall_t){ world->now_us });
+	for (; queue_target_ready(world->queue, target_id) > 0; count++) {
+		world_deliver(world, target_id);
+	}
+	store_writer_step(shard_writer(world->shard));
+	return count;
+}
+
+/* A slow target spills all the time, with many retries to be taken to DEFERRED one after the other:
+ * the straggler that holds up the window is seen to all the same. */
+static void test_a_straggler_while_a_target_spills(void **state)
+{
+	struct world *world = *state;
+	enum { RETRIES = 5000, EVENTS = 200 };
+	for (unsigned i = 0; i <= RETRIES; i++) {
+		uint32_t target_id = i == WINDOW ? FAST : SLOW;
+		assert_int_equal(world_append(world, 10, 1, target_id), RESULT_OK);
+		world_settle(world, world_lease(world, target_id), ATTEMPT_RETRY,
+			world->now_us + 10 + i);
+		world_run(world);
+	}
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 1, FAST), RESULT_OK);
+	}
+	struct delivery *straggler = world_lease(world, FAST);
+	world->now_us += 2 * RETRIES;
+	/* All but the straggler, and the retry. */
+	unsigned delivered = 0;
+	for (unsigned rounds = 0; delivered < EVENTS; rounds++) {
+		assert_true(rounds < 20);
+		delivered += deliver_round(world, FAST);
+	}
+	assert_true(row_count(world, STORE_SCHEDULE) > RETRIES / 2);
+	world_settle(world, straggler, ATTEMPT_DELIVERED, 0);
+	world_run(world);
+	assert_int_equal(row_count(world, STORE_DEFERRED) + row_count(world, STORE_SCHEDULE),
+		RETRIES);
+}
+
+/* The same when another one hangs, and fills the window. */
+static void test_a_full_window_while_a_target_spills(void **state)
+{
+	struct world *world = *state;
+	enum { RETRIES = 5000, EVENTS = 20 };
+	for (unsigned i = 0; i <= RETRIES; i++) {
+		uint32_t target_id = i == WINDOW ? FAST : SLOW;
+		assert_int_equal(world_append(world, 10, 1, target_id), RESULT_OK);
+		world_settle(world, world_lease(world, target_id), ATTEMPT_RETRY,
+			world->now_us + 10 + i);
+		world_run(world);
+	}
+	for (unsigned i = 0; i < WINDOW; i++) {
+		assert_int_equal(world_append(world, 10, 1, SLOW + 100), RESULT_OK);
+	}
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 1, FAST), RESULT_OK);
+	}
+	unsigned delivered = 0;
+	for (unsigned rounds = 0; delivered < EVENTS + 1; rounds++) {
+		assert_true(rounds < 40);
+		world->now_us += US_PER_S / 10;
+		delivered += deliver_round(world, FAST);
+	}
+	assert_true(row_count(world, STORE_SCHEDULE) > 0);
+	world_run(world);
+	assert_int_equal(row_count(world, STORE_DEFERRED) + row_count(world, STORE_SCHEDULE),
+		RETRIES + WINDOW);
+}
+
+static bool is_delivered(struct world *world, uint64_t sequence, uint32_t target_id)
+{
+	struct store_txn txn = { 0 };
+	store_read_begin(&txn, shard_store(world->shard));
+	enum delivery_state state = shard_delivery_state(&txn, sequence, target_id);
+	store_read_done(&txn);
+	return state == DELIVERY_DELIVERED;
+}
+
+/* And the other way round: what spills comes from the window, and due retries of others have taken
+ * all their room. */
+static void test_full_schedule_while_a_target_spills(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 5000, SLOW_TARGETS = 3 };
+	/* Two less for each than would make it spill. */
+	unsigned retries = SLOW_TARGETS * 30;
+	for (unsigned i = 0; i <= retries; i++) {
+		uint32_t target_id = i < retries ? SLOW + 100 + i % SLOW_TARGETS : FAST;
+		assert_int_equal(world_append(world, 10, 1, target_id), RESULT_OK);
+		world_settle(world, world_lease(world, target_id), ATTEMPT_RETRY,
+			world->now_us + 5 * US_PER_S + i);
+		world_run(world);
+	}
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 1, i % 2 == 0 ? SLOW : FAST), RESULT_OK);
+	}
+	for (unsigned i = 0; row_count(world, STORE_DEFERRED) == 0; i++) {
+		assert_true(i < 40);
+		world->now_us += US_PER_S / 10;
+		deliver_round(world, FAST);
+	}
+	world->now_us += 5 * US_PER_S;
+	unsigned rounds = 0;
+	while (!is_delivered(world, retries + 1, FAST)) {
+		assert_true(++rounds < 20);
+		deliver_round(world, FAST);
+	}
+	assert_true(queue_usage(world->queue).backlog > EVENTS / 2);
+}
+
 static void settle_one(struct world *world, uint32_t target_id)
 {
 	struct delivery *delivery = queue_lease(world->queue, target_id);
@@ -416,6 +531,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_straggler_settled_meanwhile, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_row_that_is_read_before_its_job_is_back,
 			begin, end),
+		cmocka_unit_test_setup_teardown(test_a_straggler_while_a_target_spills, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_full_window_while_a_target_spills, begin,
+			end),
+		cmocka_unit_test_setup_teardown(test_full_schedule_while_a_target_spills, begin,
+			end),
 		cmocka_unit_test_setup_teardown(test_many_slow_targets, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
