@@ -152,6 +152,11 @@ static void tell_due(struct queue *queue)
 	queue->events.due(queue->events.owner, (wall_t){ due });
 }
 
+bool queue_waits_until(const struct queue *queue, uint64_t retry_us)
+{
+	return queue->now_us < retry_us && retry_us - queue->now_us <= QUEUE_RETRY_US;
+}
+
 void queue_want_work(struct queue *queue)
 {
 	if (queue->working) {

@@ -281,7 +281,7 @@ void defer_work(struct queue *queue)
 	struct queue_defer *defer = &queue->defer;
 
 	sample_speed(queue);
-	if (defer->busy || queue->now_us < defer->retry_us) return;
+	if (defer->busy || queue_waits_until(queue, defer->retry_us)) return;
 	judge(queue);
 	take_spilled(queue);
 	start(queue);

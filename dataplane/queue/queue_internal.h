@@ -134,6 +134,9 @@ struct queue {
 MUST_USE enum result queue_open_limited(struct shard *shard, const struct queue_events *events,
 	wall_t now, const struct queue_limits *limits, struct queue **ret);
 
+/* Whether the time to try again has not come. A clock that goes back does not put it off. */
+bool queue_waits_until(const struct queue *queue, uint64_t retry_us);
+
 /* Have queue_work() called soon, or again. */
 void queue_want_work(struct queue *queue);
 

@@ -164,7 +164,7 @@ void settle_collect(struct queue *queue, struct delivery *delivery)
 void settle_again(struct queue *queue)
 {
 	struct list *node;
-	if (queue->now_us < queue->unsettled_retry_us) return;
+	if (queue_waits_until(queue, queue->unsettled_retry_us)) return;
 	while ((node = list_pop(&queue->unsettled)) != NULL) {
 		submit(queue, LIST_ENTRY(node, struct delivery, node));
 	}

@@ -474,6 +474,39 @@ static void test_retries_of_several_slow_targets(void **state)
 	assert_audit_valid(world, 3 * (EVENTS + 1));
 }
 
+static enum result no_space(void *owner, struct store_txn *txn)
+{
+	(void)owner;
+	store_write_abort(txn);
+	return RESULT_SPACE;
+}
+
+/* What found no space is tried again a moment later, also when the clock has gone back since. */
+static void test_no_space_and_a_clock_that_goes_back(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 64 };
+	world->limits = (struct queue_limits){ EVENTS, { 2 * EVENTS, 64, 64 }, 16 };
+	world_reopen(world);
+	for (unsigned i = 0; i < EVENTS; i++)
+		assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+	struct delivery *straggler = world_lease(world, 5);
+	struct delivery *settled = world_lease(world, 5);
+	for (unsigned i = 0; i < EVENTS - 2; i++) world_deliver(world, 5);
+	while (store_writer_step(shard_writer(world->shard)) > 0) continue;
+	store_writer_set_commit(shard_writer(world->shard), no_space, NULL);
+	world_settle(world, settled, ATTEMPT_DELIVERED, 0);
+	world_run(world);
+	store_writer_set_commit(shard_writer(world->shard), NULL, NULL);
+	world->now_us -= 3600 * US_PER_S;
+	world_run(world);
+	assert_int_equal(queue_usage(world->queue).settling, 0);
+	assert_int_equal(shard_counters(world->shard).deliveries_delivered, EVENTS - 1);
+	/* It has a row, and does not hold up the window. */
+	assert_int_equal(straggler->sequence, 1);
+	assert_int_equal(queue_usage(world->queue).window_events, 0);
+}
+
 /* Whatever was accepted before the store was full can be settled, with all its attempts. */
 static void test_a_full_store_settles_all(void **state)
 {
@@ -526,6 +559,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_retry_behind_a_slow_target_after_a_restart,
 			begin, end),
 		cmocka_unit_test_setup_teardown(test_retries_of_several_slow_targets, begin, end),
+		cmocka_unit_test_setup_teardown(test_no_space_and_a_clock_that_goes_back, begin,
+			end),
 		cmocka_unit_test_setup_teardown(test_a_full_store_settles_all, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
