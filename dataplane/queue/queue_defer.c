@@ -208,6 +208,12 @@ static void take_stragglers(struct queue *queue)
 	}
 }
 
+static bool window_is_full(const struct queue *queue)
+{
+	return window_span_is_full(queue) ||
+		!delivery_room(queue, ORIGIN_WINDOW, TARGETS_PER_ENDPOINT_MAX);
+}
+
 static void sample_speed(struct queue *queue)
 {
 	struct queue_defer *defer = &queue->defer;
@@ -215,7 +221,11 @@ static void sample_speed(struct queue *queue)
 
 	if (queue->now_us >= defer->sampled_us && queue->now_us - defer->sampled_us < SAMPLE_US)
 		return;
-	defer->window_crawls = low - defer->sampled_low < queue->limits.window_events / CRAWL_PART;
+	bool full = window_is_full(queue);
+	/* One that had room does not say how fast it could have moved. */
+	defer->window_crawls = full && defer->sampled_full &&
+		low - defer->sampled_low < queue->limits.window_events / CRAWL_PART;
+	defer->sampled_full = full;
 	defer->sampled_us = queue->now_us;
 	defer->sampled_low = low;
 }
@@ -235,10 +245,7 @@ static struct delivery *oldest_in(struct queue *queue, enum delivery_state_in_me
  * one that is under way. NULL when nothing does. */
 static struct delivery *find_blocker(struct queue *queue)
 {
-	bool full = window_span_is_full(queue) ||
-		!delivery_room(queue, ORIGIN_WINDOW, TARGETS_PER_ENDPOINT_MAX);
-
-	if (!full || !queue->defer.window_crawls) return NULL;
+	if (!queue->defer.window_crawls || !window_is_full(queue)) return NULL;
 	struct delivery *blocker = oldest_in(queue, DELIVERY_IS_READY);
 	if (blocker == NULL) blocker = oldest_in(queue, DELIVERY_IS_LEASED);
 	if (blocker == NULL || !look_behind_window(queue, blocker->target_id)) return NULL;

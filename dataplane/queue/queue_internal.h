@@ -69,6 +69,7 @@ struct queue_defer {
 	/* How fast the window moves, sampled every so often. */
 	uint64_t sampled_us;
 	uint64_t sampled_low;
+	bool sampled_full;
 	bool window_crawls;
 };
 

@@ -222,6 +222,29 @@ static void test_a_backlog_that_moves(void **state)
 	}
 }
 
+/* Neither does a burst after a quiet time: nothing has moved because there was nothing. */
+static void test_a_burst_after_a_quiet_time(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 1000 };
+	for (unsigned i = 0; i < 10; i++) pass_a_second(world);
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 2, SLOW, FAST), RESULT_OK);
+	}
+	unsigned done = 0;
+	while (done < 2 * EVENTS) {
+		struct delivery *delivery = queue_lease(world->queue, done % 2 == 0 ? SLOW : FAST);
+		if (delivery == NULL || done % 50 == 0) {
+			world_run(world);
+			world->now_us += 100000;
+		}
+		if (delivery == NULL) continue;
+		done++;
+		world_settle(world, delivery, ATTEMPT_DELIVERED, 0);
+		assert_int_equal(row_count(world, STORE_DEFERRED), 0);
+	}
+}
+
 /* An answer that takes for ever: the row of its delivery is on disk while it is under way, and
  * the window goes on, with one target too. Its settling leaves nothing behind. */
 static void straggle(struct world *world, bool restart, enum attempt_outcome outcome)
@@ -525,6 +548,7 @@ int main(void)
 			begin, end),
 		cmocka_unit_test_setup_teardown(test_one_target_left, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_backlog_that_moves, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_burst_after_a_quiet_time, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_straggler_is_delivered, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_straggler_is_tried_again, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_straggler_over_a_restart, begin, end),
