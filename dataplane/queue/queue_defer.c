@@ -214,20 +214,26 @@ static bool window_is_full(const struct queue *queue)
 		!delivery_room(queue, ORIGIN_WINDOW, TARGETS_PER_ENDPOINT_MAX);
 }
 
+/* Whether it has moved since the last sample as far as one that does not crawl does in all of
+ * the time. */
+static bool window_has_moved(const struct queue *queue)
+{
+	return window_low(queue) - queue->defer.sampled_low >=
+		queue->limits.window_events / CRAWL_PART;
+}
+
 static void sample_speed(struct queue *queue)
 {
 	struct queue_defer *defer = &queue->defer;
-	uint64_t low = window_low(queue);
 
 	if (queue->now_us >= defer->sampled_us && queue->now_us - defer->sampled_us < SAMPLE_US)
 		return;
 	bool full = window_is_full(queue);
 	/* One that had room does not say how fast it could have moved. */
-	defer->window_crawls = full && defer->sampled_full &&
-		low - defer->sampled_low < queue->limits.window_events / CRAWL_PART;
+	defer->window_crawls = full && defer->sampled_full && !window_has_moved(queue);
 	defer->sampled_full = full;
 	defer->sampled_us = queue->now_us;
-	defer->sampled_low = low;
+	defer->sampled_low = window_low(queue);
 }
 
 /* The oldest delivery in that state, among the first. */
@@ -246,6 +252,8 @@ static struct delivery *oldest_in(struct queue *queue, enum delivery_state_in_me
 static struct delivery *find_blocker(struct queue *queue)
 {
 	if (!queue->defer.window_crawls || !window_is_full(queue)) return NULL;
+	/* It did crawl; what it is full of now has only just come in. */
+	if (window_has_moved(queue)) return NULL;
 	struct delivery *blocker = oldest_in(queue, DELIVERY_IS_READY);
 	if (blocker == NULL) blocker = oldest_in(queue, DELIVERY_IS_LEASED);
 	if (blocker == NULL || !look_behind_window(queue, blocker->target_id)) return NULL;

@@ -200,6 +200,33 @@ static void test_one_target_left(void **state)
 	assert_int_equal(row_count(world, STORE_DEFERRED), 0);
 }
 
+/* When the slow one is out of the way the window moves, and it is full of what is for the others:
+ * they are not slow. */
+static void test_the_others_after_a_slow_target(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 500 };
+	for (unsigned i = 0; i < WINDOW; i++) {
+		assert_int_equal(world_append(world, 10, 1, SLOW), RESULT_OK);
+	}
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 2, SLOW, FAST), RESULT_OK);
+	}
+	unsigned delivered = 0;
+	for (unsigned rounds = 0; delivered < EVENTS; rounds++) {
+		assert_true(rounds < 1000);
+		world->now_us += US_PER_S / 10;
+		world_run(world);
+		for (unsigned i = 0; i < 20 && queue_target_ready(world->queue, FAST) > 0; i++) {
+			assert_int_equal(world_deliver(world, FAST), WINDOW + ++delivered);
+		}
+		const struct queue_target *fast = target_find(world->queue, FAST);
+		assert_true(fast == NULL || !fast->spilling);
+	}
+	pass_a_second(world);
+	assert_int_equal(row_count(world, STORE_DEFERRED), WINDOW + EVENTS);
+}
+
 /* A backlog that moves is only a backlog: nothing is deferred, with several targets. */
 static void test_a_backlog_that_moves(void **state)
 {
@@ -547,6 +574,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_target_that_has_taken_the_whole_window,
 			begin, end),
 		cmocka_unit_test_setup_teardown(test_one_target_left, begin, end),
+		cmocka_unit_test_setup_teardown(test_the_others_after_a_slow_target, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_backlog_that_moves, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_burst_after_a_quiet_time, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_straggler_is_delivered, begin, end),
