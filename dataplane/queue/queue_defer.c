@@ -11,7 +11,9 @@
  *                  retries that are due have taken all their room in memory.
  *   stragglers     Most of the window is settled, but some deliveries that are under way take
  *                  long. Each gets a row in DEFERRED while it stays leased, and the window
- *                  goes on without it; its settling deletes the row.
+ *                  goes on without it; its settling deletes the row. They may be more than
+ *                  DEFERRED has room for in memory: they are there already, and as many as
+ *                  can be under way.
  */
 #include <stdio.h>
 
@@ -268,8 +270,7 @@ static bool is_mostly_settled(const struct queue *queue)
 static bool is_held_by_stragglers(const struct queue *queue)
 {
 	uint64_t span = queue->next - queue->low_told;
-	return is_mostly_settled(queue) && span >= queue->limits.window_events / 4 * 3 &&
-		queue->origin_counts[ORIGIN_DEFERRED] < queue->limits.origins[ORIGIN_DEFERRED];
+	return is_mostly_settled(queue) && span >= queue->limits.window_events / 4 * 3;
 }
 
 static void judge(struct queue *queue)

@@ -446,6 +446,29 @@ static void test_a_straggler_while_a_target_spills(void **state)
 		RETRIES);
 }
 
+/* Slow targets have all the room there is for what is deferred: the straggler takes none. */
+static void test_a_straggler_without_room(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 300, ROOM = 8 };
+	world->limits = (struct queue_limits){ WINDOW, { 4 * WINDOW, 64, ROOM }, 4 };
+	world_reopen(world);
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 2, 100 + i % (2 * ROOM), FAST), RESULT_OK);
+	}
+	deliver_all(world, FAST, 1, EVENTS);
+	for (unsigned i = 0; i < 5; i++) pass_a_second(world);
+	assert_int_equal(world->queue->origin_counts[ORIGIN_DEFERRED], ROOM);
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 1, FAST), RESULT_OK);
+	}
+	struct delivery *straggler = world_lease(world, FAST);
+	deliver_all(world, FAST, EVENTS + 2, 2 * EVENTS);
+	world_settle(world, straggler, ATTEMPT_DELIVERED, 0);
+	world_run(world);
+	assert_int_equal(shard_counters(world->shard).deliveries_delivered, 2 * EVENTS);
+}
+
 /* The same when another one hangs, and fills the window. */
 static void test_a_full_window_while_a_target_spills(void **state)
 {
@@ -584,6 +607,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_row_that_is_read_before_its_job_is_back,
 			begin, end),
 		cmocka_unit_test_setup_teardown(test_a_straggler_while_a_target_spills, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_straggler_without_room, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_full_window_while_a_target_spills, begin,
 			end),
 		cmocka_unit_test_setup_teardown(test_full_schedule_while_a_target_spills, begin,
