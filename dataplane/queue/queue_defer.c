@@ -174,22 +174,43 @@ static void spill_scheduled(struct queue *queue, struct queue_target *target)
 	}
 }
 
-void defer_scheduled(struct queue *queue)
+/* Whether due rows that found no room come in so slowly that they hold up others; as with the
+ * window. */
+static bool schedule_crawls(struct queue *queue)
+{
+	struct queue_defer *defer = &queue->defer;
+	uint64_t taken = queue->schedule_taken - defer->schedule_sampled_taken;
+
+	if (taken >= queue->limits.origins[ORIGIN_SCHEDULE] / CRAWL_PART ||
+		queue->now_us < defer->schedule_sampled_us) {
+		defer->schedule_sampled_us = queue->now_us;
+		defer->schedule_sampled_taken = queue->schedule_taken;
+	}
+	return queue->now_us - defer->schedule_sampled_us >= SAMPLE_US;
+}
+
+/* The target with most deliveries from SCHEDULE, of those that have any waiting. */
+static struct queue_target *find_largest_scheduled(struct queue *queue)
 {
 	struct queue_target *largest = NULL;
+	uint32_t most = 0;
 
-	/* Room is on its way. */
-	if (queue->defer.busy || queue->spilled_counts[ORIGIN_SCHEDULE] > 0) return;
 	for (struct list *node = queue->known.next; node != &queue->known; node = node->next) {
 		struct queue_target *target = LIST_ENTRY(node, struct queue_target, known_node);
-		if (target->ready_count == 0 || target->origin_counts[ORIGIN_SCHEDULE] == 0)
-			continue;
-		if (largest == NULL ||
-			target->origin_counts[ORIGIN_SCHEDULE] >
-				largest->origin_counts[ORIGIN_SCHEDULE]) {
-			largest = target;
-		}
+		uint32_t count = target->origin_counts[ORIGIN_SCHEDULE];
+		if (target->ready_count == 0 || count <= most) continue;
+		most = count;
+		largest = target;
 	}
+	return largest;
+}
+
+void defer_scheduled(struct queue *queue)
+{
+	/* Room is on its way. */
+	if (queue->defer.busy || queue->spilled_counts[ORIGIN_SCHEDULE] > 0) return;
+	if (!schedule_crawls(queue)) return;
+	struct queue_target *largest = find_largest_scheduled(queue);
 	if (largest == NULL) return;
 	if (!largest->spilling) defer_spill_target(queue, largest);
 	spill_scheduled(queue, largest);

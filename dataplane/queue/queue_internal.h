@@ -71,6 +71,9 @@ struct queue_defer {
 	uint64_t sampled_low;
 	bool sampled_full;
 	bool window_crawls;
+	/* The same for due rows, while they find no room. */
+	uint64_t schedule_sampled_us;
+	uint64_t schedule_sampled_taken;
 };
 
 /* How far has been looked for others behind a target. */
@@ -122,6 +125,7 @@ struct queue {
 
 	struct row_place schedule_next; /* all rows before are in memory */
 	uint64_t schedule_due_us;       /* nothing is due before */
+	uint64_t schedule_taken;        /* rows that came due and into memory, ever */
 	struct queue_defer defer;
 	struct queue_look window_look;
 	struct queue_look schedule_look;
@@ -217,8 +221,8 @@ void defer_refill(struct queue *queue, unsigned rows_max);
 void defer_want_refill(struct queue *queue, struct queue_target *target);
 /* From now on what arrives for the target goes to disk. */
 void defer_spill_target(struct queue *queue, struct queue_target *target);
-/* Makes room when there is none for due rows: those of one target that wait in memory go to
- * DEFERRED. */
+/* Makes room when there has been none for due rows for a while: those of one target that wait in
+ * memory go to DEFERRED. */
 void defer_scheduled(struct queue *queue);
 /* Makes room when the window is held up, and sends off a job with what is to be deferred. In
  * work_txn. */

@@ -43,6 +43,7 @@ static bool lease_row(struct queue *queue, const struct store_cursor *cursor,
 	delivery->attempt_number = waiting.attempt_number;
 	delivery->tries = waiting.tries;
 	delivery->row_due_us = place->due_us;
+	queue->schedule_taken++;
 	delivery_ready(queue, delivery);
 	return true;
 }

@@ -439,6 +439,36 @@ static void test_a_retry_behind_a_slow_target_after_a_restart(void **state)
 	assert_int_equal(shard_counters(world->shard).deliveries_delivered, EVENTS + 1);
 }
 
+/* Retries of several targets that keep up only wait for their turn: nothing is written. */
+static void test_many_retries_that_move(void **state)
+{
+	struct world *world = *state;
+	enum { TARGETS = 5, EVENTS = 60 * TARGETS };
+	world->limits = (struct queue_limits){ 1024, { 1024, 32, 64 }, 16 };
+	world_reopen(world);
+	for (unsigned i = 0; i < EVENTS; i++) {
+		uint32_t target_id = 10 + i % TARGETS;
+		assert_int_equal(world_append(world, 10, 1, target_id), RESULT_OK);
+		world_settle(world, world_lease(world, target_id), ATTEMPT_RETRY,
+			world->now_us + 10 + i);
+	}
+	world_run(world);
+	world->now_us += 1000;
+	for (unsigned delivered = 0; delivered < EVENTS;) {
+		world->now_us += US_PER_S / 4;
+		world_run(world);
+		for (unsigned i = 0; i < 2 * TARGETS; i++) {
+			if (queue_target_ready(world->queue, 10 + i % TARGETS) == 0) continue;
+			world_deliver(world, 10 + i % TARGETS);
+			delivered++;
+		}
+		struct store_txn txn = { 0 };
+		store_read_begin(&txn, shard_store(world->shard));
+		assert_int_equal(store_row_count(&txn, STORE_DEFERRED), 0);
+		store_read_done(&txn);
+	}
+}
+
 /* Several slow targets have all the room there is for retries, none of them more than it may: they
  * do not stand before another's either. */
 static void test_retries_of_several_slow_targets(void **state)
@@ -456,6 +486,11 @@ static void test_retries_of_several_slow_targets(void **state)
 	world_run(world);
 	world->now_us += 1000;
 	world_run(world);
+	for (unsigned i = 0; i < 3 && queue_target_ready(world->queue, 20) == 0; i++) {
+		assert_true(world->due_us <= world->now_us + US_PER_S);
+		world->now_us = world->due_us;
+		world_run(world);
+	}
 	assert_int_equal(queue_target_ready(world->queue, 20), 1);
 	assert_int_equal(world_deliver(world, 20), EVENTS + 1);
 	for (unsigned i = 0; i < EVENTS; i++) {
@@ -558,6 +593,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_retries_of_a_slow_target, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_retry_behind_a_slow_target_after_a_restart,
 			begin, end),
+		cmocka_unit_test_setup_teardown(test_many_retries_that_move, begin, end),
 		cmocka_unit_test_setup_teardown(test_retries_of_several_slow_targets, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_space_and_a_clock_that_goes_back, begin,
 			end),

@@ -534,10 +534,11 @@ static void test_full_schedule_while_a_target_spills(void **state)
 	world->now_us += 5 * US_PER_S;
 	unsigned rounds = 0;
 	while (!is_delivered(world, retries + 1, FAST)) {
-		assert_true(++rounds < 20);
+		assert_true(++rounds < 40);
+		world->now_us += US_PER_S / 10;
 		deliver_round(world, FAST);
 	}
-	assert_true(queue_usage(world->queue).backlog > EVENTS / 2);
+	assert_true(queue_usage(world->queue).backlog > 0);
 }
 
 static void settle_one(struct world *world, uint32_t target_id)
