@@ -11,9 +11,8 @@
  *                  retries that are due have taken all their room in memory.
  *   stragglers     Most of the window is settled, but some deliveries that are under way take
  *                  long. Each gets a row in DEFERRED while it stays leased, and the window
- *                  goes on without it; its settling deletes the row. They may be more than
- *                  DEFERRED has room for in memory: they are there already, and as many as
- *                  can be under way.
+ *                  goes on without it; its settling deletes the row. They need no room
+ *                  in memory, and take none of what there is to read back into.
  */
 #include <stdio.h>
 
@@ -136,7 +135,7 @@ void defer_collect(struct queue *queue)
 		} else if (spilled) {
 			forget(queue, item);
 		} else {
-			delivery_to_deferred(queue, item);
+			delivery_to_straggler(queue, item);
 		}
 	}
 	defer->count = 0;

@@ -34,13 +34,21 @@ enum delivery_state_in_memory {
 	DELIVERY_IS_SETTLING,
 	DELIVERY_IS_SPILLING,
 };
-enum delivery_origin { ORIGIN_WINDOW, ORIGIN_SCHEDULE, ORIGIN_DEFERRED, ORIGIN_COUNT };
+enum delivery_origin {
+	ORIGIN_WINDOW,
+	ORIGIN_SCHEDULE,
+	ORIGIN_DEFERRED,  /* read back from there */
+	ORIGIN_STRAGGLER, /* has a row in DEFERRED, and was in memory before */
+	ORIGIN_COUNT,
+};
 
 /* From bounds.h; tests take smaller ones. */
 struct queue_limits {
 	uint32_t window_events;
-	uint32_t origins[ORIGIN_COUNT]; /* deliveries in memory, by origin */
-	uint32_t rows_per_target;       /* of them, from SCHEDULE or DEFERRED, of one target */
+	/* Deliveries in memory, by origin. None for stragglers: they keep what they have, and as
+	 * many as can be under way are not many. */
+	uint32_t origins[ORIGIN_COUNT];
+	uint32_t rows_per_target; /* of them, from SCHEDULE or DEFERRED, of one target */
 };
 
 struct queue_target {
@@ -164,7 +172,9 @@ void delivery_drop(struct queue *queue, struct delivery *delivery);
 void delivery_defer(struct queue *queue, struct delivery *delivery);
 void delivery_defer_end(struct queue *queue, struct delivery *delivery);
 /* Its row in DEFERRED is on disk: that stands for it now. */
-void delivery_to_deferred(struct queue *queue, struct delivery *delivery);
+void delivery_to_straggler(struct queue *queue, struct delivery *delivery);
+/* Whether a row in DEFERRED stands for it. */
+bool delivery_is_deferred(const struct delivery *delivery);
 /* To the ready list; to the spill list when its target is spilling. */
 void delivery_ready(struct queue *queue, struct delivery *delivery);
 /* Out of the ready list. */

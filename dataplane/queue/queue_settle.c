@@ -134,7 +134,7 @@ void queue_settle(struct queue *queue, struct delivery *delivery, const struct a
 		delivery->attempt_text + ATTEMPT_DETAIL_SIZE_MAX);
 	delivery->delete_scheduled = delivery->origin == ORIGIN_SCHEDULE;
 	/* A row that is on its way is on disk before this job is applied: jobs keep their order. */
-	delivery->delete_deferred = delivery->origin == ORIGIN_DEFERRED || delivery->deferring;
+	delivery->delete_deferred = delivery_is_deferred(delivery) || delivery->deferring;
 	queue->leased_count--;
 	queue->settling_count++;
 	submit(queue, delivery);

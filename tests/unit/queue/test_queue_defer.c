@@ -469,6 +469,27 @@ static void test_a_straggler_without_room(void **state)
 	assert_int_equal(shard_counters(world->shard).deliveries_delivered, 2 * EVENTS);
 }
 
+/* And many of them leave what room there is to those who read back. */
+static void test_many_stragglers_leave_room(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 200, ROOM = 8, STRAGGLERS = 10 };
+	world->limits = (struct queue_limits){ WINDOW, { 4 * WINDOW, 64, ROOM }, 4 };
+	world_reopen(world);
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 2, SLOW, FAST), RESULT_OK);
+	}
+	deliver_all(world, FAST, 1, EVENTS);
+	pass_a_second(world);
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 1, FAST), RESULT_OK);
+	}
+	for (unsigned i = 0; i < STRAGGLERS; i++) world_lease(world, FAST);
+	deliver_all(world, FAST, EVENTS + STRAGGLERS + 1, 2 * EVENTS);
+	assert_int_equal(world->queue->origin_counts[ORIGIN_STRAGGLER], STRAGGLERS);
+	deliver_all(world, SLOW, 1, EVENTS);
+}
+
 /* The same when another one hangs, and fills the window. */
 static void test_a_full_window_while_a_target_spills(void **state)
 {
@@ -609,6 +630,7 @@ int main(void)
 			begin, end),
 		cmocka_unit_test_setup_teardown(test_a_straggler_while_a_target_spills, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_straggler_without_room, begin, end),
+		cmocka_unit_test_setup_teardown(test_many_stragglers_leave_room, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_full_window_while_a_target_spills, begin,
 			end),
 		cmocka_unit_test_setup_teardown(test_full_schedule_while_a_target_spills, begin,
