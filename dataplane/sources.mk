@@ -102,6 +102,7 @@ QUEUE_SRC := \
 	dataplane/queue/queue.c \
 	dataplane/queue/queue_defer.c \
 	dataplane/queue/queue_delivery.c \
+	dataplane/queue/queue_look.c \
 	dataplane/queue/queue_schedule.c \
 	dataplane/queue/queue_settle.c \
 	dataplane/queue/queue_target.c \

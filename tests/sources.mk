@@ -47,6 +47,8 @@ UNIT_TESTS := \
 	tests/unit/queue/test_queue.c \
 	tests/unit/queue/test_queue_defer.c \
 	tests/unit/queue/test_queue_model.c \
+	tests/unit/queue/test_queue_schedule.c \
+	tests/unit/queue/test_queue_stragglers.c \
 	tests/unit/queue/test_queue_threads.c \
 	tests/unit/queue/test_shard.c \
 	tests/unit/queue/test_shard_crash.c \

@@ -132,8 +132,9 @@ static void announce(struct queue *queue)
 static uint64_t due_us(const struct queue *queue)
 {
 	uint64_t due = queue->schedule_due_us;
-	/* What is due and found no room comes with the next settling, not with time. */
-	if (due <= queue->now_us) due = UINT64_MAX;
+	/* What is due and found no room comes with the next settling; but behind it something may
+	 * come due that is for others, and for which room is made. */
+	if (due <= queue->now_us) due = queue->now_us + QUEUE_RETRY_US;
 	if (!list_empty(&queue->unsettled) && queue->unsettled_retry_us < due) {
 		due = queue->unsettled_retry_us;
 	}
@@ -149,6 +150,11 @@ static void tell_due(struct queue *queue)
 	if (due == queue->told_due) return;
 	queue->told_due = due;
 	queue->events.due(queue->events.owner, (wall_t){ due });
+}
+
+bool queue_waits_until(const struct queue *queue, uint64_t retry_us)
+{
+	return queue->now_us < retry_us && retry_us - queue->now_us <= QUEUE_RETRY_US;
 }
 
 void queue_want_work(struct queue *queue)
@@ -178,9 +184,9 @@ void queue_work(struct queue *queue, wall_t now)
 	window_fill(queue, QUEUE_WORK_MAX);
 	schedule_fill(queue, QUEUE_WORK_MAX);
 	defer_refill(queue, QUEUE_WORK_MAX);
+	defer_work(queue);
 	store_read_end(&queue->work_txn);
 
-	defer_work(queue);
 	window_tell_low(queue);
 	tell_due(queue);
 	queue->working = false;

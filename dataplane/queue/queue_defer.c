@@ -6,11 +6,13 @@
  *
  *   a slow target  Most of the window waits for it. It starts to spill: what is ready for it
  *                  and what arrives goes to DEFERRED, and is read back in order as it catches
- *                  up. It ends when all is read back. Not when there is only one target:
- *                  then there is nobody to make room for.
+ *                  up. It ends when all is read back. Not when all behind the window is its
+ *                  own (queue_look.c): then there is nobody to make room for. The same when
+ *                  retries that are due have taken all their room in memory.
  *   stragglers     Most of the window is settled, but some deliveries that are under way take
  *                  long. Each gets a row in DEFERRED while it stays leased, and the window
- *                  goes on without it; its settling deletes the row.
+ *                  goes on without it; its settling deletes the row. They need no room
+ *                  in memory, and take none of what there is to read back into.
  */
 #include <stdio.h>
 
@@ -80,13 +82,9 @@ static void take_spilled(struct queue *queue)
 	while (defer->count < QUEUE_DEFER_MAX && !list_empty(&queue->spilled)) {
 		struct queue_target *target =
 			LIST_ENTRY(queue->spilled.next, struct queue_target, spill_node);
-		while (defer->count < QUEUE_DEFER_MAX && !list_empty(&target->spill)) {
-			struct list *node = list_pop(&target->spill);
-			struct delivery *item = LIST_ENTRY(node, struct delivery, node);
-			delivery_defer(queue, item);
-			defer->items[defer->count++] = item;
-		}
-		if (list_empty(&target->spill)) list_remove(&target->spill_node);
+		struct delivery *item = delivery_take_spilled(queue, target);
+		delivery_defer(queue, item);
+		defer->items[defer->count++] = item;
 	}
 }
 
@@ -137,7 +135,7 @@ void defer_collect(struct queue *queue)
 		} else if (spilled) {
 			forget(queue, item);
 		} else {
-			delivery_to_deferred(queue, item);
+			delivery_to_straggler(queue, item);
 		}
 	}
 	defer->count = 0;
@@ -162,6 +160,61 @@ void defer_spill_target(struct queue *queue, struct queue_target *target)
 	}
 }
 
+/* Takes what is ready from SCHEDULE to DEFERRED too. */
+static void spill_scheduled(struct queue *queue, struct queue_target *target)
+{
+	struct list *next;
+	for (struct list *node = target->ready.next; node != &target->ready; node = next) {
+		struct delivery *delivery = LIST_ENTRY(node, struct delivery, node);
+		next = node->next;
+		if (delivery->origin != ORIGIN_SCHEDULE) continue;
+		delivery_unready(queue, delivery);
+		delivery_spill(queue, delivery);
+	}
+}
+
+/* Whether due rows that found no room come in so slowly that they hold up others; as with the
+ * window. */
+static bool schedule_crawls(struct queue *queue)
+{
+	struct queue_defer *defer = &queue->defer;
+	uint64_t taken = queue->schedule_taken - defer->schedule_sampled_taken;
+
+	if (taken >= queue->limits.origins[ORIGIN_SCHEDULE] / CRAWL_PART ||
+		queue->now_us < defer->schedule_sampled_us) {
+		defer->schedule_sampled_us = queue->now_us;
+		defer->schedule_sampled_taken = queue->schedule_taken;
+	}
+	return queue->now_us - defer->schedule_sampled_us >= SAMPLE_US;
+}
+
+/* The target with most deliveries from SCHEDULE, of those that have any waiting. */
+static struct queue_target *find_largest_scheduled(struct queue *queue)
+{
+	struct queue_target *largest = NULL;
+	uint32_t most = 0;
+
+	for (struct list *node = queue->known.next; node != &queue->known; node = node->next) {
+		struct queue_target *target = LIST_ENTRY(node, struct queue_target, known_node);
+		uint32_t count = target->origin_counts[ORIGIN_SCHEDULE];
+		if (target->ready_count == 0 || count <= most) continue;
+		most = count;
+		largest = target;
+	}
+	return largest;
+}
+
+void defer_scheduled(struct queue *queue)
+{
+	/* Room is on its way. */
+	if (queue->defer.busy || queue->spilled_counts[ORIGIN_SCHEDULE] > 0) return;
+	if (!schedule_crawls(queue)) return;
+	struct queue_target *largest = find_largest_scheduled(queue);
+	if (largest == NULL) return;
+	if (!largest->spilling) defer_spill_target(queue, largest);
+	spill_scheduled(queue, largest);
+}
+
 /* What is under way among the oldest deliveries joins the job. */
 static void take_stragglers(struct queue *queue)
 {
@@ -177,52 +230,85 @@ static void take_stragglers(struct queue *queue)
 	}
 }
 
+static bool window_is_full(const struct queue *queue)
+{
+	return window_span_is_full(queue) ||
+		!delivery_room(queue, ORIGIN_WINDOW, TARGETS_PER_ENDPOINT_MAX);
+}
+
+/* Whether it has moved since the last sample as far as one that does not crawl does in all of
+ * the time. */
+static bool window_has_moved(const struct queue *queue)
+{
+	return window_low(queue) - queue->defer.sampled_low >=
+		queue->limits.window_events / CRAWL_PART;
+}
+
 static void sample_speed(struct queue *queue)
 {
 	struct queue_defer *defer = &queue->defer;
-	uint64_t low = window_low(queue);
 
 	if (queue->now_us >= defer->sampled_us && queue->now_us - defer->sampled_us < SAMPLE_US)
 		return;
-	defer->window_crawls = low - defer->sampled_low < queue->limits.window_events / CRAWL_PART;
+	bool full = window_is_full(queue);
+	/* One that had room does not say how fast it could have moved. */
+	defer->window_crawls = full && defer->sampled_full && !window_has_moved(queue);
+	defer->sampled_full = full;
 	defer->sampled_us = queue->now_us;
-	defer->sampled_low = low;
+	defer->sampled_low = window_low(queue);
 }
 
-/* The oldest delivery that waits for its target, among the first. */
-static struct delivery *oldest_ready(struct queue *queue)
+/* The oldest delivery in that state, among the first. */
+static struct delivery *oldest_in(struct queue *queue, enum delivery_state_in_memory state)
 {
 	struct list *node = queue->window.next;
 	for (unsigned i = 0; i < LOOK_MAX && node != &queue->window; i++, node = node->next) {
 		struct delivery *item = LIST_ENTRY(node, struct delivery, window_node);
-		if (item->state == DELIVERY_IS_READY && !item->deferring) return item;
+		if (item->state == state && !item->deferring) return item;
 	}
 	return NULL;
 }
 
-static void judge(struct queue *queue)
+/* What holds up events that lie behind the window: a delivery that waits for its target, or else
+ * one that is under way. NULL when nothing does. */
+static struct delivery *find_blocker(struct queue *queue)
+{
+	if (!queue->defer.window_crawls || !window_is_full(queue)) return NULL;
+	/* It did crawl; what it is full of now has only just come in. */
+	if (window_has_moved(queue)) return NULL;
+	struct delivery *blocker = oldest_in(queue, DELIVERY_IS_READY);
+	if (blocker == NULL) blocker = oldest_in(queue, DELIVERY_IS_LEASED);
+	if (blocker == NULL || !look_behind_window(queue, blocker->target_id)) return NULL;
+	return blocker;
+}
+
+static bool is_mostly_settled(const struct queue *queue)
+{
+	return queue->origin_counts[ORIGIN_WINDOW] < queue->limits.window_events / 2;
+}
+
+static bool is_held_by_stragglers(const struct queue *queue)
 {
 	uint64_t span = queue->next - queue->low_told;
-	bool mostly_settled = queue->origin_counts[ORIGIN_WINDOW] < queue->limits.window_events / 2;
+	return is_mostly_settled(queue) && span >= queue->limits.window_events / 4 * 3;
+}
 
-	if (mostly_settled && span >= queue->limits.window_events / 4 * 3 &&
-		queue->origin_counts[ORIGIN_DEFERRED] < queue->limits.origins[ORIGIN_DEFERRED]) {
-		take_stragglers(queue);
-	}
-	if (queue->defer.count > 0 || !queue->defer.window_crawls || target_count(queue) == 1)
-		return;
-	bool full = window_span_is_full(queue) ||
-		!delivery_room(queue, ORIGIN_WINDOW, TARGETS_PER_ENDPOINT_MAX);
-	if (!full || queue->next >= queue->known_next) return;
-	struct delivery *blocker = oldest_ready(queue);
-	if (blocker != NULL && blocker->target->spilling) {
+static void judge(struct queue *queue)
+{
+	/* Room is on its way. */
+	if (queue->spilled_counts[ORIGIN_WINDOW] > 0) return;
+	if (is_held_by_stragglers(queue)) take_stragglers(queue);
+	if (queue->defer.count > 0) return;
+	struct delivery *blocker = find_blocker(queue);
+	if (blocker == NULL) return;
+	if (blocker->state == DELIVERY_IS_LEASED) {
+		if (!is_mostly_settled(queue)) take_stragglers(queue);
+	} else if (blocker->target->spilling) {
 		/* It came back after a job that found no space. */
 		delivery_unready(queue, blocker);
 		delivery_spill(queue, blocker);
-	} else if (blocker != NULL) {
+	} else {
 		defer_spill_target(queue, blocker->target);
-	} else if (!mostly_settled) {
-		take_stragglers(queue);
 	}
 }
 
@@ -231,8 +317,8 @@ void defer_work(struct queue *queue)
 	struct queue_defer *defer = &queue->defer;
 
 	sample_speed(queue);
-	if (defer->busy || queue->now_us < defer->retry_us) return;
-	if (list_empty(&queue->spilled)) judge(queue);
+	if (defer->busy || queue_waits_until(queue, defer->retry_us)) return;
+	judge(queue);
 	take_spilled(queue);
 	start(queue);
 }
@@ -282,7 +368,7 @@ static bool has_items_on_their_way(const struct queue *queue, const struct queue
 /* All rows are read back: when the target keeps up, what waits to be spilled is ready instead. */
 static void stop_spilling(struct queue *queue, struct queue_target *target)
 {
-	struct list *node;
+	struct delivery *delivery;
 
 	if (has_items_on_their_way(queue, target)) return;
 	if (!list_empty(&target->spill) &&
@@ -290,9 +376,8 @@ static void stop_spilling(struct queue *queue, struct queue_target *target)
 		return;
 	target->spilling = false;
 	queue->spilling_count--;
-	list_remove(&target->spill_node);
-	while ((node = list_pop(&target->spill)) != NULL) {
-		delivery_ready(queue, LIST_ENTRY(node, struct delivery, node));
+	while ((delivery = delivery_take_spilled(queue, target)) != NULL) {
+		delivery_ready(queue, delivery);
 	}
 }
 

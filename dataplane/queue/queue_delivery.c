@@ -118,11 +118,16 @@ void delivery_defer_end(struct queue *queue, struct delivery *delivery)
 	if (delivery->origin == ORIGIN_WINDOW) row_remove(queue, delivery);
 }
 
-void delivery_to_deferred(struct queue *queue, struct delivery *delivery)
+void delivery_to_straggler(struct queue *queue, struct delivery *delivery)
 {
 	CHECK(delivery->origin == ORIGIN_WINDOW);
 	leave_origin(queue, delivery);
-	enter_origin(queue, delivery, ORIGIN_DEFERRED);
+	enter_origin(queue, delivery, ORIGIN_STRAGGLER);
+}
+
+bool delivery_is_deferred(const struct delivery *delivery)
+{
+	return delivery->origin == ORIGIN_DEFERRED || delivery->origin == ORIGIN_STRAGGLER;
 }
 
 /* ---- Lists of the target --------------------------------------------------------------------- */
@@ -130,7 +135,7 @@ void delivery_to_deferred(struct queue *queue, struct delivery *delivery)
 /* Whether it has to get in line behind the rows of its target. */
 static bool goes_to_disk(const struct delivery *delivery)
 {
-	return delivery->target->spilling && delivery->origin != ORIGIN_DEFERRED &&
+	return delivery->target->spilling && !delivery_is_deferred(delivery) &&
 		!delivery->deferring;
 }
 
@@ -165,7 +170,19 @@ void delivery_spill(struct queue *queue, struct delivery *delivery)
 	if (list_empty(&queue->spilled)) queue_want_work(queue);
 	if (list_empty(&target->spill)) list_append(&queue->spilled, &target->spill_node);
 	list_append(&target->spill, &delivery->node);
+	queue->spilled_counts[delivery->origin]++;
 	delivery->state = DELIVERY_IS_SPILLING;
+}
+
+struct delivery *delivery_take_spilled(struct queue *queue, struct queue_target *target)
+{
+	struct list *node = list_pop(&target->spill);
+	if (node == NULL) return NULL;
+	if (list_empty(&target->spill)) list_remove(&target->spill_node);
+
+	struct delivery *delivery = LIST_ENTRY(node, struct delivery, node);
+	queue->spilled_counts[delivery->origin]--;
+	return delivery;
 }
 
 struct delivery *queue_lease(struct queue *queue, uint32_t target_id)

@@ -25,7 +25,7 @@ enum { QUEUE_WORK_MAX = 512 };
 /* Deliveries in one defer job. */
 enum { QUEUE_DEFER_MAX = 256 };
 enum { QUEUE_TARGET_BUCKETS = 16384, QUEUE_ROW_BUCKETS = 16384 };
-/* A settling that found no space is tried again after this. */
+/* A settling that found no space, or a due row that found no room, is tried again after this. */
 #define QUEUE_RETRY_US US_PER_S
 
 enum delivery_state_in_memory {
@@ -34,13 +34,21 @@ enum delivery_state_in_memory {
 	DELIVERY_IS_SETTLING,
 	DELIVERY_IS_SPILLING,
 };
-enum delivery_origin { ORIGIN_WINDOW, ORIGIN_SCHEDULE, ORIGIN_DEFERRED, ORIGIN_COUNT };
+enum delivery_origin {
+	ORIGIN_WINDOW,
+	ORIGIN_SCHEDULE,
+	ORIGIN_DEFERRED,  /* read back from there */
+	ORIGIN_STRAGGLER, /* has a row in DEFERRED, and was in memory before */
+	ORIGIN_COUNT,
+};
 
 /* From bounds.h; tests take smaller ones. */
 struct queue_limits {
 	uint32_t window_events;
-	uint32_t origins[ORIGIN_COUNT]; /* deliveries in memory, by origin */
-	uint32_t rows_per_target;       /* of them, from SCHEDULE or DEFERRED, of one target */
+	/* Deliveries in memory, by origin. None for stragglers: they keep what they have, and as
+	 * many as can be under way are not many. */
+	uint32_t origins[ORIGIN_COUNT];
+	uint32_t rows_per_target; /* of them, from SCHEDULE or DEFERRED, of one target */
 };
 
 struct queue_target {
@@ -69,7 +77,18 @@ struct queue_defer {
 	/* How fast the window moves, sampled every so often. */
 	uint64_t sampled_us;
 	uint64_t sampled_low;
+	bool sampled_full;
 	bool window_crawls;
+	/* The same for due rows, while they find no room. */
+	uint64_t schedule_sampled_us;
+	uint64_t schedule_sampled_taken;
+};
+
+/* How far has been looked for others behind a target. */
+struct queue_look {
+	uint32_t target_id;
+	uint64_t due_us; /* in the schedule only */
+	uint64_t sequence;
 };
 
 struct queue {
@@ -109,11 +128,15 @@ struct queue {
 	struct list refill;  /* targets that want deferred rows read back */
 	struct list spilled; /* targets with a spill list */
 	uint32_t spilling_count;
+	uint32_t spilled_counts[ORIGIN_COUNT]; /* in the spill lists, by what they give room of */
 	struct delivery **row_buckets;
 
 	struct row_place schedule_next; /* all rows before are in memory */
 	uint64_t schedule_due_us;       /* nothing is due before */
+	uint64_t schedule_taken;        /* rows that came due and into memory, ever */
 	struct queue_defer defer;
+	struct queue_look window_look;
+	struct queue_look schedule_look;
 
 	struct store_txn work_txn;
 	struct store_txn read_txn; /* between queue_read_begin() and queue_read_end() */
@@ -124,6 +147,9 @@ struct queue {
 MUST_USE enum result queue_open_limited(struct shard *shard, const struct queue_events *events,
 	wall_t now, const struct queue_limits *limits, struct queue **ret);
 
+/* Whether the time to try again has not come. A clock that goes back does not put it off. */
+bool queue_waits_until(const struct queue *queue, uint64_t retry_us);
+
 /* Have queue_work() called soon, or again. */
 void queue_want_work(struct queue *queue);
 
@@ -132,7 +158,6 @@ void queue_want_work(struct queue *queue);
 struct queue_target *target_find(const struct queue *queue, uint32_t target_id);
 /* Made when unknown; NULL when there is no room for one more. */
 struct queue_target *target_take(struct queue *queue, uint32_t target_id);
-uint64_t target_count(const struct queue *queue);
 
 /* ---- queue_delivery.c ------------------------------------------------------------------------ */
 
@@ -147,13 +172,17 @@ void delivery_drop(struct queue *queue, struct delivery *delivery);
 void delivery_defer(struct queue *queue, struct delivery *delivery);
 void delivery_defer_end(struct queue *queue, struct delivery *delivery);
 /* Its row in DEFERRED is on disk: that stands for it now. */
-void delivery_to_deferred(struct queue *queue, struct delivery *delivery);
+void delivery_to_straggler(struct queue *queue, struct delivery *delivery);
+/* Whether a row in DEFERRED stands for it. */
+bool delivery_is_deferred(const struct delivery *delivery);
 /* To the ready list; to the spill list when its target is spilling. */
 void delivery_ready(struct queue *queue, struct delivery *delivery);
 /* Out of the ready list. */
 void delivery_unready(struct queue *queue, struct delivery *delivery);
 /* To the end of its target's spill list; it is in no list. */
 void delivery_spill(struct queue *queue, struct delivery *delivery);
+/* The first of the target's spill list, taken out; NULL when there is none. */
+struct delivery *delivery_take_spilled(struct queue *queue, struct queue_target *target);
 /* Whether the row of a delivery is in memory. */
 bool delivery_of_row(const struct queue *queue, uint64_t sequence, uint32_t target_id);
 
@@ -181,6 +210,16 @@ void schedule_note(struct queue *queue, uint64_t due_us);
 /* Reads due rows in work_txn. */
 void schedule_fill(struct queue *queue, unsigned rows_max);
 
+/* ---- queue_look.c ---------------------------------------------------------------------------- */
+
+/* Whether an event behind the window is for another target. In work_txn. False may mean that the
+ * answer takes another queue_work(), which is asked for then. */
+bool look_behind_window(struct queue *queue, uint32_t target_id);
+/* The same for rows that are due, behind what is read. */
+bool look_behind_schedule(struct queue *queue, uint32_t target_id);
+/* A row was put with this due time: it may lie where has been looked already. */
+void look_again_from(struct queue *queue, uint64_t due_us);
+
 /* ---- queue_defer.c --------------------------------------------------------------------------- */
 
 /* At start, in work_txn: which targets have deferred rows. */
@@ -192,5 +231,9 @@ void defer_refill(struct queue *queue, unsigned rows_max);
 void defer_want_refill(struct queue *queue, struct queue_target *target);
 /* From now on what arrives for the target goes to disk. */
 void defer_spill_target(struct queue *queue, struct queue_target *target);
-/* Makes room when the window is held up, and sends off a job with what is to be deferred. */
+/* Makes room when there has been none for due rows for a while: those of one target that wait in
+ * memory go to DEFERRED. */
+void defer_scheduled(struct queue *queue);
+/* Makes room when the window is held up, and sends off a job with what is to be deferred. In
+ * work_txn. */
 void defer_work(struct queue *queue);

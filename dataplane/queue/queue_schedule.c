@@ -13,6 +13,7 @@ void schedule_note(struct queue *queue, uint64_t due_us)
 		queue->schedule_next = (struct row_place){ .due_us = due_us };
 	}
 	if (due_us < queue->schedule_due_us) queue->schedule_due_us = due_us;
+	look_again_from(queue, due_us);
 }
 
 /* The row under the cursor, which is due. False when there is no room for it. */
@@ -26,19 +27,23 @@ static bool lease_row(struct queue *queue, const struct store_cursor *cursor,
 	if (row_waiting_decode(cursor->value, &waiting) != RESULT_OK) {
 		waiting = (struct row_waiting){ .attempt_number = 2, .tries = 1 };
 	}
-	if (!delivery_room(queue, ORIGIN_SCHEDULE, 1)) return false;
+	if (!delivery_room(queue, ORIGIN_SCHEDULE, 1)) {
+		defer_scheduled(queue);
+		return false;
+	}
 	struct queue_target *target = target_take(queue, place->target_id);
 	if (target == NULL) return false;
 	if (target->origin_counts[ORIGIN_SCHEDULE] >= queue->limits.rows_per_target &&
 		!target->spilling) {
 		/* It has enough to do; what is behind may be for others. */
-		if (target_count(queue) == 1) return false;
+		if (!look_behind_schedule(queue, target->id)) return false;
 		defer_spill_target(queue, target);
 	}
 	struct delivery *delivery = delivery_take(queue, target, ORIGIN_SCHEDULE, place->sequence);
 	delivery->attempt_number = waiting.attempt_number;
 	delivery->tries = waiting.tries;
 	delivery->row_due_us = place->due_us;
+	queue->schedule_taken++;
 	delivery_ready(queue, delivery);
 	return true;
 }

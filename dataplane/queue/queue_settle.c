@@ -134,7 +134,7 @@ void queue_settle(struct queue *queue, struct delivery *delivery, const struct a
 		delivery->attempt_text + ATTEMPT_DETAIL_SIZE_MAX);
 	delivery->delete_scheduled = delivery->origin == ORIGIN_SCHEDULE;
 	/* A row that is on its way is on disk before this job is applied: jobs keep their order. */
-	delivery->delete_deferred = delivery->origin == ORIGIN_DEFERRED || delivery->deferring;
+	delivery->delete_deferred = delivery_is_deferred(delivery) || delivery->deferring;
 	queue->leased_count--;
 	queue->settling_count++;
 	submit(queue, delivery);
@@ -164,7 +164,7 @@ void settle_collect(struct queue *queue, struct delivery *delivery)
 void settle_again(struct queue *queue)
 {
 	struct list *node;
-	if (queue->now_us < queue->unsettled_retry_us) return;
+	if (queue_waits_until(queue, queue->unsettled_retry_us)) return;
 	while ((node = list_pop(&queue->unsettled)) != NULL) {
 		submit(queue, LIST_ENTRY(node, struct delivery, node));
 	}

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* queue_target — the targets a queue has met, found by id.
  *
- * A target is kept after its last delivery, because it matters whether there is more than one
- * (queue_defer.c); one that has nothing in memory and nothing deferred makes room for another
- * when the pool is exhausted.
+ * A target is kept after its last delivery, for its next one; one that has nothing in memory and
+ * nothing deferred makes room for another when the pool is exhausted.
  */
 #include "queue/queue_internal.h"
 
@@ -80,9 +79,4 @@ struct queue_target *target_take(struct queue *queue, uint32_t target_id)
 	list_append(bucket, &target->bucket_node);
 	list_append(&queue->known, &target->known_node);
 	return target;
-}
-
-uint64_t target_count(const struct queue *queue)
-{
-	return queue->targets.used_count;
 }

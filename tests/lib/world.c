@@ -193,3 +193,54 @@ uint64_t world_deliver(struct world *world, uint32_t target_id)
 	world_settle(world, delivery, ATTEMPT_DELIVERED, 0);
 	return sequence;
 }
+
+void world_pass_a_second(struct world *world)
+{
+	world_run(world);
+	world->now_us += US_PER_S;
+	world_run(world);
+}
+
+void world_deliver_some(struct world *world, uint32_t target_id, uint64_t first, uint64_t last)
+{
+	for (uint64_t sequence = first; sequence <= last; sequence++) {
+		for (unsigned i = 0; queue_target_ready(world->queue, target_id) == 0; i++) {
+			CHECK(i < 100);
+			/* Those of a target that spills are asked for by leasing. */
+			struct delivery *none = queue_lease(world->queue, target_id);
+			CHECK(none == NULL);
+			world_pass_a_second(world);
+		}
+		struct delivery *delivery = world_lease(world, target_id);
+		CHECK(delivery->sequence == sequence);
+		CHECK(delivery->attempt_number == 1);
+		world_settle(world, delivery, ATTEMPT_DELIVERED, 0);
+	}
+	world_run(world);
+}
+
+void world_deliver_all(struct world *world, uint32_t target_id, uint64_t first, uint64_t last)
+{
+	world_deliver_some(world, target_id, first, last);
+	CHECK(queue_lease(world->queue, target_id) == NULL);
+}
+
+unsigned world_deliver_round(struct world *world, uint32_t target_id)
+{
+	unsigned count = 0;
+	queue_work(world->queue, (wall_t){ world->now_us });
+	for (; queue_target_ready(world->queue, target_id) > 0; count++) {
+		world_deliver(world, target_id);
+	}
+	store_writer_step(shard_writer(world->shard));
+	return count;
+}
+
+uint64_t world_row_count(struct world *world, enum store_table table)
+{
+	struct store_txn txn = { 0 };
+	shard_read_begin(world->shard, &txn);
+	uint64_t count = store_row_count(&txn, table);
+	store_read_done(&txn);
+	return count;
+}

@@ -49,3 +49,15 @@ void world_settle(struct world *world, struct delivery *delivery, enum attempt_o
 	uint64_t next_due_us);
 /* Leases one of the target and settles it as delivered, or fails the test. Its sequence. */
 uint64_t world_deliver(struct world *world, uint32_t target_id);
+/* A second passes, in which everything is done that can be. */
+void world_pass_a_second(struct world *world);
+/* Delivers those of the target from first to last, each once, in order, over the time that takes;
+ * or fails the test. */
+void world_deliver_some(struct world *world, uint32_t target_id, uint64_t first, uint64_t last);
+/* And there are no more. */
+void world_deliver_all(struct world *world, uint32_t target_id, uint64_t first, uint64_t last);
+/* One round of the worker, then one of the writer. What is ready of the target is delivered; how
+ * much that was. */
+unsigned world_deliver_round(struct world *world, uint32_t target_id);
+/* Rows of a table that are on disk. */
+uint64_t world_row_count(struct world *world, enum store_table table);

@@ -113,13 +113,6 @@ static enum result commit_or_no_space(void *owner, struct store_txn *txn)
 	return RESULT_SPACE;
 }
 
-static void open_run(struct run *run)
-{
-	if (run->lacks_space) {
-		store_writer_set_commit(shard_writer(run->world.shard), commit_or_no_space, run);
-	}
-}
-
 static struct entry *submit(struct run *run, struct entry *entry)
 {
 	assert_true(run->submitted_count < SUBMITTED_MAX);
@@ -139,6 +132,7 @@ static void do_append(struct run *run)
 	/* The first target gets the most. */
 	if (random_below(&run->random, 2) == 0) first = 0;
 	unsigned wanted = (unsigned)random_below(&run->random, 4);
+	run->world.untold = random_below(&run->random, 10) == 0;
 	for (; count < wanted && count < 3; count++) targets[count] = 1 + (first + count) % TARGETS;
 
 	size_t size = random_below(&run->random, 8) == 0 ? 9000 : 20;
@@ -248,6 +242,55 @@ static void do_replay(struct run *run)
 	entry->tries = 0;
 	entry->due_us = run->world.now_us;
 	run->replay_count++;
+}
+
+/* From within queue_work(), before it reads and while it does: writer and control do not wait. */
+static void commit_meanwhile(void *owner, uint32_t target_id)
+{
+	struct run *run = CONTAINER_OF(owner, struct run, world);
+	CHECK(target_id != 0);
+	if (random_below(&run->random, 3) == 0) commit(run);
+	if (random_below(&run->random, 10) == 0) do_replay(run);
+}
+
+static void open_run(struct run *run)
+{
+	run->world.queue->events.ready = commit_meanwhile;
+	if (run->lacks_space) {
+		store_writer_set_commit(shard_writer(run->world.shard), commit_or_no_space, run);
+	}
+}
+
+/* One round. At times the last letters of the writer come too late for it, although all is on disk;
+ * and at times it is told again what is ready, between collecting and reading. */
+static void do_work(struct run *run)
+{
+	struct queue *queue = run->world.queue;
+	struct mail *late = NULL;
+
+	/* A dead letter that was replayed has become one by a letter that is in the box. */
+	bool replayed = atomic_load(&queue->reschedule_us) != UINT64_MAX;
+	if (!replayed && random_below(&run->random, 3) == 0) {
+		struct mail *mail = mailbox_take_all(&queue->done);
+		while (mail != NULL && random_below(&run->random, 3) != 0) {
+			struct mail *next = mail->next;
+			mailbox_push(&queue->done, mail);
+			mail = next;
+		}
+		late = mail;
+	}
+	if (random_below(&run->random, 3) == 0) queue->announced = false;
+	queue_work(queue, (wall_t){ run->world.now_us });
+	/* What was committed meanwhile came after these. */
+	struct mail *newest = mailbox_take_all(&queue->done);
+	for (struct mail *next; late != NULL; late = next) {
+		next = late->next;
+		mailbox_push(&queue->done, late);
+	}
+	for (struct mail *next; newest != NULL; newest = next) {
+		next = newest->next;
+		mailbox_push(&queue->done, newest);
+	}
 }
 
 static void do_pass_time(struct run *run)
@@ -406,7 +449,7 @@ static void step(struct run *run)
 	} else if (pick < 75) {
 		do_pass_time(run);
 	} else if (pick < 90) {
-		queue_work(run->world.queue, (wall_t){ run->world.now_us });
+		do_work(run);
 	} else if (pick < 97) {
 		commit(run);
 	} else if (pick < 99) {
