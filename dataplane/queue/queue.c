@@ -180,6 +180,7 @@ void queue_work(struct queue *queue, wall_t now)
 
 	/* What was wanted up to here is done below. */
 	queue->more = false;
+	window_notice_untold(queue);
 	store_read_begin(&queue->work_txn, queue->shard->store);
 	window_fill(queue, QUEUE_WORK_MAX);
 	schedule_fill(queue, QUEUE_WORK_MAX);

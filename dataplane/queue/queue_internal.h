@@ -194,6 +194,10 @@ uint64_t window_low(const struct queue *queue);
  * window_events from what the shard was told, which bounds what a restart reads. */
 void window_tell_low(struct queue *queue);
 bool window_span_is_full(const struct queue *queue);
+/* Events the worker was never told of, because a request was lost on its way back: found when
+ * nothing was heard of them for a whole round. Before work_txn begins: an event that is known is
+ * taken for missing when the transaction does not have it. */
+void window_notice_untold(struct queue *queue);
 /* Reads events on from window.next in work_txn. */
 void window_fill(struct queue *queue, unsigned events_max);
 

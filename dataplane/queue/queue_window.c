@@ -97,9 +97,7 @@ void queue_appended(struct queue *queue, const struct event *event)
 	MAYBE(!entered); /* queue_work() reads it back when there is room */
 }
 
-/* Events the worker was never told of, because a request was lost on its way back: found when
- * nothing was heard of them for a whole round. */
-static void notice_untold(struct queue *queue)
+void window_notice_untold(struct queue *queue)
 {
 	uint64_t committed_next = shard_committed_next(queue->shard);
 	if (committed_next <= queue->known_next) return;
@@ -149,7 +147,6 @@ void window_fill(struct queue *queue, unsigned events_max)
 	struct store_cursor cursor;
 	struct row_place place;
 
-	notice_untold(queue);
 	if (queue->next >= queue->known_next) return;
 	if (window_span_is_full(queue)) window_tell_low(queue);
 	if (window_span_is_full(queue)) return;

@@ -371,6 +371,25 @@ static void test_untold_events(void **state)
 	assert_int_equal(world_deliver(world, 5), 4);
 }
 
+/* One that is committed after the transaction began is not in it: it is left to the next one, and
+ * not passed over as missing. */
+static void test_an_untold_event_newer_than_the_transaction(void **state)
+{
+	struct world *world = *state;
+	assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+	world_run(world);
+	world->untold = true;
+	assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+	queue_work(world->queue, (wall_t){ world->now_us });
+	/* The next round, and the writer commits in the middle of it. */
+	store_read_begin(&world->queue->work_txn, shard_store(world->shard));
+	assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+	window_fill(world->queue, QUEUE_WORK_MAX);
+	store_read_end(&world->queue->work_txn);
+	for (unsigned i = 0; i < 4; i++) world_run(world);
+	assert_int_equal(queue_target_ready(world->queue, 5), 3);
+}
+
 static enum result no_space(void *owner, struct store_txn *txn)
 {
 	(void)owner;
@@ -452,6 +471,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_target_and_twice_the_same, begin, end),
 		cmocka_unit_test_setup_teardown(test_longer_than_the_window, begin, end),
 		cmocka_unit_test_setup_teardown(test_untold_events, begin, end),
+		cmocka_unit_test_setup_teardown(test_an_untold_event_newer_than_the_transaction,
+			begin, end),
 		cmocka_unit_test_setup_teardown(test_no_space_and_a_clock_that_goes_back, begin,
 			end),
 		cmocka_unit_test_setup_teardown(test_a_full_store_settles_all, begin, end),
