@@ -17,6 +17,7 @@
 #include "config/config_codes.h"
 #include "control/control.h"
 #include "notify.h"
+#include "worker/claim.h"
 #include "worker/worker.h"
 
 /* How often ticket keys are rotated; a ticket lives for two of these at most. */
@@ -510,7 +511,10 @@ static enum result daemon_open_parts(struct daemon *daemon, struct config_report
 	TRY(flow_remember_names(daemon, daemon->flow));
 	flow_give_slots(daemon->flow);
 	TRY(tls_ticket_keys_rotate());
+	struct claim claim;
+	TRY(claim_take(config, &claim, error, error_size));
 	TRY(daemon_start_workers(daemon, report, error, error_size));
+	claim_release(&claim);
 	TRY(daemon_start_control(daemon, error, error_size));
 	if (pthread_create(&daemon->ticker, NULL, ticker_main, daemon) != 0) return RESULT_KERNEL;
 	return RESULT_OK;

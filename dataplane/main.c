@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* penstockd — options, signals, exit codes. What the daemon is made of is in daemon.c.
  *
- * Exit codes (sysexits): 0 stopped as asked, 64 usage, 69 the kernel lacks something, 71 the
- * system refused something, 74 the store failed, 77 permission, 78 configuration.
+ * Exit codes (sysexits): 0 stopped as asked, 64 usage, 69 somebody else has the store, the
+ * control socket or an address, 71 the system refused something, 74 the store failed, 77
+ * permission, 78 configuration.
  */
 #include <getopt.h>
 #include <pthread.h>

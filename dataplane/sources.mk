@@ -180,6 +180,7 @@ CONTROL_SRC := \
 
 # dataplane/worker
 WORKER_SRC := \
+	dataplane/worker/claim.c \
 	dataplane/worker/contexts.c \
 	dataplane/worker/worker.c
 

@@ -74,6 +74,25 @@ def test_usage():
     assert penstockd('--help').returncode == 0
 
 
+def test_second_daemon_on_the_same_address(tmp_path):
+    """A second daemon with a store of its own does not share a listener's port: exit 69 with the address, and the
+    first one gets every connection."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'first', target.url) as first:
+        second = lab.Daemon(tmp_path / 'second', target.url)
+        second.plain_port = first.plain_port
+        second.configure()
+        second.start(wait=False)
+        try:
+            assert second.process.wait(20) == os.EX_UNAVAILABLE, second.log()
+        finally:
+            second.process.kill()
+        assert f'127.0.0.1:{first.plain_port}' in second.log() and 'ss -ltnp' in second.log()
+        for number in range(8):
+            peers.send(first, {'still': number})
+    second.start()
+    second.stop()
+
+
 # ---- Ending ---------------------------------------------------------------------------------------------------------
 
 def slow_answer(seconds):
