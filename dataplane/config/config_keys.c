@@ -254,10 +254,12 @@ static const struct config_key control_keys[] = {
 		DEFAULT_TEXT("/run/penstock/control.sock"), .example = "/run/penstock/control.sock",
 		.help = "socket that penstockctl talks to" },
 	{ "group", CONFIG_TYPE_WORD, AT(config, control_group), .default_text = "none",
-		.example = "penstock", .help = "group whose members may read" },
+		.example = "penstock",
+		.help = "group whose members may open the socket, and read" },
 	{ "admins", CONFIG_TYPE_WORD, LIST_AT(config, control_admins, control_admin_count),
 		.max = CONTROL_ADMINS_MAX, .default_text = "root and the daemon's own user",
-		.example = "[alice, bob]", .help = "users who may change things" },
+		.example = "[alice, bob]",
+		.help = "users who may change things; members of the group, to open the socket" },
 };
 
 static const struct config_section control_section = {

@@ -216,7 +216,8 @@ def test_readers_read(shared):
 
 
 def test_admins_change(shared):
-    """A user in control.admins may change things."""
+    """A user in control.admins may change things; that he needs the group to open the socket is logged."""
+    assert 'control.admins: "www-data" is no member of control.group' in shared.log()
     assert json.loads(run_as(shared, 'www-data', 'nogroup', 'version', '--json').stdout)['role'] == 'admin'
     assert run_as(shared, 'www-data', 'nogroup', 'reload').returncode == 0
     assert run_as(shared, 'www-data', 'nogroup', 'events', 'payload', shared.event).returncode == 0
