@@ -92,7 +92,7 @@ bool channel_open(struct deliver_target *target, struct delivery *delivery)
 
 	metrics_add(deliver->config.metrics, METRICS_TARGET_CONNECTIONS, 1);
 	enum result result = stream_connect(&channel->stream, deliver->config.streams,
-		&flow->address, target->context, flow->config->host, NULL, &channel_events,
+		&flow->address, target->tls.context, flow->config->host, NULL, &channel_events,
 		channel);
 	if (result != RESULT_OK) {
 		/* Not the target's failure but ours (descriptors, memory): no attempt. */

@@ -168,7 +168,7 @@ static void command_publish(struct letter *letter)
 		contexts->listeners[i] = NULL;
 	}
 	deliver_flow_set(worker->deliver, command->flow, contexts->targets);
-	for (uint32_t i = 0; i < contexts->target_count; i++) contexts->targets[i] = NULL;
+	for (uint32_t i = 0; i < contexts->target_count; i++) contexts->targets[i].context = NULL;
 
 	struct flow *old = worker->flow;
 	worker->flow = command->flow;
@@ -387,7 +387,7 @@ static enum result worker_open(struct worker *worker)
 		&worker->deliver);
 	deliver_flow_set(worker->deliver, worker->flow, worker->contexts->targets);
 	for (uint32_t i = 0; i < worker->contexts->target_count; i++) {
-		worker->contexts->targets[i] = NULL;
+		worker->contexts->targets[i].context = NULL;
 	}
 	receive_open(
 		&(struct receive_config){

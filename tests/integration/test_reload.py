@@ -3,6 +3,7 @@
 
 Question answered: is everything changed that the file says, or nothing, and does nobody notice who was being served?
 """
+import io
 import json
 import os
 import signal
@@ -130,6 +131,55 @@ def test_endpoints_and_targets_come_and_go(tmp_path):
             daemon.ctl('reload')
             assert post(daemon, '/new', lab.github(b'2'), b'2', connection) == 404
             assert [one['name'] for one in daemon.ctl_json('targets')['targets']] == ['app']
+
+
+def deliver_one(daemon, number):
+    peers.wait_state(daemon, peers.send(daemon, {'warm': number}), 'delivered')
+
+
+def test_warm_connections_outlive_a_reload(tmp_path):
+    """Connections to a target that is reached as before stay open; its new secret and limits count all the same."""
+    with peers.Script(peers.answer_ok) as script, lab.Daemon(tmp_path / 'd', script.url) as daemon:
+        deliver_one(daemon, 1)
+        daemon.ctl('reload')
+        deliver_one(daemon, 2)
+        other = 'whsec_' + lab.base64.b64encode(b'another-signing-key-of-32-bytes!').decode()
+        daemon.secret('app', other)
+        daemon.configure(target=', timeout: 3s' + peers.retry(7), endpoints=peers.endpoint_line('more', ['app']))
+        daemon.ctl('reload')
+        deliver_one(daemon, 3)
+        assert script.connections == 1
+        headers = lab.http.client.parse_headers(io.BytesIO(script.seen[2][1].split(b'\r\n', 1)[1] + b'\r\n\r\n'))
+        assert lab.verify_delivery(headers, script.seen[2][2], other)
+        daemon.configure(target=', connections: 1')
+        daemon.ctl('reload')
+        deliver_one(daemon, 4)
+        assert script.connections == 2, 'with fewer allowed there may be too many'
+
+
+def test_changed_trust_closes_warm_connections(tmp_path):
+    """A TLS connection stays open while what its target is trusted and shown by is the same, to the byte."""
+    certificates = lab.certificates()
+    authority = tmp_path / 'authority.pem'
+    authority.write_bytes((certificates / 'ca.pem').read_bytes())
+    settings = f', ca_file: {authority}'
+    with lab.Target(tls=True) as target, lab.Daemon(tmp_path / 'd', target.url, target=settings) as daemon:
+        def opened():
+            return daemon.metric('penstock_target_connections_total')
+        deliver_one(daemon, 1)
+        daemon.ctl('reload')
+        deliver_one(daemon, 2)
+        assert opened() == 1
+        authority.write_bytes((certificates / 'ca.pem').read_bytes() + (certificates / 'ca-other.pem').read_bytes())
+        daemon.ctl('reload')
+        deliver_one(daemon, 3)
+        assert opened() == 2
+        daemon.configure(target=settings + f', client_certificate: {certificates}/client.pem, '
+                                           f'client_key: {certificates}/client.key')
+        daemon.ctl('reload')
+        deliver_one(daemon, 4)
+        assert opened() == 3
+        assert daemon.metric('penstock_target_connections_reused_total') == 1
 
 
 def test_body_size_changes(tmp_path):

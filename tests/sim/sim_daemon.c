@@ -281,7 +281,7 @@ static void open_queue(struct sim_worker *worker)
 	}
 }
 
-static struct tls_context *const plain[TARGETS_IN_FLOW_MAX];
+static const struct deliver_tls plain[TARGETS_IN_FLOW_MAX];
 
 static void open_worker(struct sim_worker *worker)
 {
