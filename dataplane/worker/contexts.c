@@ -23,11 +23,12 @@ static void report_unreadable(struct config_report *report, struct config_positi
 		path, why);
 }
 
-/* The whole file; free with file_free(). Returns why it cannot be read, or NULL. */
+/* The whole file; free with file_free(), in any case. Returns why it cannot be used, or NULL. */
 static const char *file_load(const char *path, struct bytes *ret)
 {
 	struct stat status;
 
+	*ret = BYTES_EMPTY;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &status) != 0) {
 		const char *why = strerror(errno);
@@ -47,7 +48,8 @@ static const char *file_load(const char *path, struct bytes *ret)
 	}
 	close(fd);
 	*ret = bytes_of(data, size);
-	return NULL;
+	/* The TLS library would take no authority for the system's, and no certificate for none. */
+	return size == 0 ? "it is empty" : NULL;
 }
 
 /* The same with a diagnostic. A NULL path gives an empty view. */
@@ -57,8 +59,9 @@ static bool file_read(const char *path, struct config_position position,
 	*ret = BYTES_EMPTY;
 	if (path == NULL) return true;
 	const char *why = file_load(path, ret);
-	if (why != NULL) report_unreadable(report, position, path, why);
-	return why == NULL;
+	if (why == NULL) return true;
+	report_unreadable(report, position, path, why);
+	return false;
 }
 
 static void file_free(struct bytes file)

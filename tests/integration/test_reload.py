@@ -56,18 +56,20 @@ def test_broken_file_changes_nothing(tmp_path, name):
         assert generation(daemon) == 2 and daemon.metric('penstock_config_last_reload_successful') == 1
 
 
-@pytest.mark.parametrize('what', ['secret', 'certificate', 'key', 'ca', 'listener'])
+@pytest.mark.parametrize('what', ['secret', 'certificate', 'key', 'ca', 'empty ca', 'listener'])
 def test_what_the_file_names_must_be_there(tmp_path, what):
     """A missing secret, a certificate that is none, a key of another, a moved listener: refused, nothing changes."""
     with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
         file = tmp_path / 'd' / 'penstock.yaml'
         good = file.read_text()
         certificates = lab.certificates()
+        (tmp_path / 'empty.pem').touch()
         changed = {
             'secret': good.replace('secrets/stripe', 'secrets/nowhere'),
             'certificate': good.replace(f'{certificates}/server.pem', f'{tmp_path}/d/penstock.yaml'),
             'key': good.replace(f'{certificates}/server.key', f'{certificates}/server-rsa.key'),
             'ca': good.replace(target.url + "'", f"https://localhost/', ca_file: {certificates}/nowhere.pem"),
+            'empty ca': good.replace(target.url + "'", f"https://localhost/', ca_file: {tmp_path}/empty.pem"),
             'listener': good.replace(str(daemon.plain_port), str(lab.free_port())),
         }[what]
         assert changed != good
