@@ -187,6 +187,7 @@ WORKER_SRC := \
 # dataplane: the wiring
 DAEMON_SRC := \
 	dataplane/daemon.c \
+	dataplane/daemon_reload.c \
 	dataplane/notify.c
 
 DATAPLANE_SRC := \
