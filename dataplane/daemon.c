@@ -160,17 +160,6 @@ static void ticker_sleep(struct daemon *daemon, time_t until_s)
 	}
 }
 
-static void names_check(struct daemon *daemon)
-{
-	struct flow *flow = daemon_flow(daemon);
-	bool changed = flow_addresses_changed(flow);
-
-	flow_release(flow);
-	if (!changed) return;
-	log_notice("a target's address changed");
-	reload_and_log(daemon);
-}
-
 static void *ticker_main(void *owner)
 {
 	struct daemon *daemon = owner;
@@ -187,7 +176,7 @@ static void *ticker_main(void *owner)
 			}
 		}
 		if (mono_seconds() >= resolve_s) {
-			names_check(daemon);
+			daemon_readdress(daemon);
 			resolve_s = mono_seconds() + RESOLVE_INTERVAL_S;
 		}
 		ticker_sleep(daemon, rotate_s < resolve_s ? rotate_s : resolve_s);

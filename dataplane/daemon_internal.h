@@ -47,3 +47,6 @@ MUST_USE enum result flow_remember_names(const struct daemon *daemon, const stru
  * is always filled. */
 MUST_USE enum result daemon_reload_now(struct daemon *daemon, struct config_report *report,
 	uint64_t *ret_generation);
+/* Resolves the targets' names again and publishes what has moved: the configuration in force with
+ * other addresses, whatever stands in the files by now. */
+void daemon_readdress(struct daemon *daemon);

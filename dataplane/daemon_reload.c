@@ -104,6 +104,23 @@ static enum result reload_check(const struct daemon *daemon, const struct config
 	return same ? RESULT_OK : RESULT_CONFIG;
 }
 
+/* To every worker; `contexts` for each, or NULL. */
+static enum result snapshot_hand_over(struct daemon *daemon, struct flow *flow,
+	struct contexts **contexts)
+{
+	pthread_mutex_lock(&daemon->worker_lock);
+	enum result result = daemon->closing ? RESULT_CLOSED : flow_remember_names(daemon, flow);
+	if (result == RESULT_OK) {
+		flow_give_slots(flow);
+		for (uint32_t i = 0; i < daemon->worker_count; i++) {
+			worker_publish(daemon->workers[i], flow,
+				contexts != NULL ? contexts[i] : NULL);
+		}
+	}
+	pthread_mutex_unlock(&daemon->worker_lock);
+	return result;
+}
+
 static enum result snapshot_publish(struct daemon *daemon, struct flow *flow,
 	struct config_report *report)
 {
@@ -113,21 +130,22 @@ static enum result snapshot_publish(struct daemon *daemon, struct flow *flow,
 	for (uint32_t i = 0; i < daemon->worker_count && result == RESULT_OK; i++) {
 		result = contexts_build(flow, report, &contexts[i]);
 	}
-	pthread_mutex_lock(&daemon->worker_lock);
-	if (result == RESULT_OK && daemon->closing) result = RESULT_CLOSED;
-	if (result == RESULT_OK) result = flow_remember_names(daemon, flow);
-	if (result == RESULT_OK) {
-		flow_give_slots(flow);
-		for (uint32_t i = 0; i < daemon->worker_count; i++) {
-			worker_publish(daemon->workers[i], flow, contexts[i]);
-		}
-	}
-	pthread_mutex_unlock(&daemon->worker_lock);
+	if (result == RESULT_OK) result = snapshot_hand_over(daemon, flow, contexts);
 	if (result != RESULT_OK) {
 		for (uint32_t i = 0; i < daemon->worker_count; i++) contexts_free(contexts[i]);
 	}
 	alloc_free(contexts);
 	return result;
+}
+
+/* Takes the reference over, and lets go of the one to the flow before. */
+static void flow_replace(struct daemon *daemon, struct flow *flow)
+{
+	pthread_mutex_lock(&daemon->flow_lock);
+	struct flow *before = daemon->flow;
+	daemon->flow = flow;
+	pthread_mutex_unlock(&daemon->flow_lock);
+	flow_release(before);
 }
 
 static enum result daemon_reload_with(struct daemon *daemon, struct config_report *report,
@@ -150,10 +168,7 @@ static enum result daemon_reload_with(struct daemon *daemon, struct config_repor
 		result = snapshot_publish(daemon, flow, report);
 	}
 	if (result == RESULT_OK) {
-		pthread_mutex_lock(&daemon->flow_lock);
-		daemon->flow = flow;
-		pthread_mutex_unlock(&daemon->flow_lock);
-		flow_release(now); /* the daemon's own reference */
+		flow_replace(daemon, flow);
 		log_notice("configuration reloaded generation=%llu",
 			(unsigned long long)generation);
 	} else {
@@ -175,4 +190,31 @@ enum result daemon_reload_now(struct daemon *daemon, struct config_report *repor
 	enum result result = daemon_reload_with(daemon, report, ret_generation);
 	pthread_mutex_unlock(&daemon->publish_lock);
 	return result;
+}
+
+/* Unless a reload has come in between: that has resolved by itself. */
+static void readdressed_publish(struct daemon *daemon, const struct flow *now, struct flow *next)
+{
+	enum result result = RESULT_CLOSED;
+
+	pthread_mutex_lock(&daemon->publish_lock);
+	if (daemon->flow == now) result = snapshot_hand_over(daemon, next, NULL);
+	if (result == RESULT_OK) {
+		flow_replace(daemon, next);
+		log_notice("addresses of targets changed generation=%llu",
+			(unsigned long long)next->generation);
+	} else {
+		flow_release(next);
+	}
+	pthread_mutex_unlock(&daemon->publish_lock);
+}
+
+void daemon_readdress(struct daemon *daemon)
+{
+	struct flow *now = daemon_flow(daemon);
+	/* Outside of the lock: it waits for name servers, and a reload must not wait for it. */
+	struct flow *next = flow_readdress(now, now->generation + 1);
+
+	if (next != NULL) readdressed_publish(daemon, now, next);
+	flow_release(now);
 }

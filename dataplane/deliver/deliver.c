@@ -303,9 +303,10 @@ static void target_set(struct deliver_target *target, const struct flow_target *
 		target_channels_close_idle(target);
 	}
 	target->flow = next;
+	target_pump_later(target);
+	if (tls == &target->tls) return;
 	if (target->tls.context != NULL) tls_context_release(target->tls.context);
 	target->tls = *tls;
-	target_pump_later(target);
 }
 
 void deliver_flow_set(struct deliver *deliver, const struct flow *flow,
@@ -316,7 +317,7 @@ void deliver_flow_set(struct deliver *deliver, const struct flow *flow,
 	for (uint32_t i = 0; i < flow->target_count; i++) {
 		struct deliver_target *target = target_of_id(deliver, flow->targets[i].id);
 		CHECK(target != NULL);
-		target_set(target, &flow->targets[i], &tls[i]);
+		target_set(target, &flow->targets[i], tls != NULL ? &tls[i] : &target->tls);
 	}
 	for (uint32_t slot = 0; slot < deliver->table_size; slot++) {
 		struct deliver_target *target = deliver->table[slot];

@@ -49,7 +49,8 @@ struct deliver_tls {
  * references over. The flow before this one must still be there.
  * Channels to a target that is reached as before, by address, host name and TLS, stay warm:
  * what else has changed, secrets and limits too, counts from the next attempt on. Those of others
- * and of targets that have vanished are closed, after their attempt. */
+ * and of targets that have vanished are closed, after their attempt.
+ * `tls` NULL: the flow is the one before with other addresses, and the TLS stays as it is. */
 void deliver_flow_set(struct deliver *deliver, const struct flow *flow,
 	const struct deliver_tls *tls);
 

@@ -156,6 +156,16 @@ static void command_run(struct worker *worker, struct command *command,
 	sem_destroy(&command->done);
 }
 
+/* The targets' are deliver's by now, the listeners' become receive's. */
+static void contexts_taken(struct worker *worker, struct contexts *contexts)
+{
+	for (uint32_t i = 0; i < contexts->target_count; i++) contexts->targets[i].context = NULL;
+	for (uint32_t i = 0; i < contexts->listener_count; i++) {
+		receive_listener_context(worker->receive, i, contexts->listeners[i]);
+		contexts->listeners[i] = NULL;
+	}
+}
+
 static void command_publish(struct letter *letter)
 {
 	struct command *command = CONTAINER_OF(letter, struct command, letter);
@@ -163,12 +173,9 @@ static void command_publish(struct letter *letter)
 	struct contexts *contexts = command->contexts;
 
 	receive_flow_set(worker->receive, command->flow);
-	for (uint32_t i = 0; i < contexts->listener_count; i++) {
-		receive_listener_context(worker->receive, i, contexts->listeners[i]);
-		contexts->listeners[i] = NULL;
-	}
-	deliver_flow_set(worker->deliver, command->flow, contexts->targets);
-	for (uint32_t i = 0; i < contexts->target_count; i++) contexts->targets[i].context = NULL;
+	deliver_flow_set(worker->deliver, command->flow,
+		contexts != NULL ? contexts->targets : NULL);
+	if (contexts != NULL) contexts_taken(worker, contexts);
 
 	struct flow *old = worker->flow;
 	worker->flow = command->flow;

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import ssl
+import threading
 
 import pytest
 
@@ -222,6 +223,33 @@ def test_sighup_reloads(tmp_path):
         line = len(file.read_text().splitlines())
         lab.wait_for(lambda: f'penstock.yaml:{line}:1: ' in daemon.log())
         assert generation(daemon) == 2
+
+
+@pytest.mark.skipif(not peers.is_root(), reason='needs root, to show the daemon other hosts')
+def test_moved_target_is_followed_whatever_the_file_says(tmp_path):
+    """When a target's name gives another address deliveries go there, with the configuration that is in force: a file
+    that is being edited is not read. Names are looked at once a minute."""
+    hosts = tmp_path / 'hosts'
+    hosts.write_text('127.0.0.1 moving.test\n')
+    with peers.Script(peers.answer_ok) as first, peers.Script(peers.answer_ok) as second:
+        moved = lab.socket.create_server(('127.0.0.2', first.port))
+        threading.Thread(target=lambda: second.serve(moved.accept()[0], 1), daemon=True).start()
+        daemon = lab.Daemon(tmp_path / 'd', f'http://moving.test:{first.port}/')
+        shell = f'mount --bind {hosts} /etc/hosts && exec "$@"'
+        daemon.start(command=['unshare', '--mount', 'sh', '-c', shell, 'sh'])
+        try:
+            deliver_one(daemon, 1)
+            file = tmp_path / 'd' / 'penstock.yaml'
+            file.write_text(file.read_text() + 'half a li')
+            hosts.write_text('127.0.0.2 moving.test\n')
+            lab.wait_for(lambda: 'addresses of targets changed' in daemon.log(), 90)
+            deliver_one(daemon, 2)
+            assert len(first.seen) == 1 and len(second.seen) == 1
+            assert 'reload' not in daemon.log() and generation(daemon) == 2
+            daemon.stop()
+        finally:
+            daemon.process.kill()
+            moved.close()
 
 
 def test_twenty_reloads_under_load(tmp_path):
