@@ -324,6 +324,7 @@ enum result daemon_open(struct config *config, struct config_report *report, str
 	error[0] = '\0';
 	daemon->config_path = alloc_text(config->path);
 	daemon->started = wall_now();
+	config_fixed_take(config, &daemon->fixed);
 	atomic_store(&daemon->state, (int)DAEMON_STARTING);
 	CHECK(pthread_mutex_init(&daemon->publish_lock, NULL) == 0);
 	CHECK(pthread_mutex_init(&daemon->worker_lock, NULL) == 0);

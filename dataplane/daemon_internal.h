@@ -8,6 +8,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
+#include "config/config_fixed.h"
 #include "control/control.h"
 #include "daemon.h"
 #include "worker/worker.h"
@@ -21,6 +22,7 @@ struct daemon {
 	struct replay *replay;
 	struct control *control;
 	wall_t started;
+	struct config_fixed fixed;    /* as it was started */
 	uint32_t body_size_max;       /* what the workers have buffers for */
 	pthread_mutex_t publish_lock; /* one reload at a time */
 	pthread_mutex_t worker_lock;  /* held while a snapshot is handed to shards and workers */

@@ -44,41 +44,17 @@ enum result flow_remember_names(const struct daemon *daemon, const struct flow *
 	return RESULT_OK;
 }
 
-static void warn_fixed(struct config_report *report, struct config_position position, bool changed,
-	const char *what)
+static void body_sizes_check(const struct daemon *daemon, const struct config *next,
+	struct config_report *report)
 {
-	if (!changed) return;
-	config_report_add(report, CONFIG_WARNING, PS_STAYS_UNTIL_RESTART, position,
-		"restart the daemon", "%s with a restart only", what);
-}
-
-static void reload_warn(const struct daemon *daemon, const struct config *now,
-	const struct config *next, struct config_report *report)
-{
-	const struct config_position nowhere = { 0 };
-	const struct config_store *store = &next->store;
-
-	warn_fixed(report, store->position, strcmp(now->store.path, store->path) != 0,
-		"the store's path changes");
-	warn_fixed(report, store->position,
-		now->store.quota_size != store->quota_size ||
-			now->store.retention_s != store->retention_s ||
-			now->store.replay_entries_max != store->replay_entries_max,
-		"the store's quota, retention and replay memory change");
-	bool cpus_differ = now->cpu_count != next->cpu_count ||
-		memcmp(now->cpus, next->cpus, now->cpu_count * sizeof *now->cpus) != 0;
-	warn_fixed(report, nowhere,
-		cpus_differ || now->connections_max != next->connections_max ||
-			now->requests_max != next->requests_max,
-		"what is set under 'workers' changes");
-	warn_fixed(report, nowhere, !address_equal(&now->metrics_address, &next->metrics_address),
-		"the metrics address changes");
-	warn_fixed(report, nowhere, now->drain_timeout_s != next->drain_timeout_s,
-		"drain_timeout changes");
 	for (uint32_t i = 0; i < next->endpoint_count; i++) {
-		warn_fixed(report, next->endpoints[i].position,
-			next->endpoints[i].body_size_max > daemon->body_size_max,
-			"a body_size of more than any endpoint had at the start is served");
+		const struct config_endpoint *endpoint = &next->endpoints[i];
+		if (endpoint->body_size_max <= daemon->body_size_max) continue;
+		config_report_add(report, CONFIG_WARNING, PS_STAYS_UNTIL_RESTART,
+			config_position_of(next, &endpoint->body_size_max, endpoint->position),
+			"larger bodies are refused until the daemon is started again",
+			"needs restart: body_size of endpoint '%s' is above all at the start",
+			endpoint->name);
 	}
 }
 
@@ -99,8 +75,9 @@ static enum result reload_check(const struct daemon *daemon, const struct config
 			"restart the daemon to change addresses, or undo the change",
 			"listeners were added, removed or moved: that needs a restart");
 	}
-	reload_warn(daemon, now, next, report);
+	body_sizes_check(daemon, next, report);
 	config_report_borrow(report, NULL);
+	config_fixed_compare(&daemon->fixed, next, report);
 	return same ? RESULT_OK : RESULT_CONFIG;
 }
 
@@ -169,6 +146,7 @@ static enum result daemon_reload_with(struct daemon *daemon, struct config_repor
 	}
 	if (result == RESULT_OK) {
 		flow_replace(daemon, flow);
+		log_set_level((enum log_level)flow->config->log_level);
 		log_notice("configuration reloaded generation=%llu",
 			(unsigned long long)generation);
 	} else {

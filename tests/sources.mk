@@ -17,6 +17,7 @@ UNIT_TESTS := \
 	tests/unit/base/test_pool.c \
 	tests/unit/config/test_config.c \
 	tests/unit/config/test_config_good.c \
+	tests/unit/config/test_fixed.c \
 	tests/unit/config/test_report.c \
 	tests/unit/config/test_values.c \
 	tests/unit/control/test_control.c \

@@ -209,6 +209,28 @@ def test_request_that_spans_a_reload(tmp_path):
                 assert wire.answer().status == status
 
 
+def test_what_needs_a_restart_is_said(tmp_path):
+    """Keys that are read at the start are named in the reload's answer, each time, until the file says again what the
+    process runs with; the level of log lines changes at once."""
+    def needed():
+        found = daemon.ctl_json('reload')['report']['diagnostics']
+        return [one['message'] for one in found if one['code'] == 'PS3011']
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
+        file = tmp_path / 'd' / 'penstock.yaml'
+        good = file.read_text()
+        assert not needed()
+        file.write_text(good.replace('socket: control.sock', 'socket: other.sock') + 'drain_timeout: 3s\n')
+        for _ in range(2):
+            assert needed() == ['needs restart: control.socket', 'needs restart: drain_timeout']
+        assert 'needs restart: control.socket' in daemon.ctl('reload')
+        file.write_text(good + 'log: { level: error }\n')
+        assert not needed()
+        size = len(daemon.log())
+        assert not needed() and 'reload' not in daemon.log()[size:]
+        file.write_text(good)
+        assert not needed() and 'configuration reloaded' in daemon.log()[size:]
+
+
 def test_sighup_reloads(tmp_path):
     """SIGHUP reloads; a broken file is written to the log with line and column, and changes nothing."""
     with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
