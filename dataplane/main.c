@@ -188,6 +188,8 @@ static void signals_start(struct signals *signals)
 	sigaddset(&signals->set, SIGTERM);
 	CHECK(pthread_sigmask(SIG_BLOCK, &signals->set, NULL) == 0);
 	CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
+	/* A write past RLIMIT_FSIZE fails instead: a log line is lost, or the store is full. */
+	CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
 	CHECK(pthread_create(&thread, NULL, signals_main, signals) == 0);
 }
 

@@ -288,6 +288,19 @@ def test_few_descriptors(tmp_path):
             daemon.process.kill()
 
 
+def test_log_at_its_size_limit(tmp_path):
+    """Past the process's limit of file sizes log lines are lost, and nothing else."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
+        _, hard = resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (1, hard))
+        size = len(daemon.log())
+        daemon.process.send_signal(signal.SIGHUP)
+        lab.wait_for(lambda: daemon.ctl_json('status')['config']['generation'] == 2)
+        assert len(daemon.log()) == size
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        peers.wait_state(daemon, peers.send(daemon, {'still': 'here'}), 'delivered')
+
+
 @pytest.mark.skipif(peers.is_root() and not shutil.which('setpriv'), reason='needs setpriv, to give up CAP_IPC_LOCK')
 def test_little_lockable_memory(tmp_path):
     """With too little lockable memory for the rings the daemon says which limit to raise; with a MiB it runs."""
