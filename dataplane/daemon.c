@@ -238,7 +238,9 @@ static enum result daemon_start_workers(struct daemon *daemon, struct config_rep
 	char *error, size_t error_size)
 {
 	const struct config *config = daemon->flow->config;
+	struct claim claim;
 
+	TRY(claim_take(config, &claim, error, error_size));
 	for (uint32_t i = 0; i < daemon->worker_count; i++) {
 		struct contexts *contexts = NULL;
 		TRY(contexts_build(daemon->flow, report, &contexts));
@@ -253,6 +255,7 @@ static enum result daemon_start_workers(struct daemon *daemon, struct config_rep
 			},
 			daemon->flow, contexts, &daemon->workers[i], error, error_size));
 		daemon->queues[i] = worker_queue(daemon->workers[i]);
+		claim_release(&claim);
 	}
 	return RESULT_OK;
 }
@@ -307,10 +310,7 @@ static enum result daemon_open_parts(struct daemon *daemon, struct config_report
 	TRY(flow_remember_names(daemon, daemon->flow));
 	flow_give_slots(daemon->flow);
 	TRY(tls_ticket_keys_rotate());
-	struct claim claim;
-	TRY(claim_take(config, &claim, error, error_size));
 	TRY(daemon_start_workers(daemon, report, error, error_size));
-	claim_release(&claim);
 	TRY(daemon_start_control(daemon, error, error_size));
 	if (pthread_create(&daemon->ticker, NULL, ticker_main, daemon) != 0) return RESULT_KERNEL;
 	return RESULT_OK;

@@ -16,12 +16,13 @@ static bool option_set(int fd, int level, int name)
 	return setsockopt(fd, level, name, &one, sizeof one) == 0;
 }
 
-static bool drop_everything(int fd)
+/* As far as the host lets us: some allow filters to root alone. */
+static void drop_everything(int fd)
 {
 	struct sock_filter accept_no_byte = BPF_STMT(BPF_RET | BPF_K, 0);
 	struct sock_fprog program = { .len = 1, .filter = &accept_no_byte };
 
-	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+	(void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
 /* The order is the point: exclusive until it listens, shared from then on. */
@@ -30,11 +31,12 @@ static bool listen_exclusively(int fd, const struct io_address *address)
 	struct sockaddr_storage storage;
 	socklen_t size = address_to_storage(address, &storage);
 
+	drop_everything(fd);
 	/* SO_REUSEADDR: a restart must not wait for old connections to time out. */
 	return option_set(fd, SOL_SOCKET, SO_REUSEADDR) &&
 		(!address->is_ipv6 || option_set(fd, IPPROTO_IPV6, IPV6_V6ONLY)) &&
-		drop_everything(fd) && bind(fd, (const struct sockaddr *)&storage, size) == 0 &&
-		listen(fd, 1) == 0 && option_set(fd, SOL_SOCKET, SO_REUSEPORT);
+		bind(fd, (const struct sockaddr *)&storage, size) == 0 && listen(fd, 1) == 0 &&
+		option_set(fd, SOL_SOCKET, SO_REUSEPORT);
 }
 
 static bool is_wildcard(const struct io_address *address)

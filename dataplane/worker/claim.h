@@ -7,6 +7,7 @@
  * many start at the same moment. Then the option is set, so that our own sockets may join it.
  *
  * No connection is lost to a claim: it drops what arrives, and clients ask again a second later.
+ * A host may forbid that to us; then one that comes in these few milliseconds is reset.
  */
 #pragma once
 
@@ -21,5 +22,5 @@ struct claim {
  * sentence with the address, and nothing is held. */
 MUST_USE enum result claim_take(const struct config *config, struct claim *ret, char *error,
 	size_t error_size);
-/* Once every worker listens. */
+/* Once a worker listens: from then on its sockets keep others out. */
 void claim_release(struct claim *claim);

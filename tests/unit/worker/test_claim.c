@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -140,6 +141,26 @@ static void own_sockets_join_a_claim(void **state)
 	close(worker[1]);
 }
 
+/* Who runs the daemon. A host may allow less to him. */
+static void anybody_can_claim(void **state)
+{
+	enum { NOBODY = 65534 };
+	(void)state;
+
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct claim claim;
+		/* Unless we are nobody in particular already. */
+		if (geteuid() == 0 && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0)) _exit(2);
+		enum result result = claim_take(&config, &claim, error, sizeof error);
+		_exit(result == RESULT_OK ? 0 : 1);
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 static void all_addresses_and_one_of_them_are_ours_together(void **state)
 {
 	struct claim claim;
@@ -167,6 +188,7 @@ int main(void)
 		cmocka_unit_test_setup(a_second_claim_is_refused, set_up),
 		cmocka_unit_test_setup(a_shared_listener_keeps_others_out, set_up),
 		cmocka_unit_test_setup(own_sockets_join_a_claim, set_up),
+		cmocka_unit_test_setup(anybody_can_claim, set_up),
 		cmocka_unit_test_setup(all_addresses_and_one_of_them_are_ours_together, set_up),
 		cmocka_unit_test_setup(a_port_of_the_kernels_choice_needs_no_claim, set_up),
 	};
