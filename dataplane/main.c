@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -22,6 +23,8 @@
 #include "daemon.h"
 #include "tls/tls.h"
 
+/* "1" in this variable of the environment allows core dumps and debuggers. */
+#define CORE_DUMPS_VARIABLE "PENSTOCK_CORE_DUMPS"
 #define CONFIG_PATH_DEFAULT "/etc/penstock/penstock.yaml"
 
 struct options {
@@ -43,6 +46,8 @@ static void print_help(FILE *to)
 		"  -V, --version      version and the crypto instructions in use\n"
 		"  -h, --help         this text\n"
 		"\n"
+		"Core dumps are off, as they hold private keys; " CORE_DUMPS_VARIABLE
+		"=1 allows them.\n"
 		"SIGHUP reloads, SIGTERM and SIGINT stop after finishing what is under way.\n"
 		"Everything else is done with penstockctl; begin with: penstockctl status\n");
 }
@@ -85,6 +90,19 @@ static int options_parse(int argc, char **argv, struct options *options)
 		return EX_USAGE;
 	}
 	return EX_OK;
+}
+
+/* Secrets have memory that no dump contains; the TLS library's keys lie in its heap. Nor may
+ * another process of our user read it. */
+static void core_dumps_forbid(void)
+{
+	const char *wanted = getenv(CORE_DUMPS_VARIABLE);
+
+	if (wanted != NULL && strcmp(wanted, "1") == 0) {
+		log_warning("core dumps are allowed: they hold private keys");
+		return;
+	}
+	CHECK(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0);
 }
 
 static void report_print(const struct config_report *report, bool json)
@@ -260,6 +278,7 @@ int main(int argc, char **argv)
 	}
 	int code = options_parse(argc, argv, &options);
 	if (code != EX_OK) return code;
+	core_dumps_forbid();
 
 	struct config_report *report = alloc_array(1, sizeof *report);
 	if (config_load(options.config_path, &config, report) != RESULT_OK) {

@@ -228,6 +228,27 @@ def test_stopping_under_load_acknowledges_nothing_that_is_lost(tmp_path):
             assert daemon.audit_verify()['valid'] is True
 
 
+def dumps_core(daemon, **popen):
+    """Whether the kernel dumps core when it aborts."""
+    def small():
+        resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, 1 << 20))
+    daemon.start(preexec_fn=small, cwd=daemon.folder, **popen)
+    os.kill(daemon.process.pid, signal.SIGABRT)
+    _, status = os.waitpid(daemon.process.pid, 0)
+    daemon.process.returncode = os.waitstatus_to_exitcode(status)
+    assert daemon.process.returncode == -signal.SIGABRT
+    return os.WCOREDUMP(status)
+
+
+def test_core_dumps_are_asked_for(tmp_path):
+    """A core dump would hold private keys: there is none, unless the environment asks for it."""
+    daemon = lab.Daemon(tmp_path / 'd')
+    assert not dumps_core(daemon)
+    if not dumps_core(daemon, env={**os.environ, 'PENSTOCK_CORE_DUMPS': '1'}):
+        pytest.skip('this host dumps no cores')
+    assert 'core dumps are allowed' in daemon.log()
+
+
 # ---- Hosts that cannot run it ---------------------------------------------------------------------------------------
 
 IO_URING_SETUP = 425

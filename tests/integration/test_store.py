@@ -336,8 +336,9 @@ def test_file_size_limit_is_no_space(tmp_path):
 
 
 @peers.needs('strace')
-def test_slow_disk(tmp_path):
+def test_slow_disk(tmp_path, monkeypatch):
     """On a disk whose every sync takes 100 ms, 60 clients are answered within two seconds: one commit for many."""
+    monkeypatch.setenv('PENSTOCK_CORE_DUMPS', '1')  # strace is a debugger
     with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
         def client(number):
             body = b'{"slow disk":%d}' % number
@@ -353,8 +354,9 @@ def test_slow_disk(tmp_path):
 
 
 @peers.needs('strace')
-def test_failing_disk_ends_the_daemon(tmp_path):
+def test_failing_disk_ends_the_daemon(tmp_path, monkeypatch):
     """When a sync fails nothing more is acknowledged, the daemon ends with 74, and what was is delivered later."""
+    monkeypatch.setenv('PENSTOCK_CORE_DUMPS', '1')  # strace is a debugger
     with lab.Target() as target:
         daemon = lab.Daemon(tmp_path / 'd', target.url)
         with daemon:
