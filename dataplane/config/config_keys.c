@@ -188,7 +188,7 @@ static const struct config_key target_keys[] = {
 		AT(config_target, connect_timeout_ms), .min = DELIVER_CONNECT_TIMEOUT_MS_MIN,
 		.max = DELIVER_CONNECT_TIMEOUT_MS_LIMIT,
 		DEFAULT(DELIVER_CONNECT_TIMEOUT_MS_DEFAULT), .example = "5s",
-		.help = "connecting and the TLS handshake" },
+		.help = "connecting and the TLS handshake, within the attempt's time" },
 	{ "connections", CONFIG_TYPE_COUNT, AT(config_target, connections_max), .min = 1,
 		.max = DELIVER_CONNECTIONS_LIMIT, DEFAULT(DELIVER_CONNECTIONS_DEFAULT),
 		.example = "64", .help = "connections each worker may hold to the target" },
