@@ -109,7 +109,7 @@ def test_paging_through_events(tmp_path):
     (['events', 'list', '--state', 'lost'], os.EX_USAGE), (['events', 'list', '--endpoint', 'nobody'], os.EX_NOINPUT),
     (['events', 'list', '--limit', '0'], os.EX_USAGE), (['events', 'list', '--limit', '-1'], os.EX_USAGE),
     (['dlq', 'replay'], os.EX_USAGE), (['dlq', 'replay', '--all'], os.EX_USAGE),
-    (['dlq', 'list', '--target', 'nobody'], os.EX_NOINPUT), (['config', 'check', '/nonexistent'], os.EX_CONFIG),
+    (['dlq', 'list', '--target', 'nobody'], os.EX_NOINPUT), (['config', 'check', '/nonexistent'], os.EX_NOINPUT),
 ], ids=lambda value: ' '.join(value) or 'nothing' if isinstance(value, list) else '')
 def test_wrong_commands(daemon, arguments, code):
     """What is wrong exits with its own code and a sentence on standard error, and nothing on standard output."""
