@@ -240,7 +240,7 @@ static enum result daemon_start_workers(struct daemon *daemon, struct config_rep
 	const struct config *config = daemon->flow->config;
 	struct claim claim;
 
-	TRY(claim_take(config, &claim, error, error_size));
+	TRY(claim_take(config, LISTEN_PATIENCE_MS, &claim, error, error_size));
 	for (uint32_t i = 0; i < daemon->worker_count; i++) {
 		struct contexts *contexts = NULL;
 		TRY(contexts_build(daemon->flow, report, &contexts));

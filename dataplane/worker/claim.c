@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -77,24 +78,36 @@ static enum result fail(const struct config_listener *listener, int reason, char
 	return reason == EACCES || reason == EPERM ? RESULT_PERMISSION : RESULT_KERNEL;
 }
 
-static enum result claim_one(struct claim *claim, const struct config_listener *listener,
-	char *error, size_t error_size)
+/* The descriptor or -errno. */
+static int open_exclusively(const struct io_address *address)
 {
-	int family = listener->address.is_ipv6 ? AF_INET6 : AF_INET;
+	int family = address->is_ipv6 ? AF_INET6 : AF_INET;
 
 	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
-	if (fd < 0) return fail(listener, errno, error, error_size);
-	if (!listen_exclusively(fd, &listener->address)) {
-		int reason = errno;
-		close(fd);
-		return fail(listener, reason, error, error_size);
+	if (fd < 0) return -errno;
+	if (listen_exclusively(fd, address)) return fd;
+	int reason = errno;
+	close(fd);
+	return -reason;
+}
+
+static enum result claim_one(struct claim *claim, const struct config_listener *listener,
+	uint32_t *patience_ms, char *error, size_t error_size)
+{
+	const struct timespec pause = { .tv_nsec = LISTEN_RETRY_MS * 1000000L };
+	int fd;
+
+	while ((fd = open_exclusively(&listener->address)) == -EADDRINUSE && *patience_ms > 0) {
+		(void)nanosleep(&pause, NULL);
+		*patience_ms -= *patience_ms < LISTEN_RETRY_MS ? *patience_ms : LISTEN_RETRY_MS;
 	}
+	if (fd < 0) return fail(listener, -fd, error, error_size);
 	claim->fds[claim->count++] = fd;
 	return RESULT_OK;
 }
 
-enum result claim_take(const struct config *config, struct claim *ret, char *error,
-	size_t error_size)
+enum result claim_take(const struct config *config, uint32_t patience_ms, struct claim *ret,
+	char *error, size_t error_size)
 {
 	CHECK(config->listener_count <= LISTENERS_MAX);
 	*ret = (struct claim){ 0 };
@@ -103,7 +116,7 @@ enum result claim_take(const struct config *config, struct claim *ret, char *err
 		/* The kernel chooses the port: nobody else has it. */
 		if (listener->address.port == 0) continue;
 		if (is_covered(config, &listener->address)) continue;
-		enum result result = claim_one(ret, listener, error, error_size);
+		enum result result = claim_one(ret, listener, &patience_ms, error, error_size);
 		if (result != RESULT_OK) {
 			claim_release(ret);
 			return result;

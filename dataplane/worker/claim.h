@@ -18,9 +18,9 @@ struct claim {
 	int fds[LISTENERS_MAX];
 };
 
-/* On every listener's address. RESULT_BUSY when another process listens there; `error` gets a
- * sentence with the address, and nothing is held. */
-MUST_USE enum result claim_take(const struct config *config, struct claim *ret, char *error,
-	size_t error_size);
+/* On every listener's address. RESULT_BUSY when another process listens there and goes on for
+ * `patience_ms`; `error` gets a sentence with the address, and nothing is held. */
+MUST_USE enum result claim_take(const struct config *config, uint32_t patience_ms,
+	struct claim *ret, char *error, size_t error_size);
 /* Once a worker listens: from then on its sockets keep others out. */
 void claim_release(struct claim *claim);

@@ -17,7 +17,7 @@
 #include "worker/claim.h"
 
 /* A SYN that a claim drops is sent again after a second. */
-enum { CONNECT_PATIENCE_S = 10 };
+enum { CONNECT_PATIENCE_S = 10, SOON_US = 200000 };
 
 static struct config_listener listeners[2];
 static const struct config config = { .listeners = listeners, .listener_count = 1 };
@@ -74,7 +74,7 @@ static void expect_refused(void)
 	struct claim claim;
 	char address[ADDRESS_TEXT_SIZE];
 
-	assert_int_equal(claim_take(&config, &claim, error, sizeof error), RESULT_BUSY);
+	assert_int_equal(claim_take(&config, 0, &claim, error, sizeof error), RESULT_BUSY);
 	assert_int_equal(claim.count, 0);
 	address_format(&listeners[0].address, address);
 	assert_non_null(strstr(error, address));
@@ -86,10 +86,10 @@ static void a_second_claim_is_refused(void **state)
 	struct claim first;
 	(void)state;
 
-	assert_int_equal(claim_take(&config, &first, error, sizeof error), RESULT_OK);
+	assert_int_equal(claim_take(&config, 0, &first, error, sizeof error), RESULT_OK);
 	expect_refused();
 	claim_release(&first);
-	assert_int_equal(claim_take(&config, &first, error, sizeof error), RESULT_OK);
+	assert_int_equal(claim_take(&config, 0, &first, error, sizeof error), RESULT_OK);
 	claim_release(&first);
 }
 
@@ -111,7 +111,7 @@ static void own_sockets_join_a_claim(void **state)
 	socklen_t size = address_to_storage(&listeners[0].address, &storage);
 	(void)state;
 
-	assert_int_equal(claim_take(&config, &claim, error, sizeof error), RESULT_OK);
+	assert_int_equal(claim_take(&config, 0, &claim, error, sizeof error), RESULT_OK);
 	int worker[2];
 	for (size_t i = 0; i < 2; i++) {
 		worker[i] = listen_shared(&listeners[0].address);
@@ -141,6 +141,36 @@ static void own_sockets_join_a_claim(void **state)
 	close(worker[1]);
 }
 
+/* A killed daemon's sockets outlive it for a moment. */
+static void a_claim_waits_for_who_is_about_to_go(void **state)
+{
+	struct claim claim;
+	int held[2];
+	(void)state;
+
+	assert_int_equal(pipe(held), 0);
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		int fd = listen_shared(&listeners[0].address);
+		if (fd < 0 || write(held[1], "", 1) != 1) _exit(1);
+		usleep(SOON_US);
+		_exit(0);
+	}
+	char byte;
+	assert_int_equal(read(held[0], &byte, 1), 1);
+	expect_refused();
+	assert_int_equal(claim_take(&config, CONNECT_PATIENCE_S * 1000, &claim, error,
+				 sizeof error),
+		RESULT_OK);
+	claim_release(&claim);
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	close(held[0]);
+	close(held[1]);
+}
+
 /* Who runs the daemon. A host may allow less to him. */
 static void anybody_can_claim(void **state)
 {
@@ -153,7 +183,7 @@ static void anybody_can_claim(void **state)
 		struct claim claim;
 		/* Unless we are nobody in particular already. */
 		if (geteuid() == 0 && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0)) _exit(2);
-		enum result result = claim_take(&config, &claim, error, sizeof error);
+		enum result result = claim_take(&config, 0, &claim, error, sizeof error);
 		_exit(result == RESULT_OK ? 0 : 1);
 	}
 	int status;
@@ -166,7 +196,7 @@ static void all_addresses_and_one_of_them_are_ours_together(void **state)
 	struct claim claim;
 	(void)state;
 
-	assert_int_equal(claim_take(&config_two, &claim, error, sizeof error), RESULT_OK);
+	assert_int_equal(claim_take(&config_two, 0, &claim, error, sizeof error), RESULT_OK);
 	assert_int_equal(claim.count, 1);
 	expect_refused();
 	claim_release(&claim);
@@ -178,7 +208,7 @@ static void a_port_of_the_kernels_choice_needs_no_claim(void **state)
 	(void)state;
 
 	listeners[0].address.port = 0;
-	assert_int_equal(claim_take(&config, &claim, error, sizeof error), RESULT_OK);
+	assert_int_equal(claim_take(&config, 0, &claim, error, sizeof error), RESULT_OK);
 	assert_int_equal(claim.count, 0);
 }
 
@@ -188,6 +218,7 @@ int main(void)
 		cmocka_unit_test_setup(a_second_claim_is_refused, set_up),
 		cmocka_unit_test_setup(a_shared_listener_keeps_others_out, set_up),
 		cmocka_unit_test_setup(own_sockets_join_a_claim, set_up),
+		cmocka_unit_test_setup(a_claim_waits_for_who_is_about_to_go, set_up),
 		cmocka_unit_test_setup(anybody_can_claim, set_up),
 		cmocka_unit_test_setup(all_addresses_and_one_of_them_are_ours_together, set_up),
 		cmocka_unit_test_setup(a_port_of_the_kernels_choice_needs_no_claim, set_up),
