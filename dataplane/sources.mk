@@ -183,6 +183,7 @@ CONTROL_SRC := \
 WORKER_SRC := \
 	dataplane/worker/claim.c \
 	dataplane/worker/contexts.c \
+	dataplane/worker/wiring.c \
 	dataplane/worker/worker.c
 
 # dataplane: the wiring
