@@ -151,7 +151,8 @@ static const struct config_code codes[] = {
 
 	{ PS_PEM_UNREADABLE, "a certificate, key or bundle cannot be read",
 		"The file does not exist, is empty or too large, or the daemon's user may not read "
-		"it. It is read at the start, at every reload, and when the file is checked with -t." },
+		"it. It is read at the start, at every reload, and when the file is checked with "
+		"-t." },
 	{ PS_LISTENER_TLS, "a listener's certificates cannot be used",
 		"A file is not PEM, a key does not belong to its certificate, or the chain does "
 		"not begin with the leaf. The message says which part the TLS library refused." },

@@ -41,7 +41,8 @@ void deliver_close(struct deliver *deliver);
 /* What channels to a target are opened with. */
 struct deliver_tls {
 	struct tls_context *context; /* NULL for http */
-	/* Of everything the context was made from: the same for one that trusts and shows the same. */
+	/* Of everything the context was made from: the same for one that trusts and shows as
+	 * much. */
 	uint8_t digest[SHA256_SIZE];
 };
 
