@@ -302,7 +302,7 @@ static void finish(struct parse *parse)
 	const struct command *command = invocation->command;
 	if (result->verdict != ARGUMENTS_RUN) return;
 	if (command == NULL) {
-		result->verdict = parse->first != NULL ? ARGUMENTS_GROUP : ARGUMENTS_HELP;
+		result->verdict = parse->first != NULL ? ARGUMENTS_GROUP : ARGUMENTS_NONE;
 		result->group = parse->first;
 		return;
 	}

@@ -12,6 +12,7 @@ enum arguments_verdict {
 	ARGUMENTS_RUN,   /* invocation->command is to be run */
 	ARGUMENTS_RAW,   /* its run_raw, with what stands from raw_index on */
 	ARGUMENTS_HELP,  /* for invocation->command, or for all when that is NULL */
+	ARGUMENTS_NONE,  /* no command was given, and no help asked for */
 	ARGUMENTS_GROUP, /* "events" alone: the commands that begin so are wanted */
 	ARGUMENTS_VERSION,
 	ARGUMENTS_WRONG, /* error says why */

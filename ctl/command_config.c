@@ -5,9 +5,16 @@
 
 #include "base/alloc.h"
 #include "command.h"
+#include "config/config_codes.h"
 #include "flow/flow.h"
 
 #define CONFIG_PATH_DEFAULT "/etc/penstock/penstock.yaml"
+
+/* The file itself, so that nothing is known of what it says. */
+static bool is_unreadable(const struct config_report *report)
+{
+	return report->count == 1 && strcmp(report->diagnostics[0].code, PS_FILE_UNREADABLE) == 0;
+}
 
 int command_config_check(const struct invocation *invocation)
 {
@@ -32,9 +39,9 @@ int command_config_check(const struct invocation *invocation)
 				flow->endpoint_count, flow->target_count);
 		}
 	}
-	int exit_code = result == RESULT_OK ? EX_OK : EX_CONFIG;
-	if (result == RESULT_NOT_FOUND) exit_code = EX_NOINPUT;
-	if (result == RESULT_PERMISSION) exit_code = EX_NOPERM;
+	int exit_code = result == RESULT_OK ? EX_OK
+		: is_unreadable(report)     ? EX_NOINPUT
+					    : EX_CONFIG;
 	if (flow != NULL) flow_release(flow);
 	if (config != NULL) config_free(config);
 	alloc_free(report);

@@ -59,11 +59,10 @@ int main(int argc, char **argv)
 		if (invocation.command != NULL) {
 			help_print(stdout, invocation.command);
 		} else {
-			/* Without any arguments it is a complaint. */
-			help_print_all(argc > 1 ? stdout : stderr, commands, command_count,
-				result.group);
+			help_print_all(stdout, commands, command_count, result.group);
 		}
-		return finish(argc > 1 ? EX_OK : EX_USAGE);
+		return finish(EX_OK);
+	case ARGUMENTS_NONE: help_print_all(stderr, commands, command_count, NULL); return EX_USAGE;
 	case ARGUMENTS_VERSION: printf("penstockctl %s\n", penstock_version); return finish(EX_OK);
 	case ARGUMENTS_GROUP:
 		fprintf(stderr, "penstockctl: %s what?\n", result.group);

@@ -180,6 +180,10 @@ BOUND((DELIVER_WINDOW_EVENTS & (DELIVER_WINDOW_EVENTS - 1)) == 0);
 BOUND(ENDPOINT_PATH_SIZE_MAX < HTTP_TARGET_SIZE_MAX);
 /* Addresses times workers are sockets; hosts have a handful of addresses. */
 #define LISTENERS_MAX 64u
+/* For a listener's address to become free: what a process that was killed listened on the kernel
+ * closes with its ring, some time after the process has gone. */
+#define LISTEN_PATIENCE_MS 5000u
+#define LISTEN_RETRY_MS 20u
 /* wolfSSL keeps one context per certificate and worker. */
 #define CERTIFICATES_PER_LISTENER_MAX 1024u
 /* Public authorities issue 100 names per certificate. */

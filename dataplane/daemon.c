@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "daemon.h"
+#include "daemon_internal.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -14,237 +11,26 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
-#include "config/config_codes.h"
-#include "control/control.h"
 #include "notify.h"
-#include "worker/worker.h"
+#include "worker/claim.h"
 
 /* How often ticket keys are rotated; a ticket lives for two of these at most. */
 #define TICKET_ROTATION_S 3600
 /* How often target names are resolved again. */
 #define RESOLVE_INTERVAL_S 60
 
-struct daemon {
-	char *config_path;
-	uint32_t worker_count;
-	struct worker **workers;
-	struct shard **shards;
-	struct queue **queues;
-	struct replay *replay;
-	struct control *control;
-	wall_t started;
-	uint32_t body_size_max;       /* what the workers have buffers for */
-	pthread_mutex_t publish_lock; /* one reload at a time */
-	pthread_mutex_t worker_lock;  /* held while a snapshot is handed to shards and workers */
-	bool closing;                 /* they are going: nothing is handed to them any more */
-	pthread_mutex_t flow_lock;    /* guards `flow` alone */
-	struct flow *flow;
-	atomic_int state; /* enum daemon_state */
-	atomic_bool stop_wanted;
-	atomic_bool store_failed;
-	sem_t wanted; /* posted when something above changes */
-	pthread_t ticker;
-	atomic_bool reload_wanted;
-	atomic_bool ticker_stop;
-	sem_t ticker_wanted; /* posted when something above changes */
-};
+/* ---- What control asks ----------------------------------------------------------------------- */
 
-/* ---- Snapshots ------------------------------------------------------------------------------- */
-
-static struct flow *daemon_flow(void *owner)
+static struct flow *control_flow_now(void *owner)
 {
-	struct daemon *daemon = owner;
-
-	pthread_mutex_lock(&daemon->flow_lock);
-	struct flow *flow = flow_acquire(daemon->flow);
-	pthread_mutex_unlock(&daemon->flow_lock);
-	return flow;
-}
-
-static void flow_give_slots(struct flow *flow)
-{
-	for (uint32_t i = 0; i < flow->endpoint_count; i++) {
-		flow->endpoints[i].metrics_slot = metrics_endpoint_slot(flow->endpoints[i].name);
-	}
-	for (uint32_t i = 0; i < flow->target_count; i++) {
-		flow->targets[i].metrics_slot = metrics_target_slot(flow->targets[i].name);
-	}
-}
-
-/* So that records can be read by people long after an endpoint has gone. */
-static enum result flow_remember_names(const struct daemon *daemon, const struct flow *flow)
-{
-	for (uint32_t s = 0; s < daemon->worker_count; s++) {
-		for (uint32_t i = 0; i < flow->endpoint_count; i++) {
-			TRY(shard_remember_name(daemon->shards[s], 'e', flow->endpoints[i].id,
-				flow->endpoints[i].name));
-		}
-		for (uint32_t i = 0; i < flow->target_count; i++) {
-			TRY(shard_remember_name(daemon->shards[s], 't', flow->targets[i].id,
-				flow->targets[i].name));
-		}
-	}
-	return RESULT_OK;
-}
-
-static void warn_fixed(struct config_report *report, struct config_position position, bool changed,
-	const char *what)
-{
-	if (!changed) return;
-	config_report_add(report, CONFIG_WARNING, PS_STAYS_UNTIL_RESTART, position,
-		"restart the daemon", "%s with a restart only", what);
-}
-
-static void reload_warn(const struct daemon *daemon, const struct config *now,
-	const struct config *next, struct config_report *report)
-{
-	const struct config_position nowhere = { 0 };
-	const struct config_store *store = &next->store;
-
-	warn_fixed(report, store->position, strcmp(now->store.path, store->path) != 0,
-		"the store's path changes");
-	warn_fixed(report, store->position,
-		now->store.quota_size != store->quota_size ||
-			now->store.retention_s != store->retention_s ||
-			now->store.replay_entries_max != store->replay_entries_max,
-		"the store's quota, retention and replay memory change");
-	bool cpus_differ = now->cpu_count != next->cpu_count ||
-		memcmp(now->cpus, next->cpus, now->cpu_count * sizeof *now->cpus) != 0;
-	warn_fixed(report, nowhere,
-		cpus_differ || now->connections_max != next->connections_max ||
-			now->requests_max != next->requests_max,
-		"what is set under 'workers' changes");
-	warn_fixed(report, nowhere, !address_equal(&now->metrics_address, &next->metrics_address),
-		"the metrics address changes");
-	warn_fixed(report, nowhere, now->drain_timeout_s != next->drain_timeout_s,
-		"drain_timeout changes");
-	for (uint32_t i = 0; i < next->endpoint_count; i++) {
-		warn_fixed(report, next->endpoints[i].position,
-			next->endpoints[i].body_size_max > daemon->body_size_max,
-			"a body_size of more than any endpoint had at the start is served");
-	}
-}
-
-/* What a running process cannot take over: said, and left as it is. */
-static enum result reload_check(const struct daemon *daemon, const struct config *now,
-	const struct config *next, struct config_report *report)
-{
-	bool same = now->listener_count == next->listener_count;
-	for (uint32_t i = 0; same && i < now->listener_count; i++) {
-		same = address_equal(&now->listeners[i].address, &next->listeners[i].address) &&
-			now->listeners[i].tls == next->listeners[i].tls;
-	}
-	config_report_borrow(report, next);
-	if (!same) {
-		config_report_add(report, CONFIG_ERROR, PS_NEEDS_RESTART,
-			next->listener_count > 0 ? next->listeners[0].position
-						 : (struct config_position){ 0 },
-			"restart the daemon to change addresses, or undo the change",
-			"listeners were added, removed or moved: that needs a restart");
-	}
-	reload_warn(daemon, now, next, report);
-	config_report_borrow(report, NULL);
-	return same ? RESULT_OK : RESULT_CONFIG;
-}
-
-static enum result snapshot_publish(struct daemon *daemon, struct flow *flow,
-	struct config_report *report)
-{
-	struct contexts **contexts = alloc_array(daemon->worker_count, sizeof(struct contexts *));
-	enum result result = RESULT_OK;
-
-	for (uint32_t i = 0; i < daemon->worker_count && result == RESULT_OK; i++) {
-		result = contexts_build(flow, report, &contexts[i]);
-	}
-	pthread_mutex_lock(&daemon->worker_lock);
-	if (result == RESULT_OK && daemon->closing) result = RESULT_CLOSED;
-	if (result == RESULT_OK) result = flow_remember_names(daemon, flow);
-	if (result == RESULT_OK) {
-		flow_give_slots(flow);
-		for (uint32_t i = 0; i < daemon->worker_count; i++) {
-			worker_publish(daemon->workers[i], flow, contexts[i]);
-		}
-	}
-	pthread_mutex_unlock(&daemon->worker_lock);
-	if (result != RESULT_OK) {
-		for (uint32_t i = 0; i < daemon->worker_count; i++) contexts_free(contexts[i]);
-	}
-	alloc_free(contexts);
-	return result;
-}
-
-static enum result daemon_reload_with(struct daemon *daemon, struct config_report *report,
-	uint64_t *ret_generation)
-{
-	struct config *config = NULL;
-	struct flow *flow = NULL;
-
-	struct flow *now = daemon_flow(daemon);
-	uint64_t generation = now->generation + 1;
-	enum result result = config_load(daemon->config_path, &config, report);
-	if (result == RESULT_OK) result = reload_check(daemon, now->config, config, report);
-	if (result == RESULT_OK) {
-		result = flow_compile(config, generation, &flow, report);
-		if (result == RESULT_OK) config = NULL; /* the flow's now */
-	}
-	if (result == RESULT_OK) {
-		uint32_t kept = flow_keep_addresses(flow, now);
-		if (kept > 0) log_warning("names do not resolve, addresses kept: %u", kept);
-		result = snapshot_publish(daemon, flow, report);
-	}
-	if (result == RESULT_OK) {
-		pthread_mutex_lock(&daemon->flow_lock);
-		daemon->flow = flow;
-		pthread_mutex_unlock(&daemon->flow_lock);
-		flow_release(now); /* the daemon's own reference */
-		log_notice("configuration reloaded generation=%llu",
-			(unsigned long long)generation);
-	} else {
-		log_error("reload failed, generation=%llu stays: %s",
-			(unsigned long long)now->generation, result_text(result));
-		generation = now->generation;
-		if (flow != NULL) flow_release(flow);
-	}
-	*ret_generation = generation;
-	flow_release(now);
-	if (config != NULL) config_free(config);
-	return result;
+	return daemon_flow(owner);
 }
 
 static enum result control_reload(void *owner, struct config_report *report,
 	uint64_t *ret_generation)
 {
-	struct daemon *daemon = owner;
-
-	pthread_mutex_lock(&daemon->publish_lock);
-	enum result result = daemon_reload_with(daemon, report, ret_generation);
-	pthread_mutex_unlock(&daemon->publish_lock);
-	return result;
+	return daemon_reload_now(owner, report, ret_generation);
 }
-
-static void reload_and_log(struct daemon *daemon)
-{
-	struct config_report *report = alloc_array(1, sizeof *report);
-	uint64_t generation;
-
-	enum result result = control_reload(daemon, report, &generation);
-	MAYBE(result != RESULT_OK); /* it is in the log */
-	for (uint32_t i = 0; i < report->count; i++) {
-		const struct config_diagnostic *found = &report->diagnostics[i];
-		LOG_AT(found->severity == CONFIG_ERROR ? LOG_ERROR : LOG_WARNING,
-			"%s:%u:%u: %s: %s", daemon->config_path, found->position.line,
-			found->position.column, found->code, found->sentence);
-	}
-	alloc_free(report);
-}
-
-void daemon_reload(struct daemon *daemon)
-{
-	atomic_store(&daemon->reload_wanted, true);
-	sem_post(&daemon->ticker_wanted);
-}
-
-/* ---- What control asks ----------------------------------------------------------------------- */
 
 static enum daemon_state control_state(void *owner)
 {
@@ -334,6 +120,28 @@ static void shard_failed(void *owner, enum result result)
 
 /* ---- The slow clock: ticket keys, names; and reloads that a signal asked for ----------------- */
 
+static void reload_and_log(struct daemon *daemon)
+{
+	struct config_report *report = alloc_array(1, sizeof *report);
+	uint64_t generation;
+
+	enum result result = daemon_reload_now(daemon, report, &generation);
+	MAYBE(result != RESULT_OK); /* it is in the log */
+	for (uint32_t i = 0; i < report->count; i++) {
+		const struct config_diagnostic *found = &report->diagnostics[i];
+		LOG_AT(found->severity == CONFIG_ERROR ? LOG_ERROR : LOG_WARNING,
+			"%s:%u:%u: %s: %s", daemon->config_path, found->position.line,
+			found->position.column, found->code, found->sentence);
+	}
+	alloc_free(report);
+}
+
+void daemon_reload(struct daemon *daemon)
+{
+	atomic_store(&daemon->reload_wanted, true);
+	sem_post(&daemon->ticker_wanted);
+}
+
 static time_t mono_seconds(void)
 {
 	struct timespec now;
@@ -352,17 +160,6 @@ static void ticker_sleep(struct daemon *daemon, time_t until_s)
 	}
 }
 
-static void names_check(struct daemon *daemon)
-{
-	struct flow *flow = daemon_flow(daemon);
-	bool changed = flow_addresses_changed(flow);
-
-	flow_release(flow);
-	if (!changed) return;
-	log_notice("a target's address changed");
-	reload_and_log(daemon);
-}
-
 static void *ticker_main(void *owner)
 {
 	struct daemon *daemon = owner;
@@ -379,7 +176,7 @@ static void *ticker_main(void *owner)
 			}
 		}
 		if (mono_seconds() >= resolve_s) {
-			names_check(daemon);
+			daemon_readdress(daemon);
 			resolve_s = mono_seconds() + RESOLVE_INTERVAL_S;
 		}
 		ticker_sleep(daemon, rotate_s < resolve_s ? rotate_s : resolve_s);
@@ -441,7 +238,9 @@ static enum result daemon_start_workers(struct daemon *daemon, struct config_rep
 	char *error, size_t error_size)
 {
 	const struct config *config = daemon->flow->config;
+	struct claim claim;
 
+	TRY(claim_take(config, LISTEN_PATIENCE_MS, &claim, error, error_size));
 	for (uint32_t i = 0; i < daemon->worker_count; i++) {
 		struct contexts *contexts = NULL;
 		TRY(contexts_build(daemon->flow, report, &contexts));
@@ -456,6 +255,7 @@ static enum result daemon_start_workers(struct daemon *daemon, struct config_rep
 			},
 			daemon->flow, contexts, &daemon->workers[i], error, error_size));
 		daemon->queues[i] = worker_queue(daemon->workers[i]);
+		claim_release(&claim);
 	}
 	return RESULT_OK;
 }
@@ -472,7 +272,7 @@ static enum result daemon_start_control(struct daemon *daemon, char *error, size
 		.replay = daemon->replay,
 		.worker_status = control_worker_status,
 		.target_status = control_target_status,
-		.flow = daemon_flow,
+		.flow = control_flow_now,
 		.reload = control_reload,
 		.drain = control_drain,
 		.stop = control_stop_wanted,
@@ -524,6 +324,7 @@ enum result daemon_open(struct config *config, struct config_report *report, str
 	error[0] = '\0';
 	daemon->config_path = alloc_text(config->path);
 	daemon->started = wall_now();
+	config_fixed_take(config, &daemon->fixed);
 	atomic_store(&daemon->state, (int)DAEMON_STARTING);
 	CHECK(pthread_mutex_init(&daemon->publish_lock, NULL) == 0);
 	CHECK(pthread_mutex_init(&daemon->worker_lock, NULL) == 0);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* penstockd — options, signals, exit codes. What the daemon is made of is in daemon.c.
  *
- * Exit codes (sysexits): 0 stopped as asked, 64 usage, 69 the kernel lacks something, 71 the
- * system refused something, 74 the store failed, 77 permission, 78 configuration.
+ * Exit codes (sysexits): 0 stopped as asked, 64 usage, 69 somebody else has the store, the
+ * control socket or an address, 71 the system refused something, 74 the store failed, 77
+ * permission, 78 configuration.
  */
 #include <getopt.h>
 #include <pthread.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -21,6 +23,8 @@
 #include "daemon.h"
 #include "tls/tls.h"
 
+/* "1" in this variable of the environment allows core dumps and debuggers. */
+#define CORE_DUMPS_VARIABLE "PENSTOCK_CORE_DUMPS"
 #define CONFIG_PATH_DEFAULT "/etc/penstock/penstock.yaml"
 
 struct options {
@@ -42,6 +46,8 @@ static void print_help(FILE *to)
 		"  -V, --version      version and the crypto instructions in use\n"
 		"  -h, --help         this text\n"
 		"\n"
+		"Core dumps are off, as they hold private keys; " CORE_DUMPS_VARIABLE
+		"=1 allows them.\n"
 		"SIGHUP reloads, SIGTERM and SIGINT stop after finishing what is under way.\n"
 		"Everything else is done with penstockctl; begin with: penstockctl status\n");
 }
@@ -84,6 +90,19 @@ static int options_parse(int argc, char **argv, struct options *options)
 		return EX_USAGE;
 	}
 	return EX_OK;
+}
+
+/* Secrets have memory that no dump contains; the TLS library's keys lie in its heap. Nor may
+ * another process of our user read it. */
+static void core_dumps_forbid(void)
+{
+	const char *wanted = getenv(CORE_DUMPS_VARIABLE);
+
+	if (wanted != NULL && strcmp(wanted, "1") == 0) {
+		log_warning("core dumps are allowed: they hold private keys");
+		return;
+	}
+	CHECK(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0);
 }
 
 static void report_print(const struct config_report *report, bool json)
@@ -187,6 +206,8 @@ static void signals_start(struct signals *signals)
 	sigaddset(&signals->set, SIGTERM);
 	CHECK(pthread_sigmask(SIG_BLOCK, &signals->set, NULL) == 0);
 	CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
+	/* A write past RLIMIT_FSIZE fails instead: a log line is lost, or the store is full. */
+	CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
 	CHECK(pthread_create(&thread, NULL, signals_main, signals) == 0);
 }
 
@@ -257,6 +278,7 @@ int main(int argc, char **argv)
 	}
 	int code = options_parse(argc, argv, &options);
 	if (code != EX_OK) return code;
+	core_dumps_forbid();
 
 	struct config_report *report = alloc_array(1, sizeof *report);
 	if (config_load(options.config_path, &config, report) != RESULT_OK) {

@@ -135,6 +135,7 @@ CONFIG_SRC := \
 	dataplane/config/config_check_routes.c \
 	dataplane/config/config_codes.c \
 	dataplane/config/config_excerpt.c \
+	dataplane/config/config_fixed.c \
 	dataplane/config/config_keys.c \
 	dataplane/config/config_load.c \
 	dataplane/config/config_nearest.c \
@@ -186,12 +187,15 @@ CONTROL_SRC := \
 
 # dataplane/worker
 WORKER_SRC := \
+	dataplane/worker/claim.c \
 	dataplane/worker/contexts.c \
+	dataplane/worker/wiring.c \
 	dataplane/worker/worker.c
 
 # dataplane: the wiring
 DAEMON_SRC := \
 	dataplane/daemon.c \
+	dataplane/daemon_reload.c \
 	dataplane/notify.c
 
 DATAPLANE_SRC := \

@@ -105,10 +105,11 @@ metrics: {{ address: 127.0.0.1:{self.metrics_port} }}
 {s["more"]}
 ''')
 
-    def start(self, wait=True, **popen):
+    def start(self, wait=True, command=(), **popen):
+        """`command`: what is to run the program."""
         with open(self.folder / 'log', 'a', encoding='utf-8') as log:
             self.process = subprocess.Popen(
-                [BUILD / 'penstockd', '-f', self.folder / 'penstock.yaml'], stderr=log, stdout=log, **popen)
+                [*command, BUILD / 'penstockd', '-f', self.folder / 'penstock.yaml'], stderr=log, stdout=log, **popen)
         if wait:
             self.wait_ready()
         return self

@@ -17,6 +17,7 @@ UNIT_TESTS := \
 	tests/unit/base/test_pool.c \
 	tests/unit/config/test_config.c \
 	tests/unit/config/test_config_good.c \
+	tests/unit/config/test_fixed.c \
 	tests/unit/config/test_report.c \
 	tests/unit/config/test_values.c \
 	tests/unit/control/test_control.c \
@@ -73,7 +74,8 @@ UNIT_TESTS := \
 	tests/unit/verify/test_scheme_table.c \
 	tests/unit/verify/test_sign.c \
 	tests/unit/verify/test_vectors.c \
-	tests/unit/verify/test_verify.c
+	tests/unit/verify/test_verify.c \
+	tests/unit/worker/test_claim.c
 
 # Those of UNIT_TESTS that start threads: `make test` runs them once more under ThreadSanitizer.
 THREAD_TESTS := \

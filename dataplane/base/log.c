@@ -3,18 +3,19 @@
 
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { LINE_SIZE = 1024 };
 
-static enum log_level level_max = LOG_NOTICE;
+static atomic_int level_max = LOG_NOTICE;
 static pthread_mutex_t site_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void log_set_level(enum log_level level)
 {
-	level_max = level;
+	atomic_store_explicit(&level_max, (int)level, memory_order_relaxed);
 }
 
 /* Returns whether the line may be written; *ret_dropped is what was left out before it. */
@@ -50,7 +51,7 @@ void log_write(struct log_site *site, enum log_level level, const char *format, 
 	char line[LINE_SIZE];
 	unsigned dropped = 0;
 
-	if (level > level_max) return;
+	if ((int)level > atomic_load_explicit(&level_max, memory_order_relaxed)) return;
 	if (!site_admit(site, &dropped)) return;
 
 	const char *prefix = isatty(STDERR_FILENO) ? "" : priorities[level];

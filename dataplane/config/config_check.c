@@ -287,16 +287,10 @@ static void check_workers(const struct config *config, struct config_report *rep
 	}
 }
 
-static void check_control(const struct config *config, struct config_report *report)
+static void check_admins(const struct config *config, struct config_report *report)
 {
 	struct config_position nowhere = { 0 };
 
-	if (strlen(config->control_socket) > SOCKET_NAME_SIZE_MAX) {
-		config_report_add(report, CONFIG_ERROR, PS_FILE_NAME,
-			config_position_of(config, &config->control_socket, nowhere), NULL,
-			"socket of control: %zu bytes; the longest name of a socket has %u",
-			strlen(config->control_socket), SOCKET_NAME_SIZE_MAX);
-	}
 	for (uint32_t i = 0; i < config->control_admin_count; i++) {
 		for (uint32_t j = 0; j < i; j++) {
 			if (strcmp(config->control_admins[i], config->control_admins[j]) != 0) {
@@ -309,6 +303,29 @@ static void check_control(const struct config *config, struct config_report *rep
 			break;
 		}
 	}
+	for (uint32_t i = 0; config->control_group == NULL && i < config->control_admin_count;
+		i++) {
+		if (strcmp(config->control_admins[i], "root") == 0) continue;
+		config_report_add(report, CONFIG_WARNING, PS_ADMINS_SHUT_OUT,
+			config_position_of(config, &config->control_admins[i], nowhere),
+			"add group: a group that the admins and the daemon's user belong to",
+			"admins of control: '%s' cannot open the socket without 'group'",
+			config->control_admins[i]);
+		return;
+	}
+}
+
+static void check_control(const struct config *config, struct config_report *report)
+{
+	struct config_position nowhere = { 0 };
+
+	if (strlen(config->control_socket) > SOCKET_NAME_SIZE_MAX) {
+		config_report_add(report, CONFIG_ERROR, PS_FILE_NAME,
+			config_position_of(config, &config->control_socket, nowhere), NULL,
+			"socket of control: %zu bytes; the longest name of a socket has %u",
+			strlen(config->control_socket), SOCKET_NAME_SIZE_MAX);
+	}
+	check_admins(config, report);
 }
 
 static void check_metrics(const struct config *config, struct config_report *report)

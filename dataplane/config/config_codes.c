@@ -144,10 +144,15 @@ static const struct config_code codes[] = {
 	{ PS_NO_EFFECT, "a setting without effect", "Another setting overrules it." },
 	{ PS_FILE_WRITABLE, "others can change the configuration file",
 		"Whoever can write it decides where events go. chmod go-w repairs it." },
+	{ PS_ADMINS_SHUT_OUT, "admins who cannot open the control socket",
+		"Only its group lets users other than root and the daemon's own open the socket; "
+		"'admins' says what they may do once they have. Name a group that they and the "
+		"daemon's user are members of: its other members may read." },
 
 	{ PS_PEM_UNREADABLE, "a certificate, key or bundle cannot be read",
-		"The file does not exist, is too large, or the daemon's user may not read it. It "
-		"is read at the start, at every reload, and when the file is checked with -t." },
+		"The file does not exist, is empty or too large, or the daemon's user may not read "
+		"it. It is read at the start, at every reload, and when the file is checked with "
+		"-t." },
 	{ PS_LISTENER_TLS, "a listener's certificates cannot be used",
 		"A file is not PEM, a key does not belong to its certificate, or the chain does "
 		"not begin with the leaf. The message says which part the TLS library refused." },

@@ -188,7 +188,7 @@ static const struct config_key target_keys[] = {
 		AT(config_target, connect_timeout_ms), .min = DELIVER_CONNECT_TIMEOUT_MS_MIN,
 		.max = DELIVER_CONNECT_TIMEOUT_MS_LIMIT,
 		DEFAULT(DELIVER_CONNECT_TIMEOUT_MS_DEFAULT), .example = "5s",
-		.help = "connecting and the TLS handshake" },
+		.help = "connecting and the TLS handshake, within the attempt's time" },
 	{ "connections", CONFIG_TYPE_COUNT, AT(config_target, connections_max), .min = 1,
 		.max = DELIVER_CONNECTIONS_LIMIT, DEFAULT(DELIVER_CONNECTIONS_DEFAULT),
 		.example = "64", .help = "connections each worker may hold to the target" },
@@ -206,17 +206,18 @@ static const struct config_section target_section = {
 };
 
 static const struct config_key store_keys[] = {
-	{ "path", CONFIG_TYPE_FILE, .required = true, AT(config_store, path),
+	{ "path", CONFIG_TYPE_FILE, .fixed = true, .required = true, AT(config_store, path),
 		.example = "/var/lib/penstock", .help = "folder that events are kept in" },
-	{ "quota", CONFIG_TYPE_SIZE, .unit = CONFIG_UNIT_BYTES, AT(config_store, quota_size),
-		.min = STORE_QUOTA_SIZE_MIN, .max = STORE_QUOTA_SIZE_LIMIT,
+	{ "quota", CONFIG_TYPE_SIZE, .fixed = true, .unit = CONFIG_UNIT_BYTES,
+		AT(config_store, quota_size), .min = STORE_QUOTA_SIZE_MIN,
+		.max = STORE_QUOTA_SIZE_LIMIT,
 		.default_text = "what the file system has, less a reserve", .example = "10GiB",
 		.help = "most that events may take; past it providers are asked to come again" },
-	{ "retention", CONFIG_TYPE_DURATION, .unit = CONFIG_UNIT_S, AT(config_store, retention_s),
-		.min = STORE_RETENTION_S_MIN, .max = STORE_RETENTION_S_LIMIT,
-		DEFAULT(STORE_RETENTION_S_DEFAULT), .example = "7d",
+	{ "retention", CONFIG_TYPE_DURATION, .fixed = true, .unit = CONFIG_UNIT_S,
+		AT(config_store, retention_s), .min = STORE_RETENTION_S_MIN,
+		.max = STORE_RETENTION_S_LIMIT, DEFAULT(STORE_RETENTION_S_DEFAULT), .example = "7d",
 		.help = "how long delivered and dead events are kept" },
-	{ "replay_entries", CONFIG_TYPE_COUNT, AT(config_store, replay_entries_max),
+	{ "replay_entries", CONFIG_TYPE_COUNT, .fixed = true, AT(config_store, replay_entries_max),
 		.min = REPLAY_ENTRIES_MIN, .max = REPLAY_ENTRIES_LIMIT,
 		DEFAULT(REPLAY_ENTRIES_DEFAULT), .example = "1048576",
 		.help = "events remembered against replay, over all endpoints" },
@@ -230,15 +231,16 @@ static const struct config_section store_section = {
 };
 
 static const struct config_key worker_keys[] = {
-	{ "cpus", CONFIG_TYPE_CPUS, AT(config, cpus), .default_text = "auto",
+	{ "cpus", CONFIG_TYPE_CPUS, .fixed = true, AT(config, cpus), .default_text = "auto",
 		.example = "[0, 2, 4-7]",
 		.help = "CPUs with one worker each; auto: all that the process may run on" },
-	{ "connections", CONFIG_TYPE_COUNT, AT(config, connections_max),
+	{ "connections", CONFIG_TYPE_COUNT, .fixed = true, AT(config, connections_max),
 		.min = RECEIVE_CONNECTIONS_MIN, .max = RECEIVE_CONNECTIONS_LIMIT,
 		DEFAULT(RECEIVE_CONNECTIONS_DEFAULT), .example = "16384",
 		.help = "connections from providers, per worker" },
-	{ "requests", CONFIG_TYPE_COUNT, AT(config, requests_max), .min = RECEIVE_REQUESTS_MIN,
-		.max = RECEIVE_REQUESTS_LIMIT, DEFAULT(RECEIVE_REQUESTS_DEFAULT), .example = "4096",
+	{ "requests", CONFIG_TYPE_COUNT, .fixed = true, AT(config, requests_max),
+		.min = RECEIVE_REQUESTS_MIN, .max = RECEIVE_REQUESTS_LIMIT,
+		DEFAULT(RECEIVE_REQUESTS_DEFAULT), .example = "4096",
 		.help = "requests between first byte and answer, per worker" },
 };
 
@@ -250,14 +252,16 @@ static const struct config_section worker_section = {
 };
 
 static const struct config_key control_keys[] = {
-	{ "socket", CONFIG_TYPE_FILE, AT(config, control_socket),
+	{ "socket", CONFIG_TYPE_FILE, .fixed = true, AT(config, control_socket),
 		DEFAULT_TEXT("/run/penstock/control.sock"), .example = "/run/penstock/control.sock",
 		.help = "socket that penstockctl talks to" },
-	{ "group", CONFIG_TYPE_WORD, AT(config, control_group), .default_text = "none",
-		.example = "penstock", .help = "group whose members may read" },
-	{ "admins", CONFIG_TYPE_WORD, LIST_AT(config, control_admins, control_admin_count),
-		.max = CONTROL_ADMINS_MAX, .default_text = "root and the daemon's own user",
-		.example = "[alice, bob]", .help = "users who may change things" },
+	{ "group", CONFIG_TYPE_WORD, .fixed = true, AT(config, control_group),
+		.default_text = "none", .example = "penstock",
+		.help = "group whose members may open the socket, and read" },
+	{ "admins", CONFIG_TYPE_WORD, .fixed = true,
+		LIST_AT(config, control_admins, control_admin_count), .max = CONTROL_ADMINS_MAX,
+		.default_text = "root and the daemon's own user", .example = "[alice, bob]",
+		.help = "users who may change things; members of the group, to open the socket" },
 };
 
 static const struct config_section control_section = {
@@ -268,8 +272,8 @@ static const struct config_section control_section = {
 };
 
 static const struct config_key metrics_keys[] = {
-	{ "address", CONFIG_TYPE_ADDRESS, .required = true, AT(config, metrics_address),
-		.example = "127.0.0.1:9464",
+	{ "address", CONFIG_TYPE_ADDRESS, .fixed = true, .required = true,
+		AT(config, metrics_address), .example = "127.0.0.1:9464",
 		.help = "numeric address and port of /metrics, /healthz and /readyz" },
 };
 
@@ -321,9 +325,9 @@ static const struct config_key root_keys[] = {
 		.help = "metrics and health over HTTP, or off" },
 	{ "log", CONFIG_TYPE_SECTION, .section = &log_section, .example = "{ level: notice }",
 		.help = "log lines" },
-	{ "drain_timeout", CONFIG_TYPE_DURATION, .unit = CONFIG_UNIT_S, AT(config, drain_timeout_s),
-		.min = 1, .max = DRAIN_TIMEOUT_S_LIMIT, DEFAULT(DRAIN_TIMEOUT_S_DEFAULT),
-		.example = "30s",
+	{ "drain_timeout", CONFIG_TYPE_DURATION, .fixed = true, .unit = CONFIG_UNIT_S,
+		AT(config, drain_timeout_s), .min = 1, .max = DRAIN_TIMEOUT_S_LIMIT,
+		DEFAULT(DRAIN_TIMEOUT_S_DEFAULT), .example = "30s",
 		.help = "how long a stopping daemon waits for what is under way" },
 };
 

@@ -46,6 +46,7 @@ struct config_key {
 	bool required;
 	bool has_default;
 	bool may_be_empty;        /* of lists */
+	bool fixed;               /* read at the start; see config_fixed.h. Not in lists */
 	uint64_t min;             /* of quantities */
 	uint64_t max;             /* of quantities; of lists: elements */
 	uint64_t default_value;   /* of quantities, in `unit`; of choices: the index */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "control/control_internal.h"
 
 /* A user in more groups than the kernel allows (NGROUPS_MAX) does not exist; one in more than
@@ -30,14 +31,32 @@ static enum result group_find(const char *name, gid_t *ret, char *memory)
 	return RESULT_OK;
 }
 
-static enum result user_find(const char *name, uid_t *ret, char *memory)
+static bool is_member(const char *name, gid_t primary, gid_t wanted)
+{
+	gid_t groups[GROUPS_MAX];
+	int count = GROUPS_MAX;
+	if (getgrouplist(name, primary, groups, &count) < 0) return false;
+	for (int i = 0; i < count; i++) {
+		if (groups[i] == wanted) return true;
+	}
+	return false;
+}
+
+static enum result admin_find(const char *name, struct control_access *access, char *memory)
 {
 	struct passwd user;
 	struct passwd *found = NULL;
 	if (getpwnam_r(name, &user, memory, LOOKUP_SIZE, &found) != 0 || found == NULL) {
 		return RESULT_NOT_FOUND;
 	}
-	*ret = user.pw_uid;
+	access->admins[access->admin_count++] = user.pw_uid;
+	/* Without any group the configuration's own check has said so. */
+	bool is_owner = user.pw_uid == 0 || user.pw_uid == access->own_uid;
+	if (access->has_group && !is_owner && !is_member(name, user.pw_gid, access->group)) {
+		log_warning("control.admins: \"%s\" is no member of control.group and cannot open "
+			    "the socket",
+			name);
+	}
 	return RESULT_OK;
 }
 
@@ -63,8 +82,7 @@ enum result control_access_load(const struct config *config, struct control_acce
 			result = RESULT_FULL;
 			break;
 		}
-		result = user_find(config->control_admins[i], &ret->admins[ret->admin_count++],
-			memory);
+		result = admin_find(config->control_admins[i], ret, memory);
 		if (result != RESULT_OK) {
 			snprintf(error, error_size, "control.admins: there is no user \"%s\"",
 				config->control_admins[i]);

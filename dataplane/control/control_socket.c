@@ -6,7 +6,6 @@
  * connecting: only a refusal proves that nobody listens, and only then is the file removed.
  * Anything else at that path is left alone.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -164,28 +163,11 @@ void control_socket_close(struct control_socket *socket)
 
 /* ---- The loopback listener ------------------------------------------------------------------- */
 
-static socklen_t internet_address(const struct io_address *from, struct sockaddr_storage *to)
-{
-	memset(to, 0, sizeof *to);
-	if (from->is_ipv6) {
-		struct sockaddr_in6 *address = (struct sockaddr_in6 *)to;
-		address->sin6_family = AF_INET6;
-		address->sin6_port = htons(from->port);
-		memcpy(&address->sin6_addr, from->ip, sizeof address->sin6_addr);
-		return sizeof *address;
-	}
-	struct sockaddr_in *address = (struct sockaddr_in *)to;
-	address->sin_family = AF_INET;
-	address->sin_port = htons(from->port);
-	memcpy(&address->sin_addr, from->ip, sizeof address->sin_addr);
-	return sizeof *address;
-}
-
 enum result control_loopback_open(const struct io_address *address, int *ret_fd, char *error,
 	size_t error_size)
 {
 	struct sockaddr_storage storage;
-	socklen_t size = internet_address(address, &storage);
+	socklen_t size = address_to_storage(address, &storage);
 	char text[ADDRESS_TEXT_SIZE];
 	address_format(address, text);
 

@@ -71,7 +71,7 @@ static void targets_forget(struct deliver *deliver)
 			slot++;
 			continue;
 		}
-		if (target->context != NULL) tls_context_release(target->context);
+		if (target->tls.context != NULL) tls_context_release(target->tls.context);
 		table_remove(deliver, slot);
 		pool_give(&deliver->targets, target);
 	}
@@ -263,7 +263,7 @@ void deliver_close(struct deliver *deliver)
 	for (uint32_t slot = 0; slot < deliver->table_size; slot++) {
 		struct deliver_target *target = deliver->table[slot];
 		if (target == NULL) continue;
-		if (target->context != NULL) tls_context_release(target->context);
+		if (target->tls.context != NULL) tls_context_release(target->tls.context);
 		pool_give(&deliver->targets, target);
 	}
 	alloc_unmap(deliver->table, deliver->table_size * sizeof(struct deliver_target *));
@@ -280,25 +280,51 @@ static void target_channels_close_idle(struct deliver_target *target)
 	}
 }
 
+/* Whether a channel that is open already is as good as one opened now. */
+static bool reached_as_before(const struct deliver_target *target, const struct flow_target *next,
+	const struct deliver_tls *tls)
+{
+	const struct flow_target *now = target->flow;
+
+	return now != NULL && now->resolved == next->resolved &&
+		address_equal(&now->address, &next->address) &&
+		now->config->tls == next->config->tls &&
+		strcmp(now->config->host, next->config->host) == 0 &&
+		memcmp(target->tls.digest, tls->digest, sizeof tls->digest) == 0 &&
+		/* With fewer allowed there may be too many. */
+		now->config->connections_max <= next->config->connections_max;
+}
+
+static void target_set(struct deliver_target *target, const struct flow_target *next,
+	const struct deliver_tls *tls)
+{
+	if (!reached_as_before(target, next, tls)) {
+		target->epoch++;
+		target_channels_close_idle(target);
+	}
+	target->flow = next;
+	target_pump_later(target);
+	if (tls == &target->tls) return;
+	if (target->tls.context != NULL) tls_context_release(target->tls.context);
+	target->tls = *tls;
+}
+
 void deliver_flow_set(struct deliver *deliver, const struct flow *flow,
-	struct tls_context *const *contexts)
+	const struct deliver_tls *tls)
 {
 	deliver->flow = flow;
 	targets_forget(deliver);
-	for (uint32_t slot = 0; slot < deliver->table_size; slot++) {
-		struct deliver_target *target = deliver->table[slot];
-		if (target == NULL) continue;
-		target->flow = NULL;
-		target_channels_close_idle(target);
-		target_pump_later(target);
-	}
 	for (uint32_t i = 0; i < flow->target_count; i++) {
 		struct deliver_target *target = target_of_id(deliver, flow->targets[i].id);
 		CHECK(target != NULL);
-		target->flow = &flow->targets[i];
-		if (target->context != NULL) tls_context_release(target->context);
-		target->context = contexts[i];
+		target_set(target, &flow->targets[i], tls != NULL ? &tls[i] : &target->tls);
+	}
+	for (uint32_t slot = 0; slot < deliver->table_size; slot++) {
+		struct deliver_target *target = deliver->table[slot];
+		if (target == NULL || flow_target_by_id(flow, target->id) != NULL) continue;
+		target->flow = NULL;
 		target->epoch++;
+		target_channels_close_idle(target);
 		target_pump_later(target);
 	}
 }

@@ -18,6 +18,7 @@
  */
 #pragma once
 
+#include "base/hash.h"
 #include "flow/flow.h"
 #include "metrics/metrics.h"
 #include "queue/queue.h"
@@ -37,11 +38,22 @@ struct deliver_config {
 void deliver_open(const struct deliver_config *config, struct deliver **ret);
 void deliver_close(struct deliver *deliver);
 
-/* The targets from now on, and for each (by its index in the flow) the client TLS context, or
- * NULL for http. Takes the contexts' references over. Channels of targets that changed or
- * vanished close after their attempt. */
+/* What channels to a target are opened with. */
+struct deliver_tls {
+	struct tls_context *context; /* NULL for http */
+	/* Of everything the context was made from: the same for one that trusts and shows as
+	 * much. */
+	uint8_t digest[SHA256_SIZE];
+};
+
+/* The targets from now on, each (by its index in the flow) with its TLS. Takes the contexts'
+ * references over. The flow before this one must still be there.
+ * Channels to a target that is reached as before, by address, host name and TLS, stay warm:
+ * what else has changed, secrets and limits too, counts from the next attempt on. Those of others
+ * and of targets that have vanished are closed, after their attempt.
+ * `tls` NULL: the flow is the one before with other addresses, and the TLS stays as it is. */
 void deliver_flow_set(struct deliver *deliver, const struct flow *flow,
-	struct tls_context *const *contexts);
+	const struct deliver_tls *tls);
 
 /* From queue_events.ready: at the end of this turn something is leased for that target. */
 void deliver_ready(struct deliver *deliver, uint32_t target_id);

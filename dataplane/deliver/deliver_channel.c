@@ -24,6 +24,15 @@ static void channel_limit(struct channel *channel, uint64_t limit_ms)
 	timer_start(&loop->timers, &channel->timer, loop_now(loop), limit_ms * US_PER_MS);
 }
 
+/* An attempt's time runs from its start, over connecting too. */
+static void channel_limit_attempt(struct channel *channel, const struct config_target *config)
+{
+	uint64_t gone_ms = mono_since_us(channel->started, loop_now(channel_loop(channel))) /
+		US_PER_MS;
+
+	channel_limit(channel, gone_ms < config->timeout_ms ? config->timeout_ms - gone_ms : 0);
+}
+
 /* ---- Moving between idle and busy ------------------------------------------------------------ */
 
 static void channel_set_busy(struct channel *channel)
@@ -92,7 +101,7 @@ bool channel_open(struct deliver_target *target, struct delivery *delivery)
 
 	metrics_add(deliver->config.metrics, METRICS_TARGET_CONNECTIONS, 1);
 	enum result result = stream_connect(&channel->stream, deliver->config.streams,
-		&flow->address, target->context, flow->config->host, NULL, &channel_events,
+		&flow->address, target->tls.context, flow->config->host, NULL, &channel_events,
 		channel);
 	if (result != RESULT_OK) {
 		/* Not the target's failure but ours (descriptors, memory): no attempt. */
@@ -104,7 +113,10 @@ bool channel_open(struct deliver_target *target, struct delivery *delivery)
 	list_append(&target->busy, &channel->node);
 	target->busy_count++;
 	attempt_begin(channel, delivery);
-	channel_limit(channel, flow->config->connect_timeout_ms);
+	channel_limit(channel,
+		flow->config->connect_timeout_ms < flow->config->timeout_ms
+			? flow->config->connect_timeout_ms
+			: flow->config->timeout_ms);
 	return true;
 }
 
@@ -131,7 +143,7 @@ static void channel_opened(void *owner)
 			attempt_error_text(ATTEMPT_ERROR_TARGET_REMOVED));
 		return;
 	}
-	channel_limit(channel, flow->config->timeout_ms);
+	channel_limit_attempt(channel, flow->config);
 	channel_send(channel);
 }
 
@@ -144,7 +156,7 @@ void channel_reuse(struct channel *channel, struct delivery *delivery)
 	channel_set_busy(channel);
 	channel->reused = true;
 	attempt_begin(channel, delivery);
-	channel_limit(channel, target->flow->config->timeout_ms);
+	channel_limit_attempt(channel, target->flow->config);
 	channel_send(channel);
 }
 

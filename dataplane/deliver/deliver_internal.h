@@ -26,7 +26,7 @@ struct channel {
 	bool reused;   /* carried an attempt before this one */
 	bool answered; /* a byte of the answer has come */
 	bool input_ended;
-	uint32_t epoch; /* of the target's settings when it was opened */
+	uint32_t epoch; /* of the target when it was opened */
 	mono_t started;
 	wall_t started_wall;
 	uint64_t payload_size;
@@ -51,9 +51,9 @@ struct deliver_target {
 	struct list pending; /* in deliver->pending when it is to be pumped */
 	struct deliver *deliver;
 	const struct flow_target *flow; /* NULL: not configured any more */
-	struct tls_context *context;
+	struct deliver_tls tls;
 	uint32_t id;
-	uint32_t epoch;
+	uint32_t epoch;   /* counts the ways it has been reached */
 	struct list idle; /* channels, warmest first */
 	struct list busy;
 	uint32_t idle_count;

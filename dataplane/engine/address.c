@@ -2,6 +2,7 @@
 #include "engine/address.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -78,4 +79,21 @@ bool address_equal(const struct io_address *a, const struct io_address *b)
 {
 	if (a->is_ipv6 != b->is_ipv6 || a->port != b->port) return false;
 	return memcmp(a->ip, b->ip, ip_size(a->is_ipv6)) == 0;
+}
+
+socklen_t address_to_storage(const struct io_address *from, struct sockaddr_storage *to)
+{
+	memset(to, 0, sizeof *to);
+	if (from->is_ipv6) {
+		struct sockaddr_in6 *address = (struct sockaddr_in6 *)to;
+		address->sin6_family = AF_INET6;
+		address->sin6_port = htons(from->port);
+		memcpy(&address->sin6_addr, from->ip, sizeof address->sin6_addr);
+		return sizeof *address;
+	}
+	struct sockaddr_in *address = (struct sockaddr_in *)to;
+	address->sin_family = AF_INET;
+	address->sin_port = htons(from->port);
+	memcpy(&address->sin_addr, from->ip, sizeof address->sin_addr);
+	return sizeof *address;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* address — an IP address and port, and its text form. Pure. */
+/* address — an IP address and port, its text form and the kernel's. Pure. */
 #pragma once
 
 #include <stdbool.h>
+#include <sys/socket.h>
 
 #include "base/bytes.h"
 
@@ -19,3 +20,5 @@ enum { ADDRESS_TEXT_SIZE = 64 };
 /* NUL-terminated. */
 void address_format(const struct io_address *address, char to[static ADDRESS_TEXT_SIZE]);
 bool address_equal(const struct io_address *a, const struct io_address *b);
+/* As socket calls want it; returns the size. */
+socklen_t address_to_storage(const struct io_address *from, struct sockaddr_storage *to);

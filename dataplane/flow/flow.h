@@ -44,7 +44,8 @@ struct flow_endpoint {
 
 struct flow {
 	uint64_t generation;
-	const struct config *config; /* owned */
+	const struct config
+		*config; /* owned, alone or together with the flow it was readdressed from */
 	struct flow_endpoint *endpoints;
 	uint32_t endpoint_count;
 	struct flow_target *targets;
@@ -71,10 +72,12 @@ const struct flow_endpoint *flow_endpoint_find(const struct flow *flow, struct b
 const struct flow_endpoint *flow_endpoint_by_id(const struct flow *flow, uint32_t id);
 const struct flow_target *flow_target_by_id(const struct flow *flow, uint32_t id);
 
-/* Resolves the names again (blocking: cold thread). True when a name gives addresses and the
- * one in use is not among them: then the caller compiles and publishes a new generation. A
- * name that rotates through its addresses, or does not resolve for the moment, has not changed. */
-bool flow_addresses_changed(const struct flow *flow);
+/* Resolves the names again (blocking: cold thread). NULL when every target is still where it was;
+ * else a flow that differs in addresses alone. No file is read for it: it shares the config, the
+ * verifiers and the signers, and holds a reference to the flow that has them.
+ * A target has moved when its name gives addresses and the one in use is not among them. A name
+ * that rotates through its addresses, or does not resolve for the moment, has not. */
+MUST_USE struct flow *flow_readdress(struct flow *flow, uint64_t generation);
 
 /* Before publishing: targets of `next` whose name does not resolve now keep the address that
  * `previous` had for the same host, so that a reload while the name service is down does not

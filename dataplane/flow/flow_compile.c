@@ -171,9 +171,7 @@ static void targets_resolve(struct flow *flow, struct config_report *report)
 		const struct config_target *config = target->config;
 		const struct flow_host *host = flow_host_find(hosts, count, config->host);
 
-		target->resolved = host->address_count > 0;
-		target->address = host->addresses[0];
-		target->address.port = config->port;
+		flow_target_address(target, host);
 		if (target->resolved) continue;
 		config_report_add(report, CONFIG_WARNING, PS_UNRESOLVED,
 			config_position_of(flow->config, &config->url, config->position),
@@ -245,13 +243,18 @@ static void endpoint_compile(struct flow *flow, uint32_t index, const struct tar
 
 /* ---- The whole ------------------------------------------------------------------------------- */
 
-static void flow_free(struct flow *flow)
+/* What a flow compiled from a config has and one derived from it borrows. */
+static void flow_free_own(struct flow *flow)
 {
 	for (uint32_t i = 0; i < flow->endpoint_count; i++) {
 		verifier_free(flow->endpoints[i].verifier);
 	}
 	for (uint32_t i = 0; i < flow->target_count; i++) verifier_free(flow->targets[i].signer);
 	flow_tables_free(flow->private);
+}
+
+static void flow_free_copies(struct flow *flow)
+{
 	alloc_free(flow->private);
 	alloc_free(flow->endpoints);
 	alloc_free(flow->targets);
@@ -288,11 +291,32 @@ enum result flow_compile(struct config *config, uint64_t generation, struct flow
 	config_report_borrow(report, NULL);
 
 	if (report->error_count > errors_before) {
-		flow_free(flow); /* the config stays the caller's */
+		flow_free_own(flow); /* the config stays the caller's */
+		flow_free_copies(flow);
 		return RESULT_CONFIG;
 	}
 	*ret = flow;
 	return RESULT_OK;
+}
+
+struct flow *flow_derive(struct flow *flow, uint64_t generation)
+{
+	struct flow_private *own = flow->private;
+	struct flow *derived = alloc_array(1, sizeof *derived);
+	struct flow_private *private = alloc_array(1, sizeof *private);
+
+	*derived = *flow;
+	derived->generation = generation;
+	derived->private = private;
+	derived->endpoints = alloc_array(flow->endpoint_count, sizeof *flow->endpoints);
+	derived->targets = alloc_array(flow->target_count, sizeof *flow->targets);
+	memcpy(derived->endpoints, flow->endpoints, flow->endpoint_count * sizeof *flow->endpoints);
+	memcpy(derived->targets, flow->targets, flow->target_count * sizeof *flow->targets);
+	/* Of a chain of them only the first is kept. */
+	private->base = flow_acquire(own->base != NULL ? own->base : flow);
+	flow_tables_borrow(private, own);
+	atomic_init(&private->references, 1);
+	return derived;
 }
 
 struct flow *flow_acquire(struct flow *flow)
@@ -313,8 +337,12 @@ void flow_release(struct flow *flow)
 
 	CHECK(before > 0);
 	if (before > 1) return;
-	/* The owner of the last reference may free what others only read. */
-	struct config *config = (struct config *)(uintptr_t)flow->config;
-	flow_free(flow);
-	config_free(config);
+	struct flow *base = private->base;
+	if (base == NULL) {
+		flow_free_own(flow);
+		/* The owner of the last reference may free what others only read. */
+		config_free((struct config *)(uintptr_t)flow->config);
+	}
+	flow_free_copies(flow);
+	if (base != NULL) flow_release(base);
 }

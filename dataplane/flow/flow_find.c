@@ -259,3 +259,13 @@ void flow_tables_free(struct flow_private *private)
 	alloc_free(private->endpoint_ids.slots);
 	alloc_free(private->target_ids.slots);
 }
+
+void flow_tables_borrow(struct flow_private *private, const struct flow_private *base)
+{
+	private->keys = base->keys;
+	private->route_slots = base->route_slots;
+	private->route_mask = base->route_mask;
+	private->has_hosts = base->has_hosts;
+	private->endpoint_ids = base->endpoint_ids;
+	private->target_ids = base->target_ids;
+}

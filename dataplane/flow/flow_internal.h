@@ -38,7 +38,8 @@ struct flow_id_table {
 
 struct flow_private {
 	atomic_uint_fast32_t references;
-	uint8_t *keys; /* every struct flow_route_key, one behind the other */
+	struct flow *base; /* a readdressed flow: whose all but its addresses is, a reference */
+	uint8_t *keys;     /* every struct flow_route_key, one behind the other */
 	struct flow_route_slot *route_slots;
 	uint32_t route_mask;
 	bool has_hosts; /* some endpoint names one */
@@ -49,6 +50,11 @@ struct flow_private {
 /* After endpoints and targets are filled in. Reports two names with one id. */
 void flow_tables_build(struct flow *flow, struct config_report *report);
 void flow_tables_free(struct flow_private *private);
+/* Of a base, to look up in. */
+void flow_tables_borrow(struct flow_private *private, const struct flow_private *base);
+
+/* A copy that may get other addresses, see flow_readdress(). */
+struct flow *flow_derive(struct flow *flow, uint64_t generation);
 
 enum { FLOW_ADDRESSES_MAX = 8 };
 
@@ -61,5 +67,6 @@ struct flow_host {
 
 /* Every host of the flow's targets once, sorted by name. Released with alloc_free(). */
 struct flow_host *flow_hosts_resolve(const struct flow *flow, size_t *ret_count);
+void flow_target_address(struct flow_target *target, const struct flow_host *host);
 const struct flow_host *flow_host_find(const struct flow_host *hosts, size_t count,
 	const char *name);

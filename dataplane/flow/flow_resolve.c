@@ -140,21 +140,30 @@ const struct flow_host *flow_host_find(const struct flow_host *hosts, size_t cou
 	return found;
 }
 
-bool flow_addresses_changed(const struct flow *flow)
+void flow_target_address(struct flow_target *target, const struct flow_host *host)
+{
+	target->resolved = host->address_count > 0;
+	target->address = host->addresses[0];
+	target->address.port = target->config->port;
+}
+
+struct flow *flow_readdress(struct flow *flow, uint64_t generation)
 {
 	size_t count;
 	struct flow_host *hosts = flow_hosts_resolve(flow, &count);
-	bool changed = false;
+	struct flow *next = NULL;
 
-	for (uint32_t i = 0; i < flow->target_count && !changed; i++) {
+	for (uint32_t i = 0; i < flow->target_count; i++) {
 		const struct flow_target *target = &flow->targets[i];
 		const struct flow_host *host = flow_host_find(hosts, count, target->config->host);
 
-		changed = host->address_count > 0 &&
-			(!target->resolved || !host_has(host, &target->address));
+		if (host->address_count == 0) continue;
+		if (target->resolved && host_has(host, &target->address)) continue;
+		if (next == NULL) next = flow_derive(flow, generation);
+		flow_target_address(&next->targets[i], host);
 	}
 	alloc_free(hosts);
-	return changed;
+	return next;
 }
 
 uint32_t flow_keep_addresses(struct flow *next, const struct flow *previous)

@@ -40,6 +40,9 @@ MUST_USE enum result tls_ticket_keys_rotate(void);
 
 /* ---- Contexts -------------------------------------------------------------------------------- */
 
+/* Where the system's authorities are read from. */
+const char *tls_system_ca_file(void);
+
 enum tls_client_certificate { TLS_CLIENT_NONE, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
 
 struct tls_certificate {

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "config/config_codes.h"
 
 /* Certificates, keys and bundles: the system's bundle is about 220 KiB. */
 enum { PEM_SIZE_MAX = 4 * 1024 * 1024 };
@@ -17,30 +18,26 @@ enum { PEM_SIZE_MAX = 4 * 1024 * 1024 };
 static void report_unreadable(struct config_report *report, struct config_position position,
 	const char *path, const char *why)
 {
-	config_report_add(report, CONFIG_ERROR, "PS3001", position,
+	config_report_add(report, CONFIG_ERROR, PS_PEM_UNREADABLE, position,
 		"check the path, and that the daemon's user may read it", "cannot read %s: %s",
 		path, why);
 }
 
-/* The whole file; free with alloc_free(). NULL, with a diagnostic, when it cannot be read. A
- * NULL path gives an empty view. */
-static bool file_read(const char *path, struct config_position position,
-	struct config_report *report, struct bytes *ret)
+/* The whole file; free with file_free(), in any case. Returns why it cannot be used, or NULL. */
+static const char *file_load(const char *path, struct bytes *ret)
 {
 	struct stat status;
 
 	*ret = BYTES_EMPTY;
-	if (path == NULL) return true;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &status) != 0) {
-		report_unreadable(report, position, path, strerror(errno));
+		const char *why = strerror(errno);
 		if (fd >= 0) close(fd);
-		return false;
+		return why;
 	}
 	if (status.st_size > PEM_SIZE_MAX) {
-		report_unreadable(report, position, path, "it is larger than 4 MiB");
 		close(fd);
-		return false;
+		return "it is larger than 4 MiB";
 	}
 	size_t size = 0;
 	size_t capacity = (size_t)status.st_size;
@@ -51,7 +48,20 @@ static bool file_read(const char *path, struct config_position position,
 	}
 	close(fd);
 	*ret = bytes_of(data, size);
-	return true;
+	/* The TLS library would take no authority for the system's, and no certificate for none. */
+	return size == 0 ? "it is empty" : NULL;
+}
+
+/* The same with a diagnostic. A NULL path gives an empty view. */
+static bool file_read(const char *path, struct config_position position,
+	struct config_report *report, struct bytes *ret)
+{
+	*ret = BYTES_EMPTY;
+	if (path == NULL) return true;
+	const char *why = file_load(path, ret);
+	if (why == NULL) return true;
+	report_unreadable(report, position, path, why);
+	return false;
 }
 
 static void file_free(struct bytes file)
@@ -108,7 +118,7 @@ static struct tls_context *listener_context(const struct config_listener *listen
 		.client_ca_pem = client_ca,
 	};
 	if (ok && tls_server_context_create(&config, &context, error, sizeof error) != RESULT_OK) {
-		config_report_add(report, CONFIG_ERROR, "PS3002", listener->position,
+		config_report_add(report, CONFIG_ERROR, PS_LISTENER_TLS, listener->position,
 			"check certificate and key with: openssl x509 -in FILE -noout -text",
 			"listener '%s': %s", listener->name, error);
 		context = NULL;
@@ -124,27 +134,50 @@ static struct tls_context *listener_context(const struct config_listener *listen
 
 /* ---- Targets --------------------------------------------------------------------------------- */
 
-static struct tls_context *target_context(const struct config_target *target,
-	struct config_report *report)
+/* Each with its size in front, so that what stands in one file is not taken for the next. */
+static void files_digest(const struct tls_client_config *config, struct bytes system_ca,
+	uint8_t digest[static SHA256_SIZE])
+{
+	const struct bytes files[] = { config->ca_pem, system_ca, config->chain_pem,
+		config->key_pem };
+	struct bytes parts[2 * ARRAY_COUNT(files)];
+	uint64_t sizes[ARRAY_COUNT(files)];
+
+	for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
+		sizes[i] = files[i].size;
+		parts[2 * i] = bytes_of(&sizes[i], sizeof sizes[i]);
+		parts[2 * i + 1] = files[i];
+	}
+	hash_sha256_parts(parts, ARRAY_COUNT(parts), digest);
+}
+
+static bool target_tls_make(const struct config_target *target, struct config_report *report,
+	struct deliver_tls *ret)
 {
 	char error[256];
-	struct tls_context *context = NULL;
 	struct tls_client_config config = { .ca_pem = BYTES_EMPTY };
+	struct bytes system_ca = BYTES_EMPTY;
 
 	bool ok = file_read(target->ca_file, target->position, report, &config.ca_pem);
 	ok &= file_read(target->client_certificate_file, target->position, report,
 		&config.chain_pem);
 	ok &= file_read(target->client_key_file, target->position, report, &config.key_pem);
-	if (ok && tls_client_context_create(&config, &context, error, sizeof error) != RESULT_OK) {
-		config_report_add(report, CONFIG_ERROR, "PS3003", target->position,
+	/* That it cannot be read the TLS library says. */
+	if (target->ca_file == NULL) (void)file_load(tls_system_ca_file(), &system_ca);
+	if (ok &&
+		tls_client_context_create(&config, &ret->context, error, sizeof error) !=
+			RESULT_OK) {
+		config_report_add(report, CONFIG_ERROR, PS_TARGET_TLS, target->position,
 			"check ca_file, client_certificate and client_key", "target '%s': %s",
 			target->name, error);
-		context = NULL;
+		ret->context = NULL;
 	}
+	files_digest(&config, system_ca, ret->digest);
 	file_free(config.ca_pem);
 	file_free(config.chain_pem);
 	file_free(config.key_pem);
-	return context;
+	file_free(system_ca);
+	return ret->context != NULL;
 }
 
 static bool text_equal(const char *a, const char *b)
@@ -160,20 +193,22 @@ static bool settings_equal(const struct config_target *a, const struct config_ta
 		text_equal(a->client_key_file, b->client_key_file);
 }
 
-/* A context for target `index`: of an earlier target with the same settings, or a new one. */
-static struct tls_context *target_context_shared(const struct flow *flow,
-	const struct contexts *contexts, uint32_t index, struct config_report *report)
+/* For target `index`: that of an earlier target with the same settings, or a new one. */
+static bool target_tls_share(const struct flow *flow, struct contexts *contexts, uint32_t index,
+	struct config_report *report)
 {
 	const struct config_target *target = flow->targets[index].config;
+	struct deliver_tls *tls = contexts->targets;
 
 	/* Most configurations have a handful of distinct settings, met early in the list. */
 	for (uint32_t i = 0; i < index; i++) {
-		if (contexts->targets[i] != NULL &&
-			settings_equal(flow->targets[i].config, target)) {
-			return tls_context_acquire(contexts->targets[i]);
-		}
+		if (tls[i].context == NULL) continue;
+		if (!settings_equal(flow->targets[i].config, target)) continue;
+		tls[index] = tls[i];
+		tls_context_acquire(tls[i].context);
+		return true;
 	}
-	return target_context(target, report);
+	return target_tls_make(target, report, &tls[index]);
 }
 
 enum result contexts_build(const struct flow *flow, struct config_report *report,
@@ -195,8 +230,7 @@ enum result contexts_build(const struct flow *flow, struct config_report *report
 	}
 	for (uint32_t i = 0; i < flow->target_count; i++) {
 		if (!flow->targets[i].config->tls) continue;
-		contexts->targets[i] = target_context_shared(flow, contexts, i, report);
-		ok &= contexts->targets[i] != NULL;
+		ok &= target_tls_share(flow, contexts, i, report);
 	}
 	config_report_borrow(report, NULL);
 	if (!ok) {
@@ -214,7 +248,8 @@ void contexts_free(struct contexts *contexts)
 		if (contexts->listeners[i] != NULL) tls_context_release(contexts->listeners[i]);
 	}
 	for (uint32_t i = 0; i < contexts->target_count; i++) {
-		if (contexts->targets[i] != NULL) tls_context_release(contexts->targets[i]);
+		struct tls_context *context = contexts->targets[i].context;
+		if (context != NULL) tls_context_release(context);
 	}
 	alloc_free(contexts->listeners);
 	alloc_free(contexts->targets);

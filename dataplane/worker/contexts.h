@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "deliver/deliver.h"
 #include "flow/flow.h"
 #include "tls/tls.h"
 
@@ -13,12 +14,12 @@ struct contexts {
 	uint32_t listener_count;
 	uint32_t target_count;
 	struct tls_context **listeners; /* NULL for plaintext */
-	struct tls_context **targets;   /* NULL for http; each entry is a reference of its own */
+	struct deliver_tls *targets;    /* each context is a reference of its own */
 };
 
 /* RESULT_CONFIG with diagnostics that point at the configuration when a file cannot be read or
  * does not hold what it should. */
 MUST_USE enum result contexts_build(const struct flow *flow, struct config_report *report,
 	struct contexts **ret);
-/* Frees the arrays; releases what was not taken out (set to NULL). Accepts NULL. */
+/* Frees the arrays; releases contexts that were not taken out (set to NULL). Accepts NULL. */
 void contexts_free(struct contexts *contexts);

@@ -8,19 +8,13 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
-
-/* Old events are deleted a little at a time, this often. */
-#define EXPIRE_INTERVAL_US (30 * US_PER_S)
-/* While anything is undelivered the queue is looked at so often, whatever else happens: that a
- * target holds up the others it notices by time. */
-#define TICK_INTERVAL_US US_PER_S
+#include "worker/wiring.h"
 
 struct worker {
 	struct worker_config config;
@@ -28,107 +22,13 @@ struct worker {
 	struct flow *flow;
 	struct contexts *contexts;
 	struct metrics *metrics;
-	struct loop loop;
-	struct streams streams;
-	struct queue *queue;
-	struct receive *receive;
-	struct deliver *deliver;
+	struct wiring wiring;
 	pthread_t thread;
 	sem_t started;
 	enum result start_result;
 	char start_error[256];
-	/* The queue's wake-up: posted at most once at a time. */
-	struct letter queue_letter;
-	atomic_bool queue_letter_posted;
-	struct timer due;
-	wall_t due_at;
-	struct timer tick;
-	struct timer expire;
-	struct timer deadline;
-	bool stopping;
-	bool overdue; /* the drain time is over */
 	sem_t stop_returned;
 };
-
-/* ---- The queue's wishes ---------------------------------------------------------------------- */
-
-static void tick_start(struct worker *worker)
-{
-	if (timer_running(&worker->tick)) return;
-	timer_start(&worker->loop.timers, &worker->tick, loop_now(&worker->loop), TICK_INTERVAL_US);
-}
-
-static void tick_expired(void *owner)
-{
-	struct worker *worker = owner;
-
-	queue_work(worker->queue, io_wall(worker->loop.io));
-	/* An idle daemon does not wake up. */
-	struct queue_usage usage = queue_usage(worker->queue);
-	if (usage.window_events > 0 || usage.backlog > 0) tick_start(worker);
-}
-
-static void queue_ready(void *owner, uint32_t target_id)
-{
-	struct worker *worker = owner;
-
-	tick_start(worker);
-	deliver_ready(worker->deliver, target_id);
-}
-
-static void queue_letter_open(struct letter *letter)
-{
-	struct worker *worker = CONTAINER_OF(letter, struct worker, queue_letter);
-
-	/* Before the work: a wake that comes during it must post again. */
-	atomic_store(&worker->queue_letter_posted, false);
-	queue_work(worker->queue, io_wall(worker->loop.io));
-}
-
-static void queue_wake(void *owner)
-{
-	struct worker *worker = owner;
-
-	if (!atomic_exchange(&worker->queue_letter_posted, true)) {
-		loop_post(&worker->loop, &worker->queue_letter.mail);
-	}
-}
-
-static void queue_due(void *owner, wall_t when)
-{
-	struct worker *worker = owner;
-
-	worker->due_at = when;
-	if (when.us == UINT64_MAX) {
-		timer_stop(&worker->loop.timers, &worker->due);
-		return;
-	}
-	wall_t now = io_wall(worker->loop.io);
-	uint64_t delay_us = when.us > now.us ? when.us - now.us : 0;
-	timer_start(&worker->loop.timers, &worker->due, loop_now(&worker->loop), delay_us);
-}
-
-static void due_expired(void *owner)
-{
-	struct worker *worker = owner;
-	wall_t now = io_wall(worker->loop.io);
-
-	/* The wall clock has gone back. The queue has said when, and will not say it again. */
-	if (now.us < worker->due_at.us) {
-		queue_due(worker, worker->due_at);
-		return;
-	}
-	queue_work(worker->queue, now);
-}
-
-static void expire_expired(void *owner)
-{
-	struct worker *worker = owner;
-
-	shard_expire(worker->config.shard, io_wall(worker->loop.io));
-	timer_start(&worker->loop.timers, &worker->expire, loop_now(&worker->loop),
-		EXPIRE_INTERVAL_US);
-}
 
 /* ---- Letters from cold threads --------------------------------------------------------------- */
 
@@ -151,9 +51,19 @@ static void command_run(struct worker *worker, struct command *command,
 	command->letter.open = open;
 	command->worker = worker;
 	CHECK(sem_init(&command->done, 0, 0) == 0);
-	loop_post(&worker->loop, &command->letter.mail);
+	loop_post(&worker->wiring.loop, &command->letter.mail);
 	while (sem_wait(&command->done) != 0) continue; /* EINTR */
 	sem_destroy(&command->done);
+}
+
+/* The targets' are deliver's by now, the listeners' become receive's. */
+static void contexts_taken(struct worker *worker, struct contexts *contexts)
+{
+	for (uint32_t i = 0; i < contexts->target_count; i++) contexts->targets[i].context = NULL;
+	for (uint32_t i = 0; i < contexts->listener_count; i++) {
+		receive_listener_context(worker->wiring.receive, i, contexts->listeners[i]);
+		contexts->listeners[i] = NULL;
+	}
 }
 
 static void command_publish(struct letter *letter)
@@ -162,13 +72,10 @@ static void command_publish(struct letter *letter)
 	struct worker *worker = command->worker;
 	struct contexts *contexts = command->contexts;
 
-	receive_flow_set(worker->receive, command->flow);
-	for (uint32_t i = 0; i < contexts->listener_count; i++) {
-		receive_listener_context(worker->receive, i, contexts->listeners[i]);
-		contexts->listeners[i] = NULL;
-	}
-	deliver_flow_set(worker->deliver, command->flow, contexts->targets);
-	for (uint32_t i = 0; i < contexts->target_count; i++) contexts->targets[i] = NULL;
+	receive_flow_set(worker->wiring.receive, command->flow);
+	deliver_flow_set(worker->wiring.deliver, command->flow,
+		contexts != NULL ? contexts->targets : NULL);
+	if (contexts != NULL) contexts_taken(worker, contexts);
 
 	struct flow *old = worker->flow;
 	worker->flow = command->flow;
@@ -189,7 +96,7 @@ static void command_drain(struct letter *letter)
 {
 	struct command *command = CONTAINER_OF(letter, struct command, letter);
 
-	receive_drain(command->worker->receive);
+	receive_drain(command->worker->wiring.receive);
 	sem_post(&command->done);
 }
 
@@ -199,28 +106,12 @@ void worker_drain(struct worker *worker)
 	command_run(worker, &command, command_drain);
 }
 
-static void deadline_expired(void *owner)
-{
-	struct worker *worker = owner;
-
-	worker->overdue = true;
-	receive_abort(worker->receive);
-	deliver_abort(worker->deliver);
-}
-
 static void command_stop(struct letter *letter)
 {
 	struct command *command = CONTAINER_OF(letter, struct command, letter);
 	struct worker *worker = command->worker;
 
-	if (!worker->stopping) {
-		worker->stopping = true;
-		receive_drain(worker->receive);
-		deliver_drain(worker->deliver);
-		timer_stop(&worker->loop.timers, &worker->expire);
-		timer_start(&worker->loop.timers, &worker->deadline, loop_now(&worker->loop),
-			worker->config.drain_us);
-	}
+	if (!worker->wiring.draining) wiring_drain(&worker->wiring, worker->config.drain_us);
 	sem_post(&command->done);
 }
 
@@ -242,10 +133,10 @@ static void command_status(struct letter *letter)
 	*command->status = (struct worker_status){
 		.cpu = worker->config.cpu,
 		.connections_max = worker->connections_max,
-		.receive = receive_usage(worker->receive),
-		.deliver = deliver_usage(worker->deliver),
-		.queue = queue_usage(worker->queue),
-		.io = io_statistics(worker->loop.io),
+		.receive = receive_usage(worker->wiring.receive),
+		.deliver = deliver_usage(worker->wiring.deliver),
+		.queue = queue_usage(worker->wiring.queue),
+		.io = io_statistics(worker->wiring.loop.io),
 		.cpu_us = (uint64_t)cpu.tv_sec * US_PER_S + (uint64_t)cpu.tv_nsec / 1000,
 	};
 	sem_post(&command->done);
@@ -261,8 +152,8 @@ static void command_target(struct letter *letter)
 {
 	struct command *command = CONTAINER_OF(letter, struct command, letter);
 
-	command->found =
-		deliver_target_usage(command->worker->deliver, command->target_id, command->target);
+	command->found = deliver_target_usage(command->worker->wiring.deliver, command->target_id,
+		command->target);
 	sem_post(&command->done);
 }
 
@@ -273,14 +164,6 @@ bool worker_target_usage(struct worker *worker, uint32_t target_id,
 
 	command_run(worker, &command, command_target);
 	return command.found;
-}
-
-static void worker_mail(void *owner, struct mail *mail)
-{
-	struct letter *letter = CONTAINER_OF(mail, struct letter, mail);
-
-	(void)owner; /* a letter knows what it is about */
-	letter->open(letter);
 }
 
 /* ---- Opening --------------------------------------------------------------------------------- */
@@ -315,7 +198,7 @@ static enum result worker_listen(struct worker *worker)
 	for (uint32_t i = 0; i < config->listener_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
 		uint32_t index;
-		enum result result = receive_listen(worker->receive, &listener->address,
+		enum result result = receive_listen(worker->wiring.receive, &listener->address,
 			worker->contexts->listeners[i], &index);
 		if (result != RESULT_OK) {
 			char address[ADDRESS_TEXT_SIZE];
@@ -331,16 +214,37 @@ static enum result worker_listen(struct worker *worker)
 	return RESULT_OK;
 }
 
+static enum result worker_open_loop(struct worker *worker)
+{
+	const struct config *config = worker->config.config;
+
+	enum result result = wiring_open_loop(&worker->wiring,
+		&(struct wiring_config){
+			.shard = worker->config.shard,
+			.replay = worker->config.replay,
+			.metrics = worker->metrics,
+			.connections_max = config->connections_max,
+			.requests_max = config->requests_max,
+			.body_size_max = worker_body_size_max(config),
+			.listeners_max = config->listener_count,
+			.channels_max = DELIVER_CHANNELS_MAX,
+			.targets_max = TARGETS_MAX,
+			.buffer_count = IO_BUFFER_COUNT,
+			.buffer_size = IO_BUFFER_SIZE,
+		});
+	if (result == RESULT_OK) return RESULT_OK;
+	snprintf(worker->start_error, sizeof worker->start_error, "%s", io_open_error());
+	/* Forbidden or too old: for the operator both are a setting of the host. */
+	return result == RESULT_PERMISSION ? RESULT_UNSUPPORTED : result;
+}
+
 static enum result worker_open_queue(struct worker *worker)
 {
-	struct queue_events events = {
-		.ready = queue_ready,
-		.wake = queue_wake,
-		.due = queue_due,
-		.owner = worker,
-	};
+	struct wiring *wiring = &worker->wiring;
+	struct queue_events events = wiring_queue_events(wiring);
+
 	enum result result =
-		queue_open(worker->config.shard, &events, io_wall(worker->loop.io), &worker->queue);
+		queue_open(worker->config.shard, &events, io_wall(wiring->loop.io), &wiring->queue);
 	if (result != RESULT_OK) {
 		snprintf(worker->start_error, sizeof worker->start_error,
 			"cannot read the queue of shard %u: %s", worker->config.index,
@@ -351,78 +255,23 @@ static enum result worker_open_queue(struct worker *worker)
 
 static enum result worker_open(struct worker *worker)
 {
-	const struct config *config = worker->config.config;
-	struct io_config io_config = {
-		.sockets_max = config->connections_max + DELIVER_CHANNELS_MAX +
-			config->listener_count,
-		.buffer_count = IO_BUFFER_COUNT,
-		.buffer_size = IO_BUFFER_SIZE,
-	};
+	struct contexts *contexts = worker->contexts;
 
-	enum result result = loop_open(&worker->loop, &io_config);
-	if (result != RESULT_OK) {
-		snprintf(worker->start_error, sizeof worker->start_error, "%s", io_open_error());
-		/* Forbidden or too old: for the operator both are a setting of the host. */
-		return result == RESULT_PERMISSION ? RESULT_UNSUPPORTED : result;
-	}
-	worker->loop.mail = worker_mail;
-	worker->loop.owner = worker;
-	timer_init(&worker->due, due_expired, worker);
-	timer_init(&worker->tick, tick_expired, worker);
-	timer_init(&worker->expire, expire_expired, worker);
-	timer_init(&worker->deadline, deadline_expired, worker);
-	worker->queue_letter.open = queue_letter_open;
-	streams_open(&worker->streams, &worker->loop,
-		config->connections_max + DELIVER_CHANNELS_MAX);
+	TRY(worker_open_loop(worker));
 	TRY(worker_open_queue(worker));
-
-	deliver_open(
-		&(struct deliver_config){
-			.streams = &worker->streams,
-			.queue = worker->queue,
-			.metrics = worker->metrics,
-			.channels_max = DELIVER_CHANNELS_MAX,
-			.targets_max = TARGETS_MAX,
-		},
-		&worker->deliver);
-	deliver_flow_set(worker->deliver, worker->flow, worker->contexts->targets);
-	for (uint32_t i = 0; i < worker->contexts->target_count; i++) {
-		worker->contexts->targets[i] = NULL;
-	}
-	receive_open(
-		&(struct receive_config){
-			.streams = &worker->streams,
-			.shard = worker->config.shard,
-			.queue = worker->queue,
-			.replay = worker->config.replay,
-			.metrics = worker->metrics,
-			.connections_max = config->connections_max,
-			.requests_max = config->requests_max,
-			.body_size_max = worker_body_size_max(config),
-			.listeners_max = config->listener_count,
-		},
-		worker->flow, &worker->receive);
+	wiring_open(&worker->wiring, worker->flow, contexts->targets);
+	for (uint32_t i = 0; i < contexts->target_count; i++) contexts->targets[i].context = NULL;
 	TRY(worker_listen(worker));
-	timer_start(&worker->loop.timers, &worker->expire, loop_now(&worker->loop),
-		EXPIRE_INTERVAL_US);
-	queue_wake(worker); /* what was left from before */
+	wiring_begin(&worker->wiring);
 	return RESULT_OK;
 }
 
 /* ---- Serving and closing --------------------------------------------------------------------- */
 
-static bool worker_finished(const struct worker *worker)
-{
-	if (!worker->stopping) return false;
-	if (!receive_idle(worker->receive) || !deliver_idle(worker->deliver)) return false;
-	/* What the store does not take is delivered again after the next start. */
-	return worker->overdue || queue_usage(worker->queue).settling == 0;
-}
-
 static void worker_turn(struct worker *worker)
 {
 	/* A ring that fails cannot be gone on with: nothing acked is at stake, the store is. */
-	CHECK(loop_turn(&worker->loop) == RESULT_OK);
+	CHECK(loop_turn(&worker->wiring.loop) == RESULT_OK);
 }
 
 struct fence {
@@ -459,21 +308,9 @@ static void worker_close(struct worker *worker)
 {
 	/* The same with the thread that asked for the stop. */
 	while (sem_wait(&worker->stop_returned) != 0) continue; /* EINTR */
-	receive_close(worker->receive);
-	deliver_close(worker->deliver);
-	queue_close(worker->queue);
+	wiring_close(&worker->wiring);
 	writer_wait(worker);
-	timer_stop(&worker->loop.timers, &worker->due);
-	timer_stop(&worker->loop.timers, &worker->tick);
-	timer_stop(&worker->loop.timers, &worker->expire);
-	timer_stop(&worker->loop.timers, &worker->deadline);
-	/* Letters of the queue that are still under way. */
-	while (atomic_load(&worker->queue_letter_posted) && !mailbox_empty(&worker->loop.mailbox)) {
-		atomic_store(&worker->queue_letter_posted, false);
-		(void)mailbox_take_all(&worker->loop.mailbox);
-	}
-	streams_close(&worker->streams);
-	loop_close(&worker->loop);
+	wiring_close_loop(&worker->wiring);
 }
 
 static void *worker_main(void *owner)
@@ -490,7 +327,7 @@ static void *worker_main(void *owner)
 	if (worker->start_result != RESULT_OK) return NULL;
 
 	alloc_thread_is_hot();
-	while (!worker_finished(worker)) worker_turn(worker);
+	while (!wiring_finished(&worker->wiring)) worker_turn(worker);
 	alloc_thread_is_cold();
 	worker_close(worker);
 	return NULL;
@@ -544,15 +381,15 @@ void worker_stop(struct worker *worker)
 
 struct queue *worker_queue(struct worker *worker)
 {
-	return worker->queue;
+	return worker->wiring.queue;
 }
 
 const char *worker_io_features(const struct worker *worker)
 {
-	return io_features(worker->loop.io);
+	return io_features(worker->wiring.loop.io);
 }
 
 struct io_address worker_listener_address(const struct worker *worker, uint32_t index)
 {
-	return receive_listener_address(worker->receive, index);
+	return receive_listener_address(worker->wiring.receive, index);
 }

@@ -31,7 +31,8 @@ MUST_USE enum result worker_start(const struct worker_config *config, struct flo
 	struct contexts *contexts, struct worker **ret, char *error, size_t error_size);
 
 /* Serves the new snapshot from its next turn on, and has let go of the old one when this
- * returns. Takes `contexts` over. Synchronous. */
+ * returns. Takes `contexts` over; NULL when the flow was readdressed, and TLS stays as it is.
+ * Synchronous. */
 void worker_publish(struct worker *worker, struct flow *flow, struct contexts *contexts);
 
 /* Intake ends, deliveries go on. Synchronous: no new event after it returns, but those whose

@@ -163,6 +163,23 @@ def test_config_check(daemon):
     assert f'{path}:' in run(daemon, 'config', 'check', path).stderr
 
 
+def test_config_check_of_a_missing_file(tmp_path):
+    for path in (tmp_path / 'nowhere.yaml', tmp_path):
+        done = subprocess.run([lab.BUILD / 'penstockctl', 'config', 'check', path], capture_output=True, text=True,
+                              timeout=20, check=False)
+        assert done.returncode == EX_NOINPUT and f'{path}: error[PS1001]' in done.stderr and not done.stdout
+
+
+def test_no_command_is_wrong_usage():
+    for arguments in ((), ('--socket', '/tmp/x'), ('--json',)):
+        done = subprocess.run([lab.BUILD / 'penstockctl', *arguments], capture_output=True, text=True, timeout=20,
+                              check=False)
+        assert done.returncode == EX_USAGE and 'penstockctl' in done.stderr and not done.stdout
+    done = subprocess.run([lab.BUILD / 'penstockctl', '--socket', '/tmp/x', 'help'], capture_output=True, text=True,
+                          timeout=20, check=False)
+    assert done.returncode == 0 and done.stdout and not done.stderr
+
+
 def test_errors_have_codes(daemon):
     event = post(daemon)
     other = event[:-1] + ('1' if event[-1] != '1' else '2')

@@ -3,8 +3,10 @@
 
 Question answered: does a target get each event, signed and complete, over warm connections, whatever it answered first?
 """
+import contextlib
 import email.utils
 import socket
+import ssl
 import threading
 import time
 
@@ -347,6 +349,36 @@ def test_refused_and_silent_connections(tmp_path):
                     peers.wait_state(daemon, event, 'delivered', 'closed')
         for filler in fillers:
             filler.close()
+
+
+def test_timeout_counts_from_the_start_of_the_attempt(tmp_path):
+    """A target that takes its time for the TLS handshake has so much less of it for the answer; connecting alone does
+    not get more than the whole attempt."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(lab.certificates() / 'server.pem', lab.certificates() / 'server.key')
+
+    def serve():
+        for _ in range(2):
+            connection, _ = listener.accept()
+            threading.Thread(target=dawdle, args=(connection,), daemon=True).start()
+
+    def dawdle(connection):
+        with contextlib.suppress(OSError):
+            time.sleep(1)
+            with context.wrap_socket(connection, server_side=True) as stream:
+                while stream.recv(65536):
+                    pass
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        url = f'https://localhost:{listener.getsockname()[1]}/slow'
+        lines = peers.target_line('hasty', url, ', timeout: 500ms, connect_timeout: 5s' + APP_CA + peers.retry(1))
+        with lab.Daemon(tmp_path / 'd', url, target=', timeout: 1500ms' + APP_CA + peers.retry(1), targets=lines,
+                        endpoints=peers.endpoint_line('both', ['app', 'hasty'])) as daemon:
+            event = peers.send(daemon, b'{}', '/both')
+            found = peers.wait_state(daemon, event, 'dead', 'hasty')[0]
+            assert found['error'] == 'connect_timeout' and 0.4e6 < found['duration_us'] < 0.9e6, found
+            found = peers.wait_state(daemon, event, 'dead')[0]
+            assert found['error'] == 'timeout' and 1.4e6 < found['duration_us'] < 2.2e6, found
 
 
 def test_name_that_does_not_resolve(tmp_path):

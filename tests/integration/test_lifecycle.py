@@ -74,6 +74,25 @@ def test_usage():
     assert penstockd('--help').returncode == 0
 
 
+def test_second_daemon_on_the_same_address(tmp_path):
+    """A second daemon with a store of its own does not share a listener's port: exit 69 with the address, and the
+    first one gets every connection."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'first', target.url) as first:
+        second = lab.Daemon(tmp_path / 'second', target.url)
+        second.plain_port = first.plain_port
+        second.configure()
+        second.start(wait=False)
+        try:
+            assert second.process.wait(20) == os.EX_UNAVAILABLE, second.log()
+        finally:
+            second.process.kill()
+        assert f'127.0.0.1:{first.plain_port}' in second.log() and 'ss -ltnp' in second.log()
+        for number in range(8):
+            peers.send(first, {'still': number})
+    second.start()
+    second.stop()
+
+
 # ---- Ending ---------------------------------------------------------------------------------------------------------
 
 def slow_answer(seconds):
@@ -209,6 +228,27 @@ def test_stopping_under_load_acknowledges_nothing_that_is_lost(tmp_path):
             assert daemon.audit_verify()['valid'] is True
 
 
+def dumps_core(daemon, **popen):
+    """Whether the kernel dumps core when it aborts."""
+    def small():
+        resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, 1 << 20))
+    daemon.start(preexec_fn=small, cwd=daemon.folder, **popen)
+    os.kill(daemon.process.pid, signal.SIGABRT)
+    _, status = os.waitpid(daemon.process.pid, 0)
+    daemon.process.returncode = os.waitstatus_to_exitcode(status)
+    assert daemon.process.returncode == -signal.SIGABRT
+    return os.WCOREDUMP(status)
+
+
+def test_core_dumps_are_asked_for(tmp_path):
+    """A core dump would hold private keys: there is none, unless the environment asks for it."""
+    daemon = lab.Daemon(tmp_path / 'd')
+    assert not dumps_core(daemon)
+    if not dumps_core(daemon, env={**os.environ, 'PENSTOCK_CORE_DUMPS': '1'}):
+        pytest.skip('this host dumps no cores')
+    assert 'core dumps are allowed' in daemon.log()
+
+
 # ---- Hosts that cannot run it ---------------------------------------------------------------------------------------
 
 IO_URING_SETUP = 425
@@ -267,6 +307,19 @@ def test_few_descriptors(tmp_path):
             daemon.stop()
         finally:
             daemon.process.kill()
+
+
+def test_log_at_its_size_limit(tmp_path):
+    """Past the process's limit of file sizes log lines are lost, and nothing else."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
+        _, hard = resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (1, hard))
+        size = len(daemon.log())
+        daemon.process.send_signal(signal.SIGHUP)
+        lab.wait_for(lambda: daemon.ctl_json('status')['config']['generation'] == 2)
+        assert len(daemon.log()) == size
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        peers.wait_state(daemon, peers.send(daemon, {'still': 'here'}), 'delivered')
 
 
 @pytest.mark.skipif(peers.is_root() and not shutil.which('setpriv'), reason='needs setpriv, to give up CAP_IPC_LOCK')

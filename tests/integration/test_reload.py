@@ -3,10 +3,12 @@
 
 Question answered: is everything changed that the file says, or nothing, and does nobody notice who was being served?
 """
+import io
 import json
 import os
 import signal
 import ssl
+import threading
 
 import pytest
 
@@ -55,18 +57,20 @@ def test_broken_file_changes_nothing(tmp_path, name):
         assert generation(daemon) == 2 and daemon.metric('penstock_config_last_reload_successful') == 1
 
 
-@pytest.mark.parametrize('what', ['secret', 'certificate', 'key', 'ca', 'listener'])
+@pytest.mark.parametrize('what', ['secret', 'certificate', 'key', 'ca', 'empty ca', 'listener'])
 def test_what_the_file_names_must_be_there(tmp_path, what):
     """A missing secret, a certificate that is none, a key of another, a moved listener: refused, nothing changes."""
     with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
         file = tmp_path / 'd' / 'penstock.yaml'
         good = file.read_text()
         certificates = lab.certificates()
+        (tmp_path / 'empty.pem').touch()
         changed = {
             'secret': good.replace('secrets/stripe', 'secrets/nowhere'),
             'certificate': good.replace(f'{certificates}/server.pem', f'{tmp_path}/d/penstock.yaml'),
             'key': good.replace(f'{certificates}/server.key', f'{certificates}/server-rsa.key'),
             'ca': good.replace(target.url + "'", f"https://localhost/', ca_file: {certificates}/nowhere.pem"),
+            'empty ca': good.replace(target.url + "'", f"https://localhost/', ca_file: {tmp_path}/empty.pem"),
             'listener': good.replace(str(daemon.plain_port), str(lab.free_port())),
         }[what]
         assert changed != good
@@ -132,6 +136,55 @@ def test_endpoints_and_targets_come_and_go(tmp_path):
             assert [one['name'] for one in daemon.ctl_json('targets')['targets']] == ['app']
 
 
+def deliver_one(daemon, number):
+    peers.wait_state(daemon, peers.send(daemon, {'warm': number}), 'delivered')
+
+
+def test_warm_connections_outlive_a_reload(tmp_path):
+    """Connections to a target that is reached as before stay open; its new secret and limits count all the same."""
+    with peers.Script(peers.answer_ok) as script, lab.Daemon(tmp_path / 'd', script.url) as daemon:
+        deliver_one(daemon, 1)
+        daemon.ctl('reload')
+        deliver_one(daemon, 2)
+        other = 'whsec_' + lab.base64.b64encode(b'another-signing-key-of-32-bytes!').decode()
+        daemon.secret('app', other)
+        daemon.configure(target=', timeout: 3s' + peers.retry(7), endpoints=peers.endpoint_line('more', ['app']))
+        daemon.ctl('reload')
+        deliver_one(daemon, 3)
+        assert script.connections == 1
+        headers = lab.http.client.parse_headers(io.BytesIO(script.seen[2][1].split(b'\r\n', 1)[1] + b'\r\n\r\n'))
+        assert lab.verify_delivery(headers, script.seen[2][2], other)
+        daemon.configure(target=', connections: 1')
+        daemon.ctl('reload')
+        deliver_one(daemon, 4)
+        assert script.connections == 2, 'with fewer allowed there may be too many'
+
+
+def test_changed_trust_closes_warm_connections(tmp_path):
+    """A TLS connection stays open while what its target is trusted and shown by is the same, to the byte."""
+    certificates = lab.certificates()
+    authority = tmp_path / 'authority.pem'
+    authority.write_bytes((certificates / 'ca.pem').read_bytes())
+    settings = f', ca_file: {authority}'
+    with lab.Target(tls=True) as target, lab.Daemon(tmp_path / 'd', target.url, target=settings) as daemon:
+        def opened():
+            return daemon.metric('penstock_target_connections_total')
+        deliver_one(daemon, 1)
+        daemon.ctl('reload')
+        deliver_one(daemon, 2)
+        assert opened() == 1
+        authority.write_bytes((certificates / 'ca.pem').read_bytes() + (certificates / 'ca-other.pem').read_bytes())
+        daemon.ctl('reload')
+        deliver_one(daemon, 3)
+        assert opened() == 2
+        daemon.configure(target=settings + f', client_certificate: {certificates}/client.pem, '
+                                           f'client_key: {certificates}/client.key')
+        daemon.ctl('reload')
+        deliver_one(daemon, 4)
+        assert opened() == 3
+        assert daemon.metric('penstock_target_connections_reused_total') == 1
+
+
 def test_body_size_changes(tmp_path):
     """An endpoint's larger body_size counts after the reload, up to what the start provided for."""
     with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url, endpoint=', body_size: 2KiB') as daemon:
@@ -156,6 +209,28 @@ def test_request_that_spans_a_reload(tmp_path):
                 assert wire.answer().status == status
 
 
+def test_what_needs_a_restart_is_said(tmp_path):
+    """Keys that are read at the start are named in the reload's answer, each time, until the file says again what the
+    process runs with; the level of log lines changes at once."""
+    def needed():
+        found = daemon.ctl_json('reload')['report']['diagnostics']
+        return [one['message'] for one in found if one['code'] == 'PS3011']
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
+        file = tmp_path / 'd' / 'penstock.yaml'
+        good = file.read_text()
+        assert not needed()
+        file.write_text(good.replace('socket: control.sock', 'socket: other.sock') + 'drain_timeout: 3s\n')
+        for _ in range(2):
+            assert needed() == ['needs restart: control.socket', 'needs restart: drain_timeout']
+        assert 'needs restart: control.socket' in daemon.ctl('reload')
+        file.write_text(good + 'log: { level: error }\n')
+        assert not needed()
+        size = len(daemon.log())
+        assert not needed() and 'reload' not in daemon.log()[size:]
+        file.write_text(good)
+        assert not needed() and 'configuration reloaded' in daemon.log()[size:]
+
+
 def test_sighup_reloads(tmp_path):
     """SIGHUP reloads; a broken file is written to the log with line and column, and changes nothing."""
     with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
@@ -170,6 +245,33 @@ def test_sighup_reloads(tmp_path):
         line = len(file.read_text().splitlines())
         lab.wait_for(lambda: f'penstock.yaml:{line}:1: ' in daemon.log())
         assert generation(daemon) == 2
+
+
+@pytest.mark.skipif(not peers.is_root(), reason='needs root, to show the daemon other hosts')
+def test_moved_target_is_followed_whatever_the_file_says(tmp_path):
+    """When a target's name gives another address deliveries go there, with the configuration that is in force: a file
+    that is being edited is not read. Names are looked at once a minute."""
+    hosts = tmp_path / 'hosts'
+    hosts.write_text('127.0.0.1 moving.test\n')
+    with peers.Script(peers.answer_ok) as first, peers.Script(peers.answer_ok) as second:
+        moved = lab.socket.create_server(('127.0.0.2', first.port))
+        threading.Thread(target=lambda: second.serve(moved.accept()[0], 1), daemon=True).start()
+        daemon = lab.Daemon(tmp_path / 'd', f'http://moving.test:{first.port}/')
+        shell = f'mount --bind {hosts} /etc/hosts && exec "$@"'
+        daemon.start(command=['unshare', '--mount', 'sh', '-c', shell, 'sh'])
+        try:
+            deliver_one(daemon, 1)
+            file = tmp_path / 'd' / 'penstock.yaml'
+            file.write_text(file.read_text() + 'half a li')
+            hosts.write_text('127.0.0.2 moving.test\n')
+            lab.wait_for(lambda: 'addresses of targets changed' in daemon.log(), 90)
+            deliver_one(daemon, 2)
+            assert len(first.seen) == 1 and len(second.seen) == 1
+            assert 'reload' not in daemon.log() and generation(daemon) == 2
+            daemon.stop()
+        finally:
+            daemon.process.kill()
+            moved.close()
 
 
 def test_twenty_reloads_under_load(tmp_path):

@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import resource
 import shutil
 import socket
 import struct
@@ -318,9 +319,26 @@ def traced(process, inject):
         tracer.wait()
 
 
+def test_file_size_limit_is_no_space(tmp_path):
+    """Past the process's limit of file sizes the store is full: 503, and 200 again once the limit is raised."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
+        peers.wait_state(daemon, peers.send(daemon, {'before': 1}), 'delivered')
+        data = daemon.folder / 'store' / 'shard-00' / 'data.mdb'
+        _, hard = resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (data.stat().st_size, hard))
+        accepted, refused = fill(daemon, 1000)
+        check_refusal(refused)
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        lab.wait_for(lambda: fill(daemon, 2000, 1, 100)[1] is None)
+        peers.settled(daemon)
+        for event in accepted.values():
+            assert peers.delivery_state(daemon, event) == 'delivered'
+
+
 @peers.needs('strace')
-def test_slow_disk(tmp_path):
+def test_slow_disk(tmp_path, monkeypatch):
     """On a disk whose every sync takes 100 ms, 60 clients are answered within two seconds: one commit for many."""
+    monkeypatch.setenv('PENSTOCK_CORE_DUMPS', '1')  # strace is a debugger
     with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
         def client(number):
             body = b'{"slow disk":%d}' % number
@@ -336,8 +354,9 @@ def test_slow_disk(tmp_path):
 
 
 @peers.needs('strace')
-def test_failing_disk_ends_the_daemon(tmp_path):
+def test_failing_disk_ends_the_daemon(tmp_path, monkeypatch):
     """When a sync fails nothing more is acknowledged, the daemon ends with 74, and what was is delivered later."""
+    monkeypatch.setenv('PENSTOCK_CORE_DUMPS', '1')  # strace is a debugger
     with lab.Target() as target:
         daemon = lab.Daemon(tmp_path / 'd', target.url)
         with daemon:

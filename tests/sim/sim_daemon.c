@@ -10,101 +10,6 @@
 #include "sim/sim_ledger.h"
 
 enum { STEP_DELAY_US_MAX = 200, BUFFER_SIZE = 2048, TARGETS_IN_FLOW_MAX = 16, HALF_PPM = 500000 };
-#define EXPIRE_INTERVAL_US (30 * US_PER_S)
-#define TICK_INTERVAL_US US_PER_S
-
-/* ---- The queue's wishes, as in worker.c ------------------------------------------------------ */
-
-static void tick_start(struct sim_worker *worker)
-{
-	if (timer_running(&worker->tick)) return;
-	timer_start(&worker->loop.timers, &worker->tick, loop_now(&worker->loop), TICK_INTERVAL_US);
-}
-
-static void tick_expired(void *owner)
-{
-	struct sim_worker *worker = owner;
-
-	queue_work(worker->queue, io_wall(worker->loop.io));
-	struct queue_usage usage = queue_usage(worker->queue);
-	if (usage.window_events > 0 || usage.backlog > 0) tick_start(worker);
-}
-
-static void queue_ready(void *owner, uint32_t target_id)
-{
-	struct sim_worker *worker = owner;
-
-	tick_start(worker);
-	deliver_ready(worker->deliver, target_id);
-}
-
-static void queue_letter_open(struct letter *letter)
-{
-	struct sim_worker *worker = CONTAINER_OF(letter, struct sim_worker, queue_letter);
-
-	worker->queue_letter_posted = false;
-	queue_work(worker->queue, io_wall(worker->loop.io));
-}
-
-static void queue_wake(void *owner)
-{
-	struct sim_worker *worker = owner;
-
-	if (worker->queue_letter_posted) return;
-	worker->queue_letter_posted = true;
-	loop_post(&worker->loop, &worker->queue_letter.mail);
-}
-
-static void queue_due(void *owner, wall_t when)
-{
-	struct sim_worker *worker = owner;
-
-	worker->due_at = when;
-	if (when.us == UINT64_MAX) {
-		timer_stop(&worker->loop.timers, &worker->due);
-		return;
-	}
-	wall_t now = io_wall(worker->loop.io);
-	uint64_t delay_us = when.us > now.us ? when.us - now.us : 0;
-	timer_start(&worker->loop.timers, &worker->due, loop_now(&worker->loop), delay_us);
-}
-
-static void due_expired(void *owner)
-{
-	struct sim_worker *worker = owner;
-	wall_t now = io_wall(worker->loop.io);
-
-	if (now.us < worker->due_at.us) {
-		queue_due(worker, worker->due_at);
-	} else {
-		queue_work(worker->queue, now);
-	}
-}
-
-static void expire_expired(void *owner)
-{
-	struct sim_worker *worker = owner;
-
-	shard_expire(worker->shard, io_wall(worker->loop.io));
-	timer_start(&worker->loop.timers, &worker->expire, loop_now(&worker->loop),
-		EXPIRE_INTERVAL_US);
-}
-
-static void deadline_expired(void *owner)
-{
-	struct sim_worker *worker = owner;
-
-	receive_abort(worker->receive);
-	deliver_abort(worker->deliver);
-}
-
-static void worker_mail(void *owner, struct mail *mail)
-{
-	struct letter *letter = CONTAINER_OF(mail, struct letter, mail);
-
-	(void)owner;
-	letter->open(letter);
-}
 
 /* ---- The writer ------------------------------------------------------------------------------ */
 
@@ -242,86 +147,56 @@ static void open_shard(struct sim_worker *worker)
 static void open_loop(struct sim_worker *worker)
 {
 	const struct sim_daemon_config *config = &worker->daemon->config;
-	struct io_config io_config = {
-		.sockets_max = config->connections_max + config->channels_max + 1,
+	const struct wiring_config wiring = {
+		.shard = worker->shard,
+		.replay = worker->daemon->replay,
+		.metrics = worker->metrics,
+		.connections_max = config->connections_max,
+		.requests_max = config->requests_max,
+		.body_size_max = RECEIVE_BODY_SIZE_DEFAULT,
+		.listeners_max = 1,
+		.channels_max = config->channels_max,
+		.targets_max = TARGETS_IN_FLOW_MAX,
 		.buffer_count = config->buffer_count,
 		.buffer_size = BUFFER_SIZE,
 	};
 
-	CHECK(loop_open(&worker->loop, &io_config) == RESULT_OK);
-	sim_world_add(worker->daemon->world, &worker->loop);
-	worker->loop.mail = worker_mail;
-	worker->loop.owner = worker;
-	timer_init(&worker->due, due_expired, worker);
-	timer_init(&worker->tick, tick_expired, worker);
-	timer_init(&worker->expire, expire_expired, worker);
-	timer_init(&worker->deadline, deadline_expired, worker);
-	worker->queue_letter.open = queue_letter_open;
-	worker->queue_letter_posted = false;
-	streams_open(&worker->streams, &worker->loop,
-		config->connections_max + config->channels_max);
+	CHECK(wiring_open_loop(&worker->wiring, &wiring) == RESULT_OK);
+	sim_world_add(worker->daemon->world, &worker->wiring.loop);
 }
 
 static void open_queue(struct sim_worker *worker)
 {
-	const struct queue_events events = {
-		.ready = queue_ready,
-		.wake = queue_wake,
-		.due = queue_due,
-		.owner = worker,
-	};
+	struct wiring *wiring = &worker->wiring;
+	const struct queue_events events = wiring_queue_events(wiring);
 	const struct queue_limits *limits = &worker->daemon->config.limits;
-	wall_t now = io_wall(worker->loop.io);
+	wall_t now = io_wall(wiring->loop.io);
 	enum result result = limits->window_events == 0
-		? queue_open(worker->shard, &events, now, &worker->queue)
-		: queue_open_limited(worker->shard, &events, now, limits, &worker->queue);
+		? queue_open(worker->shard, &events, now, &wiring->queue)
+		: queue_open_limited(worker->shard, &events, now, limits, &wiring->queue);
 	if (result != RESULT_OK) {
 		sim_violation(worker->daemon->world, "the queue of shard %u does not open: %s",
 			worker->index, result_text(result));
 	}
 }
 
-static struct tls_context *const plain[TARGETS_IN_FLOW_MAX];
+static const struct deliver_tls plain[TARGETS_IN_FLOW_MAX];
 
 static void open_worker(struct sim_worker *worker)
 {
 	const struct sim_daemon_config *config = &worker->daemon->config;
+	struct wiring *wiring = &worker->wiring;
 	uint32_t listener;
 
-	worker->draining = false;
 	worker->flow_letter.open = NULL;
 	worker->step_scheduled = false;
 	open_shard(worker);
 	open_loop(worker);
 	open_queue(worker);
-	deliver_open(
-		&(struct deliver_config){
-			.streams = &worker->streams,
-			.queue = worker->queue,
-			.metrics = worker->metrics,
-			.channels_max = config->channels_max,
-			.targets_max = TARGETS_IN_FLOW_MAX,
-		},
-		&worker->deliver);
 	CHECK(config->flow->target_count <= TARGETS_IN_FLOW_MAX);
-	deliver_flow_set(worker->deliver, config->flow, plain);
-	receive_open(
-		&(struct receive_config){
-			.streams = &worker->streams,
-			.shard = worker->shard,
-			.queue = worker->queue,
-			.replay = worker->daemon->replay,
-			.metrics = worker->metrics,
-			.connections_max = config->connections_max,
-			.requests_max = config->requests_max,
-			.body_size_max = RECEIVE_BODY_SIZE_DEFAULT,
-			.listeners_max = 1,
-		},
-		config->flow, &worker->receive);
-	CHECK(receive_listen(worker->receive, &config->address, NULL, &listener) == RESULT_OK);
-	timer_start(&worker->loop.timers, &worker->expire, loop_now(&worker->loop),
-		EXPIRE_INTERVAL_US);
-	queue_wake(worker);
+	wiring_open(wiring, config->flow, plain);
+	CHECK(receive_listen(wiring->receive, &config->address, NULL, &listener) == RESULT_OK);
+	wiring_begin(wiring);
 }
 
 void sim_daemon_open(struct sim_daemon *daemon, struct sim_world *world,
@@ -362,22 +237,22 @@ void sim_daemon_start(struct sim_daemon *daemon)
 static void kill_worker(struct sim_worker *worker)
 {
 	CHECK(!worker->stepping);
-	sim_world_remove(worker->daemon->world, &worker->loop);
-	sim_io_kill(worker->loop.io);
+	sim_world_remove(worker->daemon->world, &worker->wiring.loop);
+	sim_io_kill(worker->wiring.loop.io);
 	store_writer_abandon(shard_writer(worker->shard));
 
-	worker->receive->connections.used_count = 0;
-	worker->receive->requests.used_count = 0;
-	worker->receive->buffers.used_count = 0;
-	worker->receive->large_buffers.used_count = 0;
-	worker->receive->listeners_open = 0;
-	receive_close(worker->receive);
-	worker->deliver->channels.used_count = 0;
-	deliver_close(worker->deliver);
-	worker->queue->jobs_count = 0;
-	queue_close(worker->queue);
-	worker->streams.outputs.used_count = 0;
-	streams_close(&worker->streams);
+	worker->wiring.receive->connections.used_count = 0;
+	worker->wiring.receive->requests.used_count = 0;
+	worker->wiring.receive->buffers.used_count = 0;
+	worker->wiring.receive->large_buffers.used_count = 0;
+	worker->wiring.receive->listeners_open = 0;
+	receive_close(worker->wiring.receive);
+	worker->wiring.deliver->channels.used_count = 0;
+	deliver_close(worker->wiring.deliver);
+	worker->wiring.queue->jobs_count = 0;
+	queue_close(worker->wiring.queue);
+	worker->wiring.streams.outputs.used_count = 0;
+	streams_close(&worker->wiring.streams);
 	shard_close(worker->shard);
 }
 
@@ -401,8 +276,8 @@ static void flow_letter_open(struct letter *letter)
 	struct sim_worker *worker = CONTAINER_OF(letter, struct sim_worker, flow_letter);
 
 	worker->flow_letter.open = NULL;
-	receive_flow_set(worker->receive, worker->daemon->config.flow);
-	deliver_flow_set(worker->deliver, worker->daemon->config.flow, plain);
+	receive_flow_set(worker->wiring.receive, worker->daemon->config.flow);
+	deliver_flow_set(worker->wiring.deliver, worker->daemon->config.flow, plain);
 }
 
 void sim_daemon_publish(struct sim_daemon *daemon, struct flow *flow)
@@ -413,7 +288,7 @@ void sim_daemon_publish(struct sim_daemon *daemon, struct flow *flow)
 		/* Else the last one is still on its way. */
 		if (worker->flow_letter.open != NULL) continue;
 		worker->flow_letter.open = flow_letter_open;
-		loop_post(&worker->loop, &worker->flow_letter.mail);
+		loop_post(&worker->wiring.loop, &worker->flow_letter.mail);
 	}
 }
 
@@ -421,12 +296,7 @@ static void drain_letter_open(struct letter *letter)
 {
 	struct sim_worker *worker = CONTAINER_OF(letter, struct sim_worker, drain_letter);
 
-	worker->draining = true;
-	receive_drain(worker->receive);
-	deliver_drain(worker->deliver);
-	timer_stop(&worker->loop.timers, &worker->expire);
-	timer_start(&worker->loop.timers, &worker->deadline, loop_now(&worker->loop),
-		worker->daemon->drain_us);
+	wiring_drain(&worker->wiring, worker->daemon->drain_us);
 }
 
 void sim_daemon_drain(struct sim_daemon *daemon, uint64_t drain_us)
@@ -437,7 +307,7 @@ void sim_daemon_drain(struct sim_daemon *daemon, uint64_t drain_us)
 	for (uint32_t i = 0; i < SIM_WORKERS; i++) {
 		struct sim_worker *worker = &daemon->workers[i];
 		worker->drain_letter.open = drain_letter_open;
-		loop_post(&worker->loop, &worker->drain_letter.mail);
+		loop_post(&worker->wiring.loop, &worker->drain_letter.mail);
 	}
 }
 
@@ -445,9 +315,8 @@ bool sim_daemon_idle(const struct sim_daemon *daemon)
 {
 	for (uint32_t i = 0; i < SIM_WORKERS; i++) {
 		const struct sim_worker *worker = &daemon->workers[i];
-		if (!worker->draining) return false;
-		if (!receive_idle(worker->receive) || !deliver_idle(worker->deliver)) return false;
-		if (queue_usage(worker->queue).settling > 0) return false;
+		if (!wiring_finished(&worker->wiring)) return false;
+		if (queue_usage(worker->wiring.queue).settling > 0) return false;
 		if (worker->stepping || store_writer_waiting(shard_writer(worker->shard))) {
 			return false;
 		}
@@ -457,25 +326,18 @@ bool sim_daemon_idle(const struct sim_daemon *daemon)
 
 static void stop_worker(struct sim_worker *worker)
 {
-	struct io_statistics io = io_statistics(worker->loop.io);
+	struct io_statistics io = io_statistics(worker->wiring.loop.io);
 
 	CHECK(io.sockets_used == 0);
 	CHECK(io.buffers_free == worker->daemon->config.buffer_count);
-	CHECK(deliver_quiet(worker->deliver));
-	CHECK(queue_usage(worker->queue).leased == 0);
-	CHECK(worker->receive->buffers.used_count == 0);
-	CHECK(worker->receive->large_buffers.used_count == 0);
-	CHECK(worker->streams.outputs.used_count == 0);
-	timer_stop(&worker->loop.timers, &worker->due);
-	timer_stop(&worker->loop.timers, &worker->tick);
-	timer_stop(&worker->loop.timers, &worker->deadline);
-	receive_close(worker->receive);
-	deliver_close(worker->deliver);
-	queue_close(worker->queue);
-	(void)mailbox_take_all(&worker->loop.mailbox);
-	streams_close(&worker->streams);
-	sim_world_remove(worker->daemon->world, &worker->loop);
-	loop_close(&worker->loop);
+	CHECK(deliver_quiet(worker->wiring.deliver));
+	CHECK(queue_usage(worker->wiring.queue).leased == 0);
+	CHECK(worker->wiring.receive->buffers.used_count == 0);
+	CHECK(worker->wiring.receive->large_buffers.used_count == 0);
+	CHECK(worker->wiring.streams.outputs.used_count == 0);
+	wiring_close(&worker->wiring);
+	sim_world_remove(worker->daemon->world, &worker->wiring.loop);
+	wiring_close_loop(&worker->wiring);
 	shard_close(worker->shard);
 }
 
@@ -522,12 +384,12 @@ static void replay_one(struct sim_worker *worker, const struct dead_letter *lett
 			.job = { .complete = dead_replayed },
 			.sequence = letter->sequence,
 			.target_id = letter->target_id,
-			.now = io_wall(worker->loop.io),
+			.now = io_wall(worker->wiring.loop.io),
 			.actor = "sim",
 		},
 	};
 
-	queue_dead_replay(worker->queue, &replay.job);
+	queue_dead_replay(worker->wiring.queue, &replay.job);
 	while (!replay.done) {
 		CHECK(sim_world_step(worker->daemon->world));
 		sim_daemon_watch(worker->daemon);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* sim_daemon — a penstockd inside the simulation: two workers with all they have, wired as
- * worker.c does, their shards in a real folder, one replay memory. It can be killed at any
+/* sim_daemon — a penstockd inside the simulation: two workers with all they have, wired as in
+ * worker.c, their shards in a real folder, one replay memory. It can be killed at any
  * moment between two turns and started again from what is on disk.
  *
  * The writers are no threads: whenever jobs wait, a step of the writer is called after some
@@ -9,11 +9,10 @@
  */
 #pragma once
 
-#include "deliver/deliver.h"
 #include "lib/folder.h"
 #include "queue/queue_internal.h"
-#include "receive/receive.h"
 #include "sim/io_sim.h"
+#include "worker/wiring.h"
 
 enum { SIM_WORKERS = 2 };
 
@@ -45,23 +44,11 @@ struct sim_daemon;
 struct sim_worker {
 	struct sim_daemon *daemon;
 	uint32_t index;
-	struct loop loop;
-	struct streams streams;
+	struct wiring wiring;
 	struct shard *shard;
-	struct queue *queue;
-	struct receive *receive;
-	struct deliver *deliver;
 	struct metrics *metrics;
-	struct letter queue_letter;
-	bool queue_letter_posted;
 	struct letter drain_letter;
 	struct letter flow_letter;
-	bool draining;
-	struct timer due;
-	wall_t due_at;
-	struct timer tick;
-	struct timer expire;
-	struct timer deadline;
 	bool step_scheduled;
 	bool stepping;
 };

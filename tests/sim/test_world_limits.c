@@ -68,7 +68,7 @@ static uint32_t connections(void)
 {
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < SIM_WORKERS; i++) {
-		count += receive_usage(system.daemon.workers[i].receive).connections;
+		count += receive_usage(system.daemon.workers[i].wiring.receive).connections;
 	}
 	return count;
 }
@@ -244,7 +244,7 @@ static void few_buffers_slow_down_and_lose_nothing(void **state)
 	assert_true(system_run(&system, all_acked, HOUR_US));
 	for (uint32_t i = 0; i < SIM_WORKERS; i++) {
 		exhausted_count +=
-			io_statistics(system.daemon.workers[i].loop.io).buffers_exhausted;
+			io_statistics(system.daemon.workers[i].wiring.loop.io).buffers_exhausted;
 	}
 	assert_true(exhausted_count > 100);
 	finish();

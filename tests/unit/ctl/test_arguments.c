@@ -107,7 +107,9 @@ static void test_options_stand_anywhere(void **state)
 static void test_help(void **state)
 {
 	(void)state;
-	assert_int_equal(parse("").verdict, ARGUMENTS_HELP);
+	assert_int_equal(parse("").verdict, ARGUMENTS_NONE);
+	assert_int_equal(parse("--socket s").verdict, ARGUMENTS_NONE);
+	assert_int_equal(parse("--json").verdict, ARGUMENTS_NONE);
 	assert_null(invocation.command);
 	assert_int_equal(parse("--help").verdict, ARGUMENTS_HELP);
 	assert_int_equal(parse("-h").verdict, ARGUMENTS_HELP);

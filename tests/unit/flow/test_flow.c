@@ -433,12 +433,49 @@ static void targets_get_their_addresses(void **state)
 	assert_int_equal(flow->targets[2].address.port, 8080);
 	assert_string_equal(flow->targets[3].host_field, "localhost");
 	assert_int_equal(flow->targets[3].address.port, 80);
-	assert_false(flow_addresses_changed(flow));
-
-	/* As if the name service had given something else before. */
-	flow->targets[2].address.ip[3] ^= 0x55;
-	assert_true(flow_addresses_changed(flow));
 	flow_release(flow);
+}
+
+/* Whatever has become of the files since: nothing but names is looked at. */
+static void a_moved_target_changes_addresses_alone(void **state)
+{
+	file_write("other", GOOD_WHSEC, 0600);
+	struct flow *flow = compile(LISTENERS STORE
+		"targets:\n"
+		"  - { name: stays, url: 'https://127.1.2.3/x' }\n"
+		"  - { name: moves, url: 'http://localhost:8080/', secret_file: other }\n"
+		"endpoints: [{ name: a, path: /a, scheme: github, secret_file: github,\n"
+		"  targets: [stays, moves] }]\n");
+	(void)state;
+
+	assert_null(flow_readdress(flow, 2));
+	/* As if the name service had given something else before. */
+	const struct io_address right = flow->targets[1].address;
+	flow->targets[1].address.ip[3] ^= 0x55;
+	flow->targets[1].metrics_slot = 7;
+	flow->endpoints[0].metrics_slot = 5;
+	assert_int_equal(unlink(path_of("other")), 0);
+	struct flow *second = flow_readdress(flow, 2);
+	assert_non_null(second);
+	assert_int_equal(second->generation, 2);
+	assert_true(address_equal(&second->targets[1].address, &right));
+	assert_true(address_equal(&second->targets[0].address, &flow->targets[0].address));
+	assert_ptr_equal(second->config, flow->config);
+	assert_ptr_equal(second->targets[1].signer, flow->targets[1].signer);
+	assert_int_equal(second->targets[1].metrics_slot, 7);
+	assert_int_equal(second->endpoints[0].metrics_slot, 5);
+
+	/* A name that did not resolve, and does now. The first one may go before the others. */
+	second->targets[1].resolved = false;
+	flow_release(flow);
+	struct flow *third = flow_readdress(second, 3);
+	assert_non_null(third);
+	flow_release(second);
+	assert_true(third->targets[1].resolved);
+	assert_ptr_equal(flow_target_by_id(third, flow_id_of_name("moves")), &third->targets[1]);
+	assert_string_equal(found_name(third, "x", "/a"), "a");
+	assert_null(flow_readdress(third, 4));
+	flow_release(third);
 }
 
 /* Names under .invalid never resolve (RFC 6761 §6.4). Several, so that several threads wait. */
@@ -463,7 +500,7 @@ static void names_that_do_not_resolve_are_warnings(void **state)
 	assert_true(flow->targets[2].resolved);
 	assert_int_equal(flow->targets[0].address.port, 443);
 	/* Not to resolve for the moment is not a change. */
-	assert_false(flow_addresses_changed(flow));
+	assert_null(flow_readdress(flow, 2));
 
 	/* A reload while the name service is down keeps what was known. */
 	struct flow *next = compile(text);
@@ -501,6 +538,7 @@ int main(void)
 		cmocka_unit_test(all_wrong_secrets_are_reported_without_showing_them),
 		cmocka_unit_test(signers_and_verifiers_come_from_the_files),
 		cmocka_unit_test(targets_get_their_addresses),
+		cmocka_unit_test(a_moved_target_changes_addresses_alone),
 		cmocka_unit_test(names_that_do_not_resolve_are_warnings),
 		cmocka_unit_test(the_last_release_frees),
 	};

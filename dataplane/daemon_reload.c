@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* daemon_reload — from one snapshot to the next while events flow: everything that can be wrong is
+ * found before the first worker hears of it, then every worker is given the new one, in turn.
+ */
+#include "daemon_internal.h"
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "config/config_codes.h"
+
+/* ---- Snapshots ------------------------------------------------------------------------------- */
+
+struct flow *daemon_flow(struct daemon *daemon)
+{
+	pthread_mutex_lock(&daemon->flow_lock);
+	struct flow *flow = flow_acquire(daemon->flow);
+	pthread_mutex_unlock(&daemon->flow_lock);
+	return flow;
+}
+
+void flow_give_slots(struct flow *flow)
+{
+	for (uint32_t i = 0; i < flow->endpoint_count; i++) {
+		flow->endpoints[i].metrics_slot = metrics_endpoint_slot(flow->endpoints[i].name);
+	}
+	for (uint32_t i = 0; i < flow->target_count; i++) {
+		flow->targets[i].metrics_slot = metrics_target_slot(flow->targets[i].name);
+	}
+}
+
+/* So that records can be read by people long after an endpoint has gone. */
+enum result flow_remember_names(const struct daemon *daemon, const struct flow *flow)
+{
+	for (uint32_t s = 0; s < daemon->worker_count; s++) {
+		for (uint32_t i = 0; i < flow->endpoint_count; i++) {
+			TRY(shard_remember_name(daemon->shards[s], 'e', flow->endpoints[i].id,
+				flow->endpoints[i].name));
+		}
+		for (uint32_t i = 0; i < flow->target_count; i++) {
+			TRY(shard_remember_name(daemon->shards[s], 't', flow->targets[i].id,
+				flow->targets[i].name));
+		}
+	}
+	return RESULT_OK;
+}
+
+static void body_sizes_check(const struct daemon *daemon, const struct config *next,
+	struct config_report *report)
+{
+	for (uint32_t i = 0; i < next->endpoint_count; i++) {
+		const struct config_endpoint *endpoint = &next->endpoints[i];
+		if (endpoint->body_size_max <= daemon->body_size_max) continue;
+		config_report_add(report, CONFIG_WARNING, PS_STAYS_UNTIL_RESTART,
+			config_position_of(next, &endpoint->body_size_max, endpoint->position),
+			"larger bodies are refused until the daemon is started again",
+			"needs restart: body_size of endpoint '%s' is above all at the start",
+			endpoint->name);
+	}
+}
+
+/* What a running process cannot take over: said, and left as it is. */
+static enum result reload_check(const struct daemon *daemon, const struct config *now,
+	const struct config *next, struct config_report *report)
+{
+	bool same = now->listener_count == next->listener_count;
+	for (uint32_t i = 0; same && i < now->listener_count; i++) {
+		same = address_equal(&now->listeners[i].address, &next->listeners[i].address) &&
+			now->listeners[i].tls == next->listeners[i].tls;
+	}
+	config_report_borrow(report, next);
+	if (!same) {
+		config_report_add(report, CONFIG_ERROR, PS_NEEDS_RESTART,
+			next->listener_count > 0 ? next->listeners[0].position
+						 : (struct config_position){ 0 },
+			"restart the daemon to change addresses, or undo the change",
+			"listeners were added, removed or moved: that needs a restart");
+	}
+	body_sizes_check(daemon, next, report);
+	config_report_borrow(report, NULL);
+	config_fixed_compare(&daemon->fixed, next, report);
+	return same ? RESULT_OK : RESULT_CONFIG;
+}
+
+/* To every worker; `contexts` for each, or NULL. */
+static enum result snapshot_hand_over(struct daemon *daemon, struct flow *flow,
+	struct contexts **contexts)
+{
+	pthread_mutex_lock(&daemon->worker_lock);
+	enum result result = daemon->closing ? RESULT_CLOSED : flow_remember_names(daemon, flow);
+	if (result == RESULT_OK) {
+		flow_give_slots(flow);
+		for (uint32_t i = 0; i < daemon->worker_count; i++) {
+			worker_publish(daemon->workers[i], flow,
+				contexts != NULL ? contexts[i] : NULL);
+		}
+	}
+	pthread_mutex_unlock(&daemon->worker_lock);
+	return result;
+}
+
+static enum result snapshot_publish(struct daemon *daemon, struct flow *flow,
+	struct config_report *report)
+{
+	struct contexts **contexts = alloc_array(daemon->worker_count, sizeof(struct contexts *));
+	enum result result = RESULT_OK;
+
+	for (uint32_t i = 0; i < daemon->worker_count && result == RESULT_OK; i++) {
+		result = contexts_build(flow, report, &contexts[i]);
+	}
+	if (result == RESULT_OK) result = snapshot_hand_over(daemon, flow, contexts);
+	if (result != RESULT_OK) {
+		for (uint32_t i = 0; i < daemon->worker_count; i++) contexts_free(contexts[i]);
+	}
+	alloc_free(contexts);
+	return result;
+}
+
+/* Takes the reference over, and lets go of the one to the flow before. */
+static void flow_replace(struct daemon *daemon, struct flow *flow)
+{
+	pthread_mutex_lock(&daemon->flow_lock);
+	struct flow *before = daemon->flow;
+	daemon->flow = flow;
+	pthread_mutex_unlock(&daemon->flow_lock);
+	flow_release(before);
+}
+
+static enum result daemon_reload_with(struct daemon *daemon, struct config_report *report,
+	uint64_t *ret_generation)
+{
+	struct config *config = NULL;
+	struct flow *flow = NULL;
+
+	struct flow *now = daemon_flow(daemon);
+	uint64_t generation = now->generation + 1;
+	enum result result = config_load(daemon->config_path, &config, report);
+	if (result == RESULT_OK) result = reload_check(daemon, now->config, config, report);
+	if (result == RESULT_OK) {
+		result = flow_compile(config, generation, &flow, report);
+		if (result == RESULT_OK) config = NULL; /* the flow's now */
+	}
+	if (result == RESULT_OK) {
+		uint32_t kept = flow_keep_addresses(flow, now);
+		if (kept > 0) log_warning("names do not resolve, addresses kept: %u", kept);
+		result = snapshot_publish(daemon, flow, report);
+	}
+	if (result == RESULT_OK) {
+		flow_replace(daemon, flow);
+		log_set_level((enum log_level)flow->config->log_level);
+		log_notice("configuration reloaded generation=%llu",
+			(unsigned long long)generation);
+	} else {
+		log_error("reload failed, generation=%llu stays: %s",
+			(unsigned long long)now->generation, result_text(result));
+		generation = now->generation;
+		if (flow != NULL) flow_release(flow);
+	}
+	*ret_generation = generation;
+	flow_release(now);
+	if (config != NULL) config_free(config);
+	return result;
+}
+
+enum result daemon_reload_now(struct daemon *daemon, struct config_report *report,
+	uint64_t *ret_generation)
+{
+	pthread_mutex_lock(&daemon->publish_lock);
+	enum result result = daemon_reload_with(daemon, report, ret_generation);
+	pthread_mutex_unlock(&daemon->publish_lock);
+	return result;
+}
+
+/* Unless a reload has come in between: that has resolved by itself. */
+static void readdressed_publish(struct daemon *daemon, const struct flow *now, struct flow *next)
+{
+	enum result result = RESULT_CLOSED;
+
+	pthread_mutex_lock(&daemon->publish_lock);
+	if (daemon->flow == now) result = snapshot_hand_over(daemon, next, NULL);
+	if (result == RESULT_OK) {
+		flow_replace(daemon, next);
+		log_notice("addresses of targets changed generation=%llu",
+			(unsigned long long)next->generation);
+	} else {
+		flow_release(next);
+	}
+	pthread_mutex_unlock(&daemon->publish_lock);
+}
+
+void daemon_readdress(struct daemon *daemon)
+{
+	struct flow *now = daemon_flow(daemon);
+	/* Outside of the lock: it waits for name servers, and a reload must not wait for it. */
+	struct flow *next = flow_readdress(now, now->generation + 1);
+
+	if (next != NULL) readdressed_publish(daemon, now, next);
+	flow_release(now);
+}
