@@ -42,6 +42,13 @@
 #define RECEIVE_CONNECTIONS_DEFAULT 16384u
 /* One connection in so many is kept for answering 503 when the others are taken. */
 #define RECEIVE_SHED_SHARE 16u
+/* When connections run short one that is idle for so long is closed for a new one. Under a second
+ * it is between two requests of a client at work, whose next one would meet the close. */
+#define RECEIVE_EVICT_IDLE_MS 1000u
+/* What an evicted client may leave unread of its last answer before it is cut off. */
+#define RECEIVE_EVICT_TIMEOUT_MS 2000u
+/* While sockets are parked it is looked so often whose time is over. */
+#define RECEIVE_PARKED_CHECK_MS 250u
 /* Requests between first byte and answer, per worker: bounds body memory and the
  * mailbox to the writer. */
 #define RECEIVE_REQUESTS_DEFAULT 4096u
@@ -56,6 +63,13 @@ BOUND(RECEIVE_BUFFER_SIZE > 2 * HTTP_HEAD_SIZE_MAX);
 #define RECEIVE_RETRY_AFTER_S 5u
 
 /* ---- Engine ---------------------------------------------------------------------------------- */
+
+/* Connections the kernel completes before we accept them, per listener and worker; it cuts this to
+ * net.core.somaxconn, which is 4096, too. */
+#define IO_ACCEPT_BACKLOG 4096u
+/* Accepted sockets that wait for a connection, per worker. An accept that is armed takes a whole
+ * backlog at once, whatever there is room for: this is two (TLS and plain, or IPv4 and IPv6). */
+#define RECEIVE_PARKED_MAX (2u * IO_ACCEPT_BACKLOG)
 
 /* One turn submits at most what fits; more than that waits a turn. */
 #define IO_ENTRIES 2048u

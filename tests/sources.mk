@@ -129,6 +129,7 @@ SIM_SRC := \
 # Each file is a cmocka program of its own, run under AddressSanitizer.
 SIM_TESTS := \
 	tests/sim/test_io_sim.c \
+	tests/sim/test_world_admission.c \
 	tests/sim/test_world_limits.c \
 	tests/sim/test_world_seeds.c
 

@@ -20,6 +20,7 @@
 #define METRICS_COUNTER_TABLE(X) \
 	X(CONNECTIONS_ACCEPTED,  "penstock_connections_accepted_total",  "Connections accepted from providers") \
 	X(CONNECTIONS_SHED,      "penstock_connections_shed_total",      "Connections refused because the worker is at its connection limit") \
+	X(CONNECTIONS_EVICTED,   "penstock_connections_evicted_total",   "Idle connections closed to make room for new ones") \
 	X(CONNECTIONS_TIMED_OUT, "penstock_connections_timed_out_total", "Connections closed because a head, body, handshake, send or idle limit ran out") \
 	X(HANDSHAKES,            "penstock_tls_handshakes_total",        "TLS handshakes completed with providers") \
 	X(HANDSHAKES_FAILED,     "penstock_tls_handshakes_failed_total", "TLS handshakes that failed") \

@@ -43,19 +43,29 @@ struct request {
 };
 
 struct connection {
-	struct list node;
+	struct list node; /* in receive->idle_connections or busy_connections */
 	struct stream stream;
 	struct receive *receive;
 	struct request *request; /* NULL between requests */
 	struct timer timer;
 	mono_t deadline;
-	mono_t armed; /* when the timer will fire */
+	mono_t armed;      /* when the timer will fire */
+	mono_t idle_since; /* while in idle_connections */
 	uint32_t request_count;
 	uint8_t state; /* enum connection_state */
 	bool input_ended;
 	bool secure;
 	bool blocked; /* the next request waits until the answers so far have left */
 	bool shed;    /* taken only to be told, politely, to come back */
+	bool evicted; /* closed to make room for another */
+};
+
+/* An accepted socket that waits for a connection. Nothing is received on it. */
+struct parked {
+	struct list node; /* in receive->parked_sockets until it is closed */
+	struct listener *listener;
+	struct io_socket *socket;
+	mono_t deadline;
 };
 
 struct listener {
@@ -73,7 +83,13 @@ struct receive {
 	struct pool requests;
 	struct pool buffers;
 	struct pool large_buffers;
-	struct list open_connections;
+	struct list idle_connections; /* the longest idle first; all CONNECTION_IDLE */
+	struct list busy_connections;
+	struct pool parked;
+	struct list parked_sockets; /* in the order they came */
+	struct timer parked_timer;
+	uint32_t parked_count;   /* in parked_sockets */
+	uint32_t evicting_count; /* connections closed to make room that are not yet gone */
 	struct listener *listeners;
 	uint32_t listener_count;
 	uint32_t listeners_open;
@@ -85,8 +101,21 @@ struct receive {
 	uint8_t url[HTTP_TARGET_SIZE_MAX + 512]; /* scratch: the URL a provider signed */
 };
 
+/* ---- receive_admission.c --------------------------------------------------------------------- */
+void admission_open(struct receive *receive);
+/* A socket was accepted: it becomes a connection now, or waits until one is free. */
+void admission_offer(struct listener *listener, struct io_socket *socket);
+/* A connection has become free. */
+void admission_update(struct receive *receive);
+/* Nobody waits any more; whoever did is closed. */
+void admission_drain(struct receive *receive);
+
 /* ---- receive_connection.c -------------------------------------------------------------------- */
+/* Takes the socket over; not when all connections are taken (pool `connections`). */
 void connection_open(struct listener *listener, struct io_socket *socket);
+/* Closes the connection that has been idle for the longest, to make room. False when none has
+ * been for RECEIVE_EVICT_IDLE_MS. */
+bool connection_evict(struct receive *receive);
 /* Reads what is there and goes on with it as far as possible. */
 void connection_run(struct connection *connection);
 void connection_close(struct connection *connection);

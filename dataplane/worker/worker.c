@@ -353,7 +353,7 @@ static enum result worker_open(struct worker *worker)
 {
 	const struct config *config = worker->config.config;
 	struct io_config io_config = {
-		.sockets_max = config->connections_max + DELIVER_CHANNELS_MAX +
+		.sockets_max = config->connections_max + RECEIVE_PARKED_MAX + DELIVER_CHANNELS_MAX +
 			config->listener_count,
 		.buffer_count = IO_BUFFER_COUNT,
 		.buffer_size = IO_BUFFER_SIZE,

@@ -243,7 +243,8 @@ static void open_loop(struct sim_worker *worker)
 {
 	const struct sim_daemon_config *config = &worker->daemon->config;
 	struct io_config io_config = {
-		.sockets_max = config->connections_max + config->channels_max + 1,
+		.sockets_max = config->connections_max + RECEIVE_PARKED_MAX + config->channels_max +
+			1,
 		.buffer_count = config->buffer_count,
 		.buffer_size = BUFFER_SIZE,
 	};
@@ -370,6 +371,7 @@ static void kill_worker(struct sim_worker *worker)
 	worker->receive->requests.used_count = 0;
 	worker->receive->buffers.used_count = 0;
 	worker->receive->large_buffers.used_count = 0;
+	worker->receive->parked.used_count = 0;
 	worker->receive->listeners_open = 0;
 	receive_close(worker->receive);
 	worker->deliver->channels.used_count = 0;
