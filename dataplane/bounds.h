@@ -29,6 +29,13 @@
 #define RECEIVE_HEAD_TIMEOUT_MS 10000u
 /* Whole body. 1 MiB in 30 s is 35 KiB/s: slower than any provider's data centre. */
 #define RECEIVE_BODY_TIMEOUT_MS 30000u
+/* A body that trickles holds a request slot before anybody has proved who sends it. So after a
+ * grace it has to have come at so many bytes a second on average: a modem's rate, and far below
+ * any data centre's. (Kestrel: 240 after 5 s; Apache's mod_reqtimeout: 500 after 20 s.) The grace
+ * is a head's limit, which holds a slot for as long; a shorter one would keep off nobody but those
+ * whose network stalls. */
+#define RECEIVE_BODY_GRACE_MS RECEIVE_HEAD_TIMEOUT_MS
+#define RECEIVE_BODY_RATE_MIN 4096u
 #define RECEIVE_HANDSHAKE_TIMEOUT_MS 8000u
 /* Between requests. Providers keep connections for a minute at most. */
 #define RECEIVE_IDLE_TIMEOUT_MS 75000u

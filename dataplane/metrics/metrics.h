@@ -27,6 +27,7 @@
 	X(HANDSHAKES_RESUMED,    "penstock_tls_handshakes_resumed_total", "TLS handshakes that resumed a session") \
 	X(REQUESTS,              "penstock_requests_total",              "Requests read to their end or refused") \
 	X(REQUESTS_MALFORMED,    "penstock_requests_malformed_total",    "Requests that are not proper HTTP/1.1") \
+	X(REQUESTS_SLOW,         "penstock_requests_slow_total",         "Requests answered 408 because their body came too slowly") \
 	X(REQUESTS_UNROUTED,     "penstock_requests_unrouted_total",     "Requests for a host and path without an endpoint, or with a wrong method") \
 	X(REQUESTS_SHED,         "penstock_requests_shed_total",         "Requests answered 503 because a limit, the disk or the quota was reached") \
 	X(TARGET_CONNECTIONS,    "penstock_target_connections_total",    "Connections opened to targets") \

@@ -8,9 +8,9 @@
  *
  * Ways it fails, all answered with a problem document: malformed HTTP (400 …, then closed,
  * because the framing is lost), no such endpoint (404), not authentic (401), too large (413),
- * no room in a pool, on the disk or in the replay memory (503 with Retry-After). A client that
- * is too slow is cut off without an answer. More clients than connections: see
- * receive_admission.c.
+ * no room in a pool, on the disk or in the replay memory (503 with Retry-After), a body that
+ * trickles (408). A client that is too slow in all else is cut off without an answer. More
+ * clients than connections: see receive_admission.c.
  *
  * Everything belongs to one worker thread.
  */

@@ -22,14 +22,36 @@ static void timer_arm(struct connection *connection, uint64_t delay_us)
 	timer_start(&loop->timers, &connection->timer, loop_now(loop), delay_us);
 }
 
+/* From `start` on it has this long. */
+static void connection_limit_since(struct connection *connection, mono_t start, uint64_t limit_us)
+{
+	connection->deadline.us = start.us + limit_us;
+	if (!timer_running(&connection->timer) || connection->deadline.us < connection->armed.us) {
+		timer_arm(connection,
+			mono_since_us(loop_now(connection->receive->loop), connection->deadline));
+	}
+}
+
 void connection_limit(struct connection *connection, uint64_t limit_ms)
 {
-	uint64_t now_us = loop_now(connection->receive->loop).us;
+	connection_limit_since(connection, loop_now(connection->receive->loop),
+		limit_ms * US_PER_MS);
+}
 
-	connection->deadline.us = now_us + limit_ms * US_PER_MS;
-	if (!timer_running(&connection->timer) || connection->deadline.us < connection->armed.us) {
-		timer_arm(connection, limit_ms * US_PER_MS);
+/* The body's limit grows with what has come of it, up to that of the whole. */
+static void body_limit(struct connection *connection)
+{
+	struct request *request = connection->request;
+
+	if (request->body_waited.us == 0)
+		request->body_waited = loop_now(connection->receive->loop);
+	uint64_t size = request->received - request->head_size;
+	uint64_t limit_us = RECEIVE_BODY_GRACE_MS * US_PER_MS +
+		size * US_PER_S / RECEIVE_BODY_RATE_MIN;
+	if (limit_us > RECEIVE_BODY_TIMEOUT_MS * US_PER_MS) {
+		limit_us = RECEIVE_BODY_TIMEOUT_MS * US_PER_MS;
 	}
+	connection_limit_since(connection, request->body_waited, limit_us);
 }
 
 static void connection_timer_expired(void *owner)
@@ -50,10 +72,16 @@ static void connection_timer_expired(void *owner)
 	if (connection->state != CONNECTION_CLOSING) {
 		metrics_add(receive->config.metrics, METRICS_CONNECTIONS_TIMED_OUT, 1);
 	}
-	if (connection->state == CONNECTION_IDLE) {
-		connection_close(connection);
-	} else {
-		connection_abort(connection);
+	switch ((enum connection_state)connection->state) {
+	case CONNECTION_IDLE: connection_close(connection); break;
+	case CONNECTION_BODY:
+		metrics_add(receive->config.metrics, METRICS_REQUESTS_SLOW, 1);
+		answer_problem(connection->request, ANSWER_SLOW, NULL, NULL);
+		break;
+	case CONNECTION_HANDSHAKE:
+	case CONNECTION_HEAD:
+	case CONNECTION_CLOSING: connection_abort(connection); break;
+	case CONNECTION_COMMIT: UNREACHABLE();
 	}
 }
 
@@ -217,6 +245,7 @@ static bool request_fill(struct connection *connection)
 	size_t size = stream_read(&connection->stream, request->buffer + request->filled, room);
 
 	request->filled += (uint32_t)size;
+	request->received += (uint32_t)size;
 	return size > 0;
 }
 
@@ -259,11 +288,11 @@ static bool request_step(struct connection *connection)
 	switch (request_parse(request)) {
 	case REQUEST_MORE:
 		if (request_fill(connection)) return true;
-		/* The limits run from a phase's first byte, not from its last. */
-		if (connection->deadline.us == 0) {
-			connection_limit(connection,
-				connection->state == CONNECTION_HEAD ? RECEIVE_HEAD_TIMEOUT_MS
-								     : RECEIVE_BODY_TIMEOUT_MS);
+		/* The head's limit runs from its first byte, not from its last. */
+		if (connection->state == CONNECTION_BODY) {
+			body_limit(connection);
+		} else if (connection->deadline.us == 0) {
+			connection_limit(connection, RECEIVE_HEAD_TIMEOUT_MS);
 		}
 		return false;
 	case REQUEST_COMPLETE:
@@ -332,6 +361,7 @@ void connection_next(struct connection *connection, bool keep_alive)
 		CHECK(request->next_size <= following->buffer_size);
 		memcpy(following->buffer, request->buffer + request->next, request->next_size);
 		following->filled = request->next_size;
+		following->received = request->next_size;
 		request_give(request);
 		connection->request = following;
 		connection->state = CONNECTION_HEAD;

@@ -28,6 +28,7 @@ struct request {
 	bool large; /* buffer is from the large pool */
 	bool continue_sent;
 	uint32_t filled;    /* bytes in the buffer */
+	uint32_t received;  /* bytes from the wire; codings that were taken off count */
 	size_t scanned;     /* see http_head_find() */
 	uint32_t head_size; /* 0 until the head is complete */
 	uint32_t body_size; /* decoded so far; with a length: of the whole */
@@ -35,7 +36,8 @@ struct request {
 	uint32_t next_size;
 	uint32_t body_size_max;
 	struct http_chunked chunked;
-	mono_t complete; /* when the last byte had come */
+	mono_t body_waited; /* when the body first proved incomplete; 0: it has not */
+	mono_t complete;    /* when the last byte had come */
 	uint32_t metrics_slot;
 	uint8_t forward[FORWARD_FIELDS_SIZE_MAX];
 	struct shard_append append;
@@ -158,6 +160,7 @@ enum { ANSWER_SIZE_MAX = 1536 };
 	X(UNROUTED,  404, "no_endpoint",          "no endpoint has this host and path", false) \
 	X(METHOD,    405, "method_not_allowed",   "events are sent with POST", false) \
 	X(SIGNATURE, 401, "signature",            "the request is not authentic", false) \
+	X(SLOW,      408, "body_too_slow",        "the body comes too slowly", false) \
 	X(CONFLICT,  409, "id_reused",            "this id was used before with another body", false) \
 	X(PENDING,   503, "event_in_flight",      "the same event is being stored right now", true) \
 	X(REPLAY,    503, "replay_memory_full",   "the replay memory is full", true) \

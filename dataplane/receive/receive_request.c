@@ -137,7 +137,6 @@ static enum request_progress head_parse(struct request *request)
 	}
 	request->head_size = (uint32_t)head_size;
 	request->connection->state = CONNECTION_BODY;
-	request->connection->deadline.us = 0; /* the body's time begins when it proves incomplete */
 	if (!request_admit(request)) return REQUEST_ANSWERED;
 	/* Chunked bytes that came with the head are still coded; decoding starts there. */
 	return REQUEST_COMPLETE;

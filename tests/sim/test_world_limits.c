@@ -82,6 +82,8 @@ static uint64_t cut_off_after(struct bytes data, uint64_t gap_us)
 	client_start(&clients[0]);
 	assert_true(system_run(&system, clients_closed, HOUR_US));
 	assert_true(clients[0].ended_us > 0);
+	/* After an answer the daemon waits for the client's end. */
+	system_run_for(&system, SLACK_US);
 	assert_int_equal(connections(), 0);
 	return clients[0].ended_us - clients[0].started_us;
 }
@@ -104,12 +106,64 @@ static void limits_fire_at_their_time(void **state)
 		RECEIVE_HEAD_TIMEOUT_MS * US_PER_MS + SLACK_US);
 	assert_int_equal(clients[0].text_size, 0);
 
-	/* The head takes almost as long as it may, then the body has its own time. */
+	/* The head takes its time, then the body has its own. */
+	uint64_t slow_count = metrics_sum(METRICS_REQUESTS_SLOW);
 	uint64_t head_us = (uint64_t)(strstr(slow_body, "\r\n\r\n") + 4 - slow_body) * 40000;
 	after_us = cut_off_after(bytes_of_text(slow_body), 40000);
-	assert_in_range(after_us, RECEIVE_BODY_TIMEOUT_MS * US_PER_MS,
-		head_us + RECEIVE_BODY_TIMEOUT_MS * US_PER_MS + 2 * SLACK_US);
-	assert_int_equal(clients[0].text_size, 0);
+	assert_in_range(after_us, head_us + RECEIVE_BODY_GRACE_MS * US_PER_MS,
+		head_us + RECEIVE_BODY_GRACE_MS * US_PER_MS + 3 * SLACK_US);
+	assert_non_null(strstr(clients[0].text, "HTTP/1.1 408 "));
+	assert_non_null(strstr(clients[0].text, "Connection: close"));
+	assert_int_equal(metrics_sum(METRICS_REQUESTS_SLOW), slow_count + 1);
+	system_start_providers(&system);
+	finish();
+}
+
+/* When a body of that size that comes in pieces is answered: microseconds after it connected. */
+static uint64_t answered_after(size_t size, size_t piece_size, uint64_t gap_us, const char *status)
+{
+	static uint8_t memory[HTTP_HEAD_SIZE_MAX + RECEIVE_BODY_SIZE_DEFAULT];
+	struct writer writer = writer_of(memory, sizeof memory);
+
+	write_text(&writer,
+		"POST /in/github HTTP/1.1\r\nHost: hooks.example.org\r\nContent-Length: ");
+	write_decimal(&writer, size);
+	write_text(&writer, "\r\n\r\n");
+	clients[0] = (struct sim_client){
+		.data = bytes_of(memory, writer.size + size),
+		.piece_size = piece_size,
+		.gap_us = gap_us,
+	};
+	client_start(&clients[0]);
+	system_run_for(&system, 2 * RECEIVE_BODY_TIMEOUT_MS * US_PER_MS);
+	sim_client_close(&clients[0]);
+	assert_true(system_run(&system, clients_closed, US_PER_S));
+	assert_non_null(strstr(clients[0].text, status));
+	return clients[0].text_us - clients[0].started_us;
+}
+
+static void body_has_a_minimum_rate(void **state)
+{
+	const uint64_t grace_us = RECEIVE_BODY_GRACE_MS * US_PER_MS;
+	const uint64_t whole_us = RECEIVE_BODY_TIMEOUT_MS * US_PER_MS;
+	const uint64_t gap_us = US_PER_S / 2;
+	struct system_plan plan = quiet_plan(12, 7);
+
+	system_open(&system, &plan, *state);
+	/* Above it a body may take its time, up to the limit of the whole. */
+	size_t piece_size = RECEIVE_BODY_RATE_MIN / 2 + 100;
+	uint64_t after_us = answered_after(40 * piece_size, piece_size, gap_us, "HTTP/1.1 401 ");
+	assert_in_range(after_us, grace_us + 4 * US_PER_S, whole_us - US_PER_S);
+	after_us = answered_after(1000000, piece_size, gap_us, "HTTP/1.1 408 ");
+	assert_in_range(after_us, whole_us, whole_us + 2 * SLACK_US);
+	/* At half of it the grace and what has come are used up at twice the grace. */
+	piece_size = RECEIVE_BODY_RATE_MIN / 4;
+	after_us = answered_after(1000000, piece_size, gap_us, "HTTP/1.1 408 ");
+	assert_in_range(after_us, 2 * grace_us - 2 * gap_us, 2 * grace_us + 2 * gap_us);
+	/* What came at once counts for what comes late. */
+	after_us = answered_after(RECEIVE_BODY_RATE_MIN * 6, RECEIVE_BODY_RATE_MIN * 3 + 1000,
+		grace_us + US_PER_S, "HTTP/1.1 401 ");
+	assert_in_range(after_us, grace_us + US_PER_S, grace_us + US_PER_S + 2 * SLACK_US);
 	system_start_providers(&system);
 	finish();
 }
@@ -418,6 +472,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(limits_fire_at_their_time),
+		cmocka_unit_test(body_has_a_minimum_rate),
 		cmocka_unit_test(answered_connection_is_closed_when_idle),
 		cmocka_unit_test(client_that_never_reads_is_cut_off),
 		cmocka_unit_test(requests_without_slot_are_told_to_come_back),
