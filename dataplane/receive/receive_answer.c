@@ -19,6 +19,13 @@ static const struct answer_row answer_rows[ANSWER_COUNT] = {
 #undef X
 };
 
+/* RFC 9110 §15.5.2: "The server generating a 401 response MUST send a WWW-Authenticate header
+ * field (Section 11.6.1) containing at least one challenge applicable to the target resource."
+ * No registered scheme is: each provider signs in a way and in fields of its own, and what is
+ * wrong with a request is in the problem's code. So it is one name for all of them, and it does
+ * not tell a stranger whose webhooks are taken here. */
+static const char challenge[] = "Signature realm=\"webhooks\"";
+
 /* Answers fit the stream's buffers, because a request is begun only when there is room for one
  * (connection_run); with 100 Continue before it, unless the client never reads: then it is cut
  * off. Returns whether the connection lives. */
@@ -82,6 +89,7 @@ void answer_problem(struct request *request, enum answer answer, const char *det
 		.close = !keep_alive,
 		.date = answer_date(request->receive),
 		.allow = answer == ANSWER_METHOD ? "POST" : NULL,
+		.challenge = row->status == 401 ? challenge : NULL,
 		.head_method = is_head(request),
 	};
 	http_write_problem(&writer, &problem);

@@ -56,6 +56,7 @@ def test_every_scheme_refuses_another_body(daemon, scheme):
         assert answer.status == 200
         return
     assert (answer.status, answer.json['code']) == (401, 'signature_mismatch')
+    assert answer.headers['www-authenticate'] == 'Signature realm="webhooks"'
     assert answer.headers['content-type'] == 'application/problem+json'
 
 
