@@ -24,7 +24,7 @@ void http_write_end(struct writer *writer);
  * `detail`, `instance` and `date` may be NULL; `date` is as http_date() writes it, for the
  * Date field that an origin server with a clock owes (RFC 9110 §6.6.1). retry_after_s 0 means
  * no such field; `allow` names the methods of a 405, `challenge` is what a 401 asks for
- * (RFC 9110 §11.6.1). `close` adds "Connection: close".
+ * (RFC 9110 §11.6.1). `connection` is the Connection field's option; NULL: no such field.
  * `head_method` leaves the body away, because the request was HEAD. Text is escaped as JSON;
  * `code` is one of ours and needs no escape. */
 struct http_problem {
@@ -36,8 +36,8 @@ struct http_problem {
 	const char *date;
 	const char *allow;
 	const char *challenge;
+	const char *connection;
 	uint32_t retry_after_s;
-	bool close;
 	bool head_method;
 };
 void http_write_problem(struct writer *writer, const struct http_problem *problem);

@@ -66,6 +66,14 @@ static bool connection_stays(const struct request *request)
 		request->connection->request_count < RECEIVE_REQUESTS_PER_CONNECTION_MAX;
 }
 
+/* What the answer says of it; NULL for what goes without saying. RFC 9112 §C.2.2: clients of
+ * HTTP/1.0 ask for a connection to be kept, and have to be told that it is. */
+static const char *connection_option(const struct request *request, bool keep_alive)
+{
+	if (!keep_alive) return "close";
+	return request->http.minor_version == 0 ? "keep-alive" : NULL;
+}
+
 void answer_problem(struct request *request, enum answer answer, const char *detail_code,
 	const char *detail)
 {
@@ -86,7 +94,7 @@ void answer_problem(struct request *request, enum answer answer, const char *det
 		.title = row->text,
 		.detail = detail,
 		.retry_after_s = row->again ? RECEIVE_RETRY_AFTER_S : 0,
-		.close = !keep_alive,
+		.connection = connection_option(request, keep_alive),
 		.date = answer_date(request->receive),
 		.allow = answer == ANSWER_METHOD ? "POST" : NULL,
 		.challenge = row->status == 401 ? challenge : NULL,
@@ -112,7 +120,7 @@ void answer_fault(struct request *request, enum http_fault fault)
 		.status = http_fault_status(fault),
 		.code = http_fault_code(fault),
 		.title = http_fault_text(fault),
-		.close = true,
+		.connection = "close",
 		.date = answer_date(request->receive),
 		.head_method = is_head(request),
 	};
@@ -126,6 +134,7 @@ void answer_accepted(struct request *request, const struct event *event, bool du
 	struct writer writer = writer_of(text, sizeof text);
 	struct connection *connection = request->connection;
 	bool keep_alive = connection_stays(request);
+	const char *option = connection_option(request, keep_alive);
 	char id[EVENT_ID_TEXT_SIZE];
 	static const char head_date[] = "HTTP/1.1 200 OK\r\nDate: ";
 	static const char head[] = "\r\nContent-Type: application/json\r\nContent-Length: ";
@@ -138,7 +147,10 @@ void answer_accepted(struct request *request, const struct event *event, bool du
 	write_text(&writer, answer_date(request->receive));
 	write_bytes(&writer, BYTES_LITERAL(head));
 	write_decimal(&writer, sizeof "{\"id\":\"" - 1 + strlen(id) + tail_size);
-	if (!keep_alive) write_text(&writer, "\r\nConnection: close");
+	if (option != NULL) {
+		write_bytes(&writer, BYTES_LITERAL("\r\nConnection: "));
+		write_text(&writer, option);
+	}
 	write_text(&writer, "\r\n\r\n{\"id\":\"");
 	write_text(&writer, id);
 	write_bytes(&writer, bytes_of(duplicate ? tail_duplicate : tail_new, tail_size));
@@ -156,7 +168,7 @@ void answer_overload(struct connection *connection)
 		.code = answer_rows[ANSWER_OVERLOAD].code,
 		.title = answer_rows[ANSWER_OVERLOAD].text,
 		.retry_after_s = RECEIVE_RETRY_AFTER_S,
-		.close = true,
+		.connection = "close",
 		.date = answer_date(connection->receive),
 	};
 	http_write_problem(&writer, &problem);

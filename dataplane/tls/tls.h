@@ -8,7 +8,7 @@
  *
  * Policy (engine research §3.2): process-wide session cache off; tickets under process-wide
  * rotating keys, but none where client certificates are asked for (CVE-2025-23419 class);
- * no 0-RTT; ALPN http/1.1.
+ * no 0-RTT; ALPN http/1.1, of clients http/1.0, too.
  */
 #pragma once
 

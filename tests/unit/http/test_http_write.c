@@ -162,8 +162,8 @@ static void problems_are_written(void **state)
 		.instance = "/x",
 		.date = "Sun, 06 Nov 1994 08:49:37 GMT",
 		.challenge = "Signature realm=\"a\"",
-		.retry_after_s = 5,
-		.close = true };
+		.connection = "close",
+		.retry_after_s = 5 };
 	http_write_problem(&writer, &problem);
 	expect_text(&writer,
 		"HTTP/1.1 400 Bad Request\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
