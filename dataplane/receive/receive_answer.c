@@ -180,6 +180,11 @@ void answer_continue(struct request *request)
 	struct connection *connection = request->connection;
 	struct bytes text = BYTES_LITERAL("HTTP/1.1 100 Continue\r\n\r\n");
 
-	/* When it does not fit, the body's time limit ends the wait. */
-	if (stream_write(&connection->stream, text.data, text.size) != text.size) return;
+	/* All of it or nothing yet: a part would be taken for the start of the answer. */
+	if (!stream_has_room(&connection->stream, text.size)) {
+		stream_notify_drained(&connection->stream);
+		return;
+	}
+	request->continue_sent = true;
+	(void)stream_write(&connection->stream, text.data, text.size); /* short: it has failed */
 }

@@ -402,10 +402,11 @@ static void connection_drained(void *owner)
 {
 	struct connection *connection = owner;
 
-	if (!connection->blocked) return;
-	connection->blocked = false;
-	connection_limit(connection, RECEIVE_IDLE_TIMEOUT_MS);
-	if (connection->state == CONNECTION_HEAD) connection->deadline.us = 0;
+	if (connection->blocked) {
+		connection->blocked = false;
+		connection_limit(connection, RECEIVE_IDLE_TIMEOUT_MS);
+		if (connection->state == CONNECTION_HEAD) connection->deadline.us = 0;
+	}
 	connection_run(connection);
 }
 

@@ -182,4 +182,6 @@ void answer_fault(struct request *request, enum http_fault fault);
 void answer_accepted(struct request *request, const struct event *event, bool duplicate);
 /* For a connection that could not even get a request; closes. */
 void answer_overload(struct connection *connection);
+/* Does not answer, but lets the client go on. When there is no room it is for connection_run() to
+ * come here again; the body's time limit ends the wait. */
 void answer_continue(struct request *request);

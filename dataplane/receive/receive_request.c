@@ -206,7 +206,6 @@ enum request_progress request_parse(struct request *request)
 	case HTTP_BODY_CHUNKED: progress = chunks_parse(request); break;
 	}
 	if (progress == REQUEST_MORE && request->http.expect_continue && !request->continue_sent) {
-		request->continue_sent = true;
 		answer_continue(request);
 	}
 	return progress;

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/check.h"
+#include "receive/receive_internal.h"
 #include "sim/sim_client.h"
 #include "sim/sim_system.h"
 
@@ -191,6 +192,50 @@ static bool no_connections(struct system *whole)
 {
 	MAYBE(whole == NULL);
 	return connections() == 0;
+}
+
+/* The only connection there is. */
+static struct connection *connection_of_client(void)
+{
+	for (uint32_t i = 0; i < SIM_WORKERS; i++) {
+		struct list *head = &system.daemon.workers[i].receive->busy_connections;
+		if (!list_empty(head)) return LIST_ENTRY(head->next, struct connection, node);
+	}
+	fail();
+	return NULL;
+}
+
+static void continue_waits_for_room_and_is_whole(void **state)
+{
+	static const char request[] = "POST /in/github HTTP/1.1\r\nHost: hooks.example.org\r\n"
+				      "Content-Length: 10\r\nExpect: 100-continue\r\n\r\n";
+	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	static const uint8_t filler[1000] = { [0 ... 999] = 'x' };
+	struct system_plan plan = quiet_plan(13, 7);
+
+	system_open(&system, &plan, *state);
+	clients[0] = (struct sim_client){ .data = bytes_of_text(request) };
+	client_start(&clients[0]);
+	system_run_for(&system, US_PER_S);
+	assert_string_equal(clients[0].text, go_on);
+
+	/* The same once more, as if what was said before had filled the stream. */
+	struct connection *connection = connection_of_client();
+	assert_int_equal(connection->state, CONNECTION_BODY);
+	connection->request->continue_sent = false;
+	size_t size = sizeof go_on - 1;
+	for (size_t done = sizeof filler; done == sizeof filler; size += done) {
+		done = stream_write(&connection->stream, filler, sizeof filler);
+	}
+	connection_run(connection);
+	system_run_for(&system, US_PER_S);
+	assert_int_equal(clients[0].text_size, size + sizeof go_on - 1);
+	assert_string_equal(clients[0].text + size, go_on);
+	assert_true(connection->request->continue_sent);
+	sim_client_close(&clients[0]);
+	assert_true(system_run(&system, clients_closed, US_PER_S));
+	system_start_providers(&system);
+	finish();
 }
 
 static void client_that_never_reads_is_cut_off(void **state)
@@ -474,6 +519,7 @@ int main(void)
 		cmocka_unit_test(limits_fire_at_their_time),
 		cmocka_unit_test(body_has_a_minimum_rate),
 		cmocka_unit_test(answered_connection_is_closed_when_idle),
+		cmocka_unit_test(continue_waits_for_room_and_is_whole),
 		cmocka_unit_test(client_that_never_reads_is_cut_off),
 		cmocka_unit_test(requests_without_slot_are_told_to_come_back),
 		cmocka_unit_test(full_replay_memory_refuses_until_some_expire),
