@@ -133,6 +133,8 @@ BOUND((IO_BUFFER_COUNT & (IO_BUFFER_COUNT - 1)) == 0 && IO_BUFFER_COUNT <= 32768
 /* Idle connections to a target are closed after this: shorter than common keep-alive
  * limits of servers (nginx 75 s), so that we do not race their close. */
 #define DELIVER_IDLE_TIMEOUT_MS 55000u
+/* What a target may take to read the rest of what was written to it before we closed. */
+#define DELIVER_CLOSE_TIMEOUT_MS 5000u
 /* Of an answer's body; beyond it the connection is given up, the status still counts. */
 #define DELIVER_ANSWER_SIZE_MAX 65536u
 /* Longest Retry-After that is honoured. */
