@@ -58,6 +58,7 @@ UNIT_TESTS := \
 	tests/unit/store/test_store_cursor.c \
 	tests/unit/store/test_store_writer.c \
 	tests/unit/tls/test_stream.c \
+	tests/unit/tls/test_stream_input.c \
 	tests/unit/tls/test_stream_openssl.c \
 	tests/unit/tls/test_tls.c \
 	tests/unit/tls/test_tls_certificates.c \

@@ -241,6 +241,8 @@ static void connection_opened(void *owner)
 static bool request_fill(struct connection *connection)
 {
 	struct request *request = connection->request;
+
+	if (!stream_has_input(&connection->stream)) return false;
 	size_t room = request_room(request);
 	size_t size = stream_read(&connection->stream, request->buffer + request->filled, room);
 
@@ -264,6 +266,8 @@ static bool request_begin(struct connection *connection)
 {
 	CHECK(connection->request == NULL);
 
+	/* After each answer: usually the client has sent nothing yet. */
+	if (!stream_has_input(&connection->stream)) return false;
 	connection->request = connection->shed ? NULL
 					       : request_take(connection->receive, connection);
 	if (connection->request == NULL) {

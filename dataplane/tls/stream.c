@@ -339,6 +339,16 @@ static size_t read_tls(struct stream *stream, uint8_t *to, size_t size)
 	return done;
 }
 
+bool stream_has_input(const struct stream *stream)
+{
+	if (stream->input_first != NULL) return true;
+	if (stream->tls == NULL) return false;
+	/* That the peer ended without close_notify is found out by reading. */
+	bool end_untold = stream_has(stream, STREAM_INPUT_OVER) &&
+		!stream_has(stream, STREAM_ENDED);
+	return end_untold || tls_has_plaintext(stream->tls);
+}
+
 size_t stream_read(struct stream *stream, uint8_t *to, size_t size)
 {
 	CHECK(!stream_has(stream, STREAM_CLOSING));

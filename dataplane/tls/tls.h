@@ -133,6 +133,8 @@ enum tls_status tls_handshake(struct tls_conn *conn);
 /* TLS_OK with *ret_size ≥ 1, or another status with *ret_size 0. Reading can produce output
  * (key updates, tickets). */
 enum tls_status tls_read(struct tls_conn *conn, uint8_t *to, size_t size, size_t *ret_size);
+/* Whether a part of a record that was read is left for the next tls_read(). */
+bool tls_has_plaintext(const struct tls_conn *conn);
 /* TLS_OK with *ret_size = how much was taken: less than `size` only when the transport had no
  * room; then call again with the rest once it has. The last record taken may wait inside for
  * room; the next call, even one with size 0, sends it on. */

@@ -254,6 +254,11 @@ static enum tls_status read_record(struct tls_conn *conn, uint8_t *to, size_t si
 	return fail(conn, code);
 }
 
+bool tls_has_plaintext(const struct tls_conn *conn)
+{
+	return wolfSSL_pending(conn->ssl) > 0;
+}
+
 enum tls_status tls_read(struct tls_conn *conn, uint8_t *to, size_t size, size_t *ret_size)
 {
 	enum tls_status status = TLS_OK;

@@ -264,6 +264,19 @@ def test_empty_line_before_a_request(daemon):
             assert wire.answer().status == 200
 
 
+@pytest.mark.parametrize('tls', [True, False], ids=['tls', 'plain'])
+def test_end_behind_the_last_request(daemon, tls):
+    """A client that ends right behind its requests, by TLS without saying so, gets all answers, and its end is seen."""
+    with peers.Wire(daemon, tls) as wire:
+        wire.send(event(8050 + tls) + event(8052 + tls) + event(8054 + tls))
+        socket.socket.shutdown(wire.socket, socket.SHUT_WR)
+        for _ in range(3):
+            assert wire.answer().status == 200
+        started = time.monotonic()
+        assert wire.ends()
+        assert time.monotonic() - started < 5
+
+
 # ---- Slow ones ------------------------------------------------------------------------------------------------------
 
 def trickle(wire, data, every, stop):
