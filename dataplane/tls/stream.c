@@ -52,6 +52,12 @@ static size_t transport_take(void *owner, uint8_t *to, size_t size)
 	return stream_input_take(owner, to, size);
 }
 
+static bool transport_ready(void *owner)
+{
+	const struct stream *stream = owner;
+	return stream->input_first != NULL;
+}
+
 static size_t transport_put(void *owner, const uint8_t *from, size_t size)
 {
 	struct stream *stream = owner;
@@ -254,7 +260,12 @@ static void stream_init(struct stream *stream, struct streams *streams,
 		.streams = streams,
 		.events = events,
 		.owner = owner,
-		.transport = { .take = transport_take, .put = transport_put, .owner = stream },
+		.transport = {
+			.take = transport_take,
+			.ready = transport_ready,
+			.put = transport_put,
+			.owner = stream,
+		},
 	};
 	task_init(&stream->flush, stream_flush, stream);
 }

@@ -95,6 +95,8 @@ enum tls_status {
 struct tls_transport {
 	/* Takes up to `size` bytes of input; 0 when none is there. */
 	size_t (*take)(void *owner, uint8_t *to, size_t size);
+	/* Whether take() would give anything. */
+	bool (*ready)(void *owner);
 	/* Accepts up to `size` bytes of output; 0 when there is no room. */
 	size_t (*put)(void *owner, const uint8_t *from, size_t size);
 	void *owner;

@@ -270,11 +270,14 @@ enum tls_status tls_read(struct tls_conn *conn, uint8_t *to, size_t size, size_t
 	if (has(conn, TLS_CONN_READ_CLOSED)) return TLS_CLOSED;
 	CHECK(has(conn, TLS_CONN_DONE));
 
-	while (status == TLS_OK && done < size) {
+	/* The first is asked for in any case: wolfSSL may have something to say or to send. After
+	 * that, asking in vain would cost as much again as a small record. */
+	do {
 		size_t read;
 		status = read_record(conn, to + done, size - done, &read);
 		done += read;
-	}
+	} while (status == TLS_OK && done < size &&
+		(tls_has_plaintext(conn) || conn->transport->ready(conn->transport->owner)));
 	*ret_size = done;
 	/* What ended the reading is said again by the next call. */
 	return done > 0 ? TLS_OK : status;
