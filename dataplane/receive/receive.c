@@ -16,6 +16,7 @@ void receive_open(const struct receive_config *config, const struct flow *flow,
 	struct receive *receive = alloc_array(1, sizeof *receive);
 	receive->config = *config;
 	receive->flow = flow;
+	receive->flow_number = 1;
 	receive->loop = config->streams->loop;
 	pool_init(&receive->connections, sizeof(struct connection), config->connections_max);
 	pool_init(&receive->requests, sizeof(struct request), config->requests_max);
@@ -101,6 +102,8 @@ void receive_listener_context(struct receive *receive, uint32_t index, struct tl
 void receive_flow_set(struct receive *receive, const struct flow *flow)
 {
 	receive->flow = flow;
+	/* 0 is that of requests that have looked for none. */
+	if (++receive->flow_number == 0) receive->flow_number = 1;
 }
 
 void receive_drain(struct receive *receive)

@@ -35,6 +35,8 @@ struct request {
 	uint32_t next;      /* where the following request's bytes start; 0: unknown yet */
 	uint32_t next_size;
 	uint32_t body_size_max;
+	uint32_t flow_number; /* receive->flow_number when `endpoint` was found */
+	const struct flow_endpoint *endpoint;
 	struct http_chunked chunked;
 	mono_t body_waited; /* when the body first proved incomplete; 0: it has not */
 	mono_t complete;    /* when the last byte had come */
@@ -80,6 +82,7 @@ struct listener {
 struct receive {
 	struct receive_config config;
 	const struct flow *flow;
+	uint32_t flow_number; /* counts the flows: an address may be used again */
 	struct loop *loop;
 	struct pool connections;
 	struct pool requests;
@@ -144,6 +147,8 @@ enum request_progress {
 };
 /* Goes on with the bytes in the buffer. */
 enum request_progress request_parse(struct request *request);
+/* NULL: nobody's. Only once there is a head. */
+const struct flow_endpoint *request_endpoint(struct request *request);
 struct bytes request_body(const struct request *request);
 
 /* ---- receive_event.c ------------------------------------------------------------------------- */
