@@ -29,6 +29,13 @@
 #define RECEIVE_HEAD_TIMEOUT_MS 10000u
 /* Whole body. 1 MiB in 30 s is 35 KiB/s: slower than any provider's data centre. */
 #define RECEIVE_BODY_TIMEOUT_MS 30000u
+/* A body that trickles holds a request slot before anybody has proved who sends it. So after a
+ * grace it has to have come at so many bytes a second on average: a modem's rate, and far below
+ * any data centre's. (Kestrel: 240 after 5 s; Apache's mod_reqtimeout: 500 after 20 s.) The grace
+ * is a head's limit, which holds a slot for as long; a shorter one would keep off nobody but those
+ * whose network stalls. */
+#define RECEIVE_BODY_GRACE_MS RECEIVE_HEAD_TIMEOUT_MS
+#define RECEIVE_BODY_RATE_MIN 4096u
 #define RECEIVE_HANDSHAKE_TIMEOUT_MS 8000u
 /* Between requests. Providers keep connections for a minute at most. */
 #define RECEIVE_IDLE_TIMEOUT_MS 75000u
@@ -42,6 +49,13 @@
 #define RECEIVE_CONNECTIONS_DEFAULT 16384u
 /* One connection in so many is kept for answering 503 when the others are taken. */
 #define RECEIVE_SHED_SHARE 16u
+/* When connections run short one that is idle for so long is closed for a new one. Under a second
+ * it is between two requests of a client at work, whose next one would meet the close. */
+#define RECEIVE_EVICT_IDLE_MS 1000u
+/* What an evicted client may leave unread of its last answer before it is cut off. */
+#define RECEIVE_EVICT_TIMEOUT_MS 2000u
+/* While sockets are parked it is looked so often whose time is over. */
+#define RECEIVE_PARKED_CHECK_MS 250u
 /* Requests between first byte and answer, per worker: bounds body memory and the
  * mailbox to the writer. */
 #define RECEIVE_REQUESTS_DEFAULT 4096u
@@ -56,6 +70,13 @@ BOUND(RECEIVE_BUFFER_SIZE > 2 * HTTP_HEAD_SIZE_MAX);
 #define RECEIVE_RETRY_AFTER_S 5u
 
 /* ---- Engine ---------------------------------------------------------------------------------- */
+
+/* Connections the kernel completes before we accept them, per listener and worker; it cuts this to
+ * net.core.somaxconn, which is 4096, too. */
+#define IO_ACCEPT_BACKLOG 4096u
+/* Accepted sockets that wait for a connection, per worker. An accept that is armed takes a whole
+ * backlog at once, whatever there is room for: this is two (TLS and plain, or IPv4 and IPv6). */
+#define RECEIVE_PARKED_MAX (2u * IO_ACCEPT_BACKLOG)
 
 /* One turn submits at most what fits; more than that waits a turn. */
 #define IO_ENTRIES 2048u
@@ -137,6 +158,8 @@ BOUND(RECENT_ROWS_MAX >= 8 * RECENT_ROWS_PER_BATCH);
 /* Idle connections to a target are closed after this: shorter than common keep-alive
  * limits of servers (nginx 75 s), so that we do not race their close. */
 #define DELIVER_IDLE_TIMEOUT_MS 55000u
+/* What a target may take to read the rest of what was written to it before we closed. */
+#define DELIVER_CLOSE_TIMEOUT_MS 5000u
 /* Of an answer's body; beyond it the connection is given up, the status still counts. */
 #define DELIVER_ANSWER_SIZE_MAX 65536u
 /* Longest Retry-After that is honoured. */

@@ -48,6 +48,7 @@ static void control_worker_status(void *owner, uint32_t index, struct control_wo
 		.cpu = status.cpu,
 		.connections = status.receive.connections,
 		.connections_max = status.connections_max,
+		.connections_parked = status.receive.parked,
 		.requests = status.receive.requests,
 		.deliveries = status.deliver.attempts,
 		.target_connections_idle = status.deliver.channels_idle,

@@ -151,6 +151,7 @@ CONFIG_SRC := \
 # dataplane/receive
 RECEIVE_SRC := \
 	dataplane/receive/receive.c \
+	dataplane/receive/receive_admission.c \
 	dataplane/receive/receive_answer.c \
 	dataplane/receive/receive_connection.c \
 	dataplane/receive/receive_event.c \

@@ -62,6 +62,7 @@ UNIT_TESTS := \
 	tests/unit/store/test_store_journal.c \
 	tests/unit/store/test_store_writer.c \
 	tests/unit/tls/test_stream.c \
+	tests/unit/tls/test_stream_input.c \
 	tests/unit/tls/test_stream_openssl.c \
 	tests/unit/tls/test_tls.c \
 	tests/unit/tls/test_tls_certificates.c \
@@ -134,6 +135,7 @@ SIM_SRC := \
 # Each file is a cmocka program of its own, run under AddressSanitizer.
 SIM_TESTS := \
 	tests/sim/test_io_sim.c \
+	tests/sim/test_world_admission.c \
 	tests/sim/test_world_limits.c \
 	tests/sim/test_world_seeds.c
 

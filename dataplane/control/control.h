@@ -27,6 +27,7 @@ struct control_worker_status {
 	int cpu;
 	uint32_t connections;
 	uint32_t connections_max;
+	uint32_t connections_parked;
 	uint32_t requests;   /* between first byte and answer */
 	uint32_t deliveries; /* attempts under way */
 	uint32_t target_connections_idle;

@@ -28,7 +28,8 @@ enum unit { UNIT_NONE, UNIT_SECONDS };
 /* name, type, unit, value from a snapshot, help */
 #define WORKER_TABLE(X) \
 	X("penstock_connections", GAUGE, NONE, status.connections, "Open connections from providers") \
-	X("penstock_connections_limit", GAUGE, NONE, status.connections_max, "Connections beyond which new ones are shed") \
+	X("penstock_connections_limit", GAUGE, NONE, status.connections_max, "Connections beyond which the longest idle are closed, or new ones shed") \
+	X("penstock_connections_parked", GAUGE, NONE, status.connections_parked, "Accepted sockets that wait for a connection to become free") \
 	X("penstock_requests_active", GAUGE, NONE, status.requests, "Requests between their first byte and their answer") \
 	X("penstock_attempts_active", GAUGE, NONE, status.deliveries, "Delivery attempts under way") \
 	X("penstock_target_connections_idle", GAUGE, NONE, status.target_connections_idle, "Warm connections to targets without work") \

@@ -7,9 +7,6 @@
 #include "base/check.h"
 #include "base/log.h"
 
-/* What a target may take to read the rest of what was written to it before we closed. */
-#define CLOSE_TIMEOUT_MS 5000u
-
 static const struct stream_events channel_events;
 static void channel_timer_expired(void *owner);
 
@@ -235,7 +232,7 @@ static void channel_leave(struct channel *channel)
 void channel_close(struct channel *channel)
 {
 	channel_leave(channel);
-	channel_limit(channel, CLOSE_TIMEOUT_MS);
+	channel_limit(channel, DELIVER_CLOSE_TIMEOUT_MS);
 	stream_close(&channel->stream);
 }
 

@@ -22,8 +22,6 @@
 #include "base/random.h"
 #include "engine/io.h"
 
-/* Connections the kernel completes before we accept them; it cuts this to net.core.somaxconn. */
-enum { ACCEPT_BACKLOG = 4096 };
 /* How long accepting rests when descriptors or slots ran out: long enough to cost nothing,
  * short against a client's connect timeout. */
 enum { ACCEPT_RETRY_MS = 100 };

@@ -101,7 +101,7 @@ static int open_listener(const struct io_address *address, union socket_address 
 	if (set_option(fd, IPPROTO_TCP, TCP_NODELAY) != 0) goto fail;
 	if (address->is_ipv6 && set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0) goto fail;
 	if (bind(fd, &wanted.any, size) != 0) goto fail;
-	if (listen(fd, ACCEPT_BACKLOG) != 0) goto fail;
+	if (listen(fd, IO_ACCEPT_BACKLOG) != 0) goto fail;
 	size = sizeof *bound;
 	if (getsockname(fd, &bound->any, &size) != 0) goto fail;
 	return fd;

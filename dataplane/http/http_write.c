@@ -106,11 +106,16 @@ void http_write_problem(struct writer *writer, const struct http_problem *proble
 	if (problem->allow != NULL) {
 		http_write_field(writer, BYTES_LITERAL("Allow"), bytes_of_text(problem->allow));
 	}
+	if (problem->challenge != NULL) {
+		http_write_field(writer, BYTES_LITERAL("WWW-Authenticate"),
+			bytes_of_text(problem->challenge));
+	}
 	if (problem->retry_after_s > 0) {
 		http_write_field_decimal(writer, "Retry-After", problem->retry_after_s);
 	}
-	if (problem->close) {
-		http_write_field(writer, BYTES_LITERAL("Connection"), BYTES_LITERAL("close"));
+	if (problem->connection != NULL) {
+		http_write_field(writer, BYTES_LITERAL("Connection"),
+			bytes_of_text(problem->connection));
 	}
 	http_write_end(writer);
 	if (!problem->head_method) write_problem_body(writer, problem);

@@ -23,7 +23,8 @@ void http_write_end(struct writer *writer);
  * {"type":"urn:penstock:problem:<code>","title":…,"status":…,"code":…,"detail":…,"instance":…}.
  * `detail`, `instance` and `date` may be NULL; `date` is as http_date() writes it, for the
  * Date field that an origin server with a clock owes (RFC 9110 §6.6.1). retry_after_s 0 means
- * no such field; `allow` names the methods of a 405. `close` adds "Connection: close".
+ * no such field; `allow` names the methods of a 405, `challenge` is what a 401 asks for
+ * (RFC 9110 §11.6.1). `connection` is the Connection field's option; NULL: no such field.
  * `head_method` leaves the body away, because the request was HEAD. Text is escaped as JSON;
  * `code` is one of ours and needs no escape. */
 struct http_problem {
@@ -34,8 +35,9 @@ struct http_problem {
 	const char *instance;
 	const char *date;
 	const char *allow;
+	const char *challenge;
+	const char *connection;
 	uint32_t retry_after_s;
-	bool close;
 	bool head_method;
 };
 void http_write_problem(struct writer *writer, const struct http_problem *problem);

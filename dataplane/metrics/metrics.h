@@ -20,12 +20,14 @@
 #define METRICS_COUNTER_TABLE(X) \
 	X(CONNECTIONS_ACCEPTED,  "penstock_connections_accepted_total",  "Connections accepted from providers") \
 	X(CONNECTIONS_SHED,      "penstock_connections_shed_total",      "Connections refused because the worker is at its connection limit") \
+	X(CONNECTIONS_EVICTED,   "penstock_connections_evicted_total",   "Idle connections closed to make room for new ones") \
 	X(CONNECTIONS_TIMED_OUT, "penstock_connections_timed_out_total", "Connections closed because a head, body, handshake, send or idle limit ran out") \
 	X(HANDSHAKES,            "penstock_tls_handshakes_total",        "TLS handshakes completed with providers") \
 	X(HANDSHAKES_FAILED,     "penstock_tls_handshakes_failed_total", "TLS handshakes that failed") \
 	X(HANDSHAKES_RESUMED,    "penstock_tls_handshakes_resumed_total", "TLS handshakes that resumed a session") \
 	X(REQUESTS,              "penstock_requests_total",              "Requests read to their end or refused") \
 	X(REQUESTS_MALFORMED,    "penstock_requests_malformed_total",    "Requests that are not proper HTTP/1.1") \
+	X(REQUESTS_SLOW,         "penstock_requests_slow_total",         "Requests answered 408 because their body came too slowly") \
 	X(REQUESTS_UNROUTED,     "penstock_requests_unrouted_total",     "Requests for a host and path without an endpoint, or with a wrong method") \
 	X(REQUESTS_SHED,         "penstock_requests_shed_total",         "Requests answered 503 because a limit, the disk or the quota was reached") \
 	X(TARGET_CONNECTIONS,    "penstock_target_connections_total",    "Connections opened to targets") \

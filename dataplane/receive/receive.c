@@ -16,13 +16,16 @@ void receive_open(const struct receive_config *config, const struct flow *flow,
 	struct receive *receive = alloc_array(1, sizeof *receive);
 	receive->config = *config;
 	receive->flow = flow;
+	receive->flow_number = 1;
 	receive->loop = config->streams->loop;
 	pool_init(&receive->connections, sizeof(struct connection), config->connections_max);
 	pool_init(&receive->requests, sizeof(struct request), config->requests_max);
 	pool_init(&receive->buffers, RECEIVE_BUFFER_SIZE, config->requests_max);
 	pool_init(&receive->large_buffers, HTTP_HEAD_SIZE_MAX + (size_t)config->body_size_max,
 		RECEIVE_LARGE_BUFFERS);
-	list_init(&receive->open_connections);
+	list_init(&receive->idle_connections);
+	list_init(&receive->busy_connections);
+	admission_open(receive);
 	receive->listeners = alloc_array(config->listeners_max, sizeof *receive->listeners);
 	*ret = receive;
 }
@@ -40,6 +43,7 @@ void receive_close(struct receive *receive)
 	pool_done(&receive->requests);
 	pool_done(&receive->buffers);
 	pool_done(&receive->large_buffers);
+	pool_done(&receive->parked);
 	alloc_free(receive->listeners);
 	alloc_free(receive);
 }
@@ -49,7 +53,7 @@ static void listener_accepted(void *owner, struct io_socket *socket, const struc
 	struct listener *listener = owner;
 
 	(void)peer; /* admission by network comes with tenants */
-	connection_open(listener, socket);
+	admission_offer(listener, socket);
 }
 
 static void listener_closed(void *owner)
@@ -98,6 +102,8 @@ void receive_listener_context(struct receive *receive, uint32_t index, struct tl
 void receive_flow_set(struct receive *receive, const struct flow *flow)
 {
 	receive->flow = flow;
+	/* 0 is that of requests that have looked for none. */
+	if (++receive->flow_number == 0) receive->flow_number = 1;
 }
 
 void receive_drain(struct receive *receive)
@@ -108,29 +114,35 @@ void receive_drain(struct receive *receive)
 	for (uint32_t i = 0; i < receive->listener_count; i++) {
 		io_socket_close(receive->loop->io, receive->listeners[i].socket);
 	}
-	struct list *next;
-	for (struct list *node = receive->open_connections.next; node != &receive->open_connections;
-		node = next) {
-		next = node->next;
-		struct connection *connection = LIST_ENTRY(node, struct connection, node);
-		if (connection->state == CONNECTION_IDLE) connection_close(connection);
+	admission_drain(receive);
+	while (!list_empty(&receive->idle_connections)) {
+		struct list *node = receive->idle_connections.next;
+		connection_close(LIST_ENTRY(node, struct connection, node));
+	}
+}
+
+/* Closing moves a connection to the end of the busy ones: only those that are there now. */
+static void abort_all(struct list *connections)
+{
+	struct list now;
+
+	list_init(&now);
+	list_splice(&now, connections);
+	while (!list_empty(&now)) {
+		connection_abort(LIST_ENTRY(now.next, struct connection, node));
 	}
 }
 
 void receive_abort(struct receive *receive)
 {
-	struct list *next;
-	for (struct list *node = receive->open_connections.next; node != &receive->open_connections;
-		node = next) {
-		next = node->next;
-		connection_abort(LIST_ENTRY(node, struct connection, node));
-	}
+	abort_all(&receive->idle_connections);
+	abort_all(&receive->busy_connections);
 }
 
 bool receive_idle(const struct receive *receive)
 {
 	return receive->connections.used_count == 0 && receive->requests.used_count == 0 &&
-		receive->listeners_open == 0;
+		receive->parked.used_count == 0 && receive->listeners_open == 0;
 }
 
 struct receive_usage receive_usage(const struct receive *receive)
@@ -138,5 +150,6 @@ struct receive_usage receive_usage(const struct receive *receive)
 	return (struct receive_usage){
 		.connections = (uint32_t)receive->connections.used_count,
 		.requests = (uint32_t)receive->requests.used_count,
+		.parked = receive->parked_count,
 	};
 }

@@ -8,8 +8,9 @@
  *
  * Ways it fails, all answered with a problem document: malformed HTTP (400 …, then closed,
  * because the framing is lost), no such endpoint (404), not authentic (401), too large (413),
- * no room in a pool, on the disk or in the replay memory (503 with Retry-After). A client that
- * is too slow is cut off without an answer.
+ * no room in a pool, on the disk or in the replay memory (503 with Retry-After), a body that
+ * trickles (408). A client that is too slow in all else is cut off without an answer. More
+ * clients than connections: see receive_admission.c.
  *
  * Everything belongs to one worker thread.
  */
@@ -61,5 +62,6 @@ bool receive_idle(const struct receive *receive);
 struct receive_usage {
 	uint32_t connections;
 	uint32_t requests;
+	uint32_t parked; /* accepted, and waiting for a connection */
 };
 struct receive_usage receive_usage(const struct receive *receive);

@@ -19,6 +19,13 @@ static const struct answer_row answer_rows[ANSWER_COUNT] = {
 #undef X
 };
 
+/* RFC 9110 §15.5.2: "The server generating a 401 response MUST send a WWW-Authenticate header
+ * field (Section 11.6.1) containing at least one challenge applicable to the target resource."
+ * No registered scheme is: each provider signs in a way and in fields of its own, and what is
+ * wrong with a request is in the problem's code. So it is one name for all of them, and it does
+ * not tell a stranger whose webhooks are taken here. */
+static const char challenge[] = "Signature realm=\"webhooks\"";
+
 /* Answers fit the stream's buffers, because a request is begun only when there is room for one
  * (connection_run); with 100 Continue before it, unless the client never reads: then it is cut
  * off. Returns whether the connection lives. */
@@ -59,6 +66,14 @@ static bool connection_stays(const struct request *request)
 		request->connection->request_count < RECEIVE_REQUESTS_PER_CONNECTION_MAX;
 }
 
+/* What the answer says of it; NULL for what goes without saying. RFC 9112 §C.2.2: clients of
+ * HTTP/1.0 ask for a connection to be kept, and have to be told that it is. */
+static const char *connection_option(const struct request *request, bool keep_alive)
+{
+	if (!keep_alive) return "close";
+	return request->http.minor_version == 0 ? "keep-alive" : NULL;
+}
+
 void answer_problem(struct request *request, enum answer answer, const char *detail_code,
 	const char *detail)
 {
@@ -79,9 +94,10 @@ void answer_problem(struct request *request, enum answer answer, const char *det
 		.title = row->text,
 		.detail = detail,
 		.retry_after_s = row->again ? RECEIVE_RETRY_AFTER_S : 0,
-		.close = !keep_alive,
+		.connection = connection_option(request, keep_alive),
 		.date = answer_date(request->receive),
 		.allow = answer == ANSWER_METHOD ? "POST" : NULL,
+		.challenge = row->status == 401 ? challenge : NULL,
 		.head_method = is_head(request),
 	};
 	http_write_problem(&writer, &problem);
@@ -104,7 +120,7 @@ void answer_fault(struct request *request, enum http_fault fault)
 		.status = http_fault_status(fault),
 		.code = http_fault_code(fault),
 		.title = http_fault_text(fault),
-		.close = true,
+		.connection = "close",
 		.date = answer_date(request->receive),
 		.head_method = is_head(request),
 	};
@@ -118,6 +134,7 @@ void answer_accepted(struct request *request, const struct event *event, bool du
 	struct writer writer = writer_of(text, sizeof text);
 	struct connection *connection = request->connection;
 	bool keep_alive = connection_stays(request);
+	const char *option = connection_option(request, keep_alive);
 	char id[EVENT_ID_TEXT_SIZE];
 	static const char head_date[] = "HTTP/1.1 200 OK\r\nDate: ";
 	static const char head[] = "\r\nContent-Type: application/json\r\nContent-Length: ";
@@ -130,7 +147,10 @@ void answer_accepted(struct request *request, const struct event *event, bool du
 	write_text(&writer, answer_date(request->receive));
 	write_bytes(&writer, BYTES_LITERAL(head));
 	write_decimal(&writer, sizeof "{\"id\":\"" - 1 + strlen(id) + tail_size);
-	if (!keep_alive) write_text(&writer, "\r\nConnection: close");
+	if (option != NULL) {
+		write_bytes(&writer, BYTES_LITERAL("\r\nConnection: "));
+		write_text(&writer, option);
+	}
 	write_text(&writer, "\r\n\r\n{\"id\":\"");
 	write_text(&writer, id);
 	write_bytes(&writer, bytes_of(duplicate ? tail_duplicate : tail_new, tail_size));
@@ -148,7 +168,7 @@ void answer_overload(struct connection *connection)
 		.code = answer_rows[ANSWER_OVERLOAD].code,
 		.title = answer_rows[ANSWER_OVERLOAD].text,
 		.retry_after_s = RECEIVE_RETRY_AFTER_S,
-		.close = true,
+		.connection = "close",
 		.date = answer_date(connection->receive),
 	};
 	http_write_problem(&writer, &problem);
@@ -160,6 +180,11 @@ void answer_continue(struct request *request)
 	struct connection *connection = request->connection;
 	struct bytes text = BYTES_LITERAL("HTTP/1.1 100 Continue\r\n\r\n");
 
-	/* When it does not fit, the body's time limit ends the wait. */
-	if (stream_write(&connection->stream, text.data, text.size) != text.size) return;
+	/* All of it or nothing yet: a part would be taken for the start of the answer. */
+	if (!stream_has_room(&connection->stream, text.size)) {
+		stream_notify_drained(&connection->stream);
+		return;
+	}
+	request->continue_sent = true;
+	(void)stream_write(&connection->stream, text.data, text.size); /* short: it has failed */
 }

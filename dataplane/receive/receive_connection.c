@@ -22,14 +22,36 @@ static void timer_arm(struct connection *connection, uint64_t delay_us)
 	timer_start(&loop->timers, &connection->timer, loop_now(loop), delay_us);
 }
 
+/* From `start` on it has this long. */
+static void connection_limit_since(struct connection *connection, mono_t start, uint64_t limit_us)
+{
+	connection->deadline.us = start.us + limit_us;
+	if (!timer_running(&connection->timer) || connection->deadline.us < connection->armed.us) {
+		timer_arm(connection,
+			mono_since_us(loop_now(connection->receive->loop), connection->deadline));
+	}
+}
+
 void connection_limit(struct connection *connection, uint64_t limit_ms)
 {
-	uint64_t now_us = loop_now(connection->receive->loop).us;
+	connection_limit_since(connection, loop_now(connection->receive->loop),
+		limit_ms * US_PER_MS);
+}
 
-	connection->deadline.us = now_us + limit_ms * US_PER_MS;
-	if (!timer_running(&connection->timer) || connection->deadline.us < connection->armed.us) {
-		timer_arm(connection, limit_ms * US_PER_MS);
+/* The body's limit grows with what has come of it, up to that of the whole. */
+static void body_limit(struct connection *connection)
+{
+	struct request *request = connection->request;
+
+	if (request->body_waited.us == 0)
+		request->body_waited = loop_now(connection->receive->loop);
+	uint64_t size = request->received - request->head_size;
+	uint64_t limit_us = RECEIVE_BODY_GRACE_MS * US_PER_MS +
+		size * US_PER_S / RECEIVE_BODY_RATE_MIN;
+	if (limit_us > RECEIVE_BODY_TIMEOUT_MS * US_PER_MS) {
+		limit_us = RECEIVE_BODY_TIMEOUT_MS * US_PER_MS;
 	}
+	connection_limit_since(connection, request->body_waited, limit_us);
 }
 
 static void connection_timer_expired(void *owner)
@@ -50,58 +72,61 @@ static void connection_timer_expired(void *owner)
 	if (connection->state != CONNECTION_CLOSING) {
 		metrics_add(receive->config.metrics, METRICS_CONNECTIONS_TIMED_OUT, 1);
 	}
-	if (connection->state == CONNECTION_IDLE) {
-		connection_close(connection);
-	} else {
-		connection_abort(connection);
+	switch ((enum connection_state)connection->state) {
+	case CONNECTION_IDLE: connection_close(connection); break;
+	case CONNECTION_BODY:
+		metrics_add(receive->config.metrics, METRICS_REQUESTS_SLOW, 1);
+		answer_problem(connection->request, ANSWER_SLOW, NULL, NULL);
+		break;
+	case CONNECTION_HANDSHAKE:
+	case CONNECTION_HEAD:
+	case CONNECTION_CLOSING: connection_abort(connection); break;
+	case CONNECTION_COMMIT: UNREACHABLE();
 	}
 }
 
 /* ---- Opening and closing --------------------------------------------------------------------- */
 
-/* Keeps the kernel's backlog as the waiting room while every connection is taken. */
-static void admission_update(struct receive *receive)
+/* Idle connections are in the order of their last request, so that the first one is the one to be
+ * closed when room is needed. */
+static void list_as_idle(struct connection *connection)
 {
-	bool full = receive->connections.used_count == receive->connections.count;
-	if (full == receive->accept_paused || receive->draining) return;
+	struct receive *receive = connection->receive;
 
-	receive->accept_paused = full;
-	for (uint32_t i = 0; i < receive->listener_count; i++) {
-		struct io_socket *socket = receive->listeners[i].socket;
-		if (full) {
-			io_accept_pause(receive->loop->io, socket);
-		} else {
-			io_accept_resume(receive->loop->io, socket);
-		}
-	}
+	connection->idle_since = loop_now(receive->loop);
+	list_remove(&connection->node);
+	list_append(&receive->idle_connections, &connection->node);
+}
+
+static void list_as_busy(struct connection *connection)
+{
+	list_remove(&connection->node);
+	list_append(&connection->receive->busy_connections, &connection->node);
 }
 
 /* The last part of the connections is for saying 503 with Retry-After: a provider that is told
- * so comes back, one that is left in the backlog times out and counts it as our failure. */
+ * so comes back, one that is left waiting times out and counts it as our failure. */
 static bool connections_nearly_full(const struct receive *receive)
 {
 	size_t reserve = receive->connections.count / RECEIVE_SHED_SHARE;
-	return receive->connections.used_count > receive->connections.count - reserve;
+	size_t staying_count = receive->connections.used_count - receive->evicting_count;
+	return staying_count > receive->connections.count - reserve;
 }
 
 void connection_open(struct listener *listener, struct io_socket *socket)
 {
 	struct receive *receive = listener->receive;
 
-	metrics_add(receive->config.metrics, METRICS_CONNECTIONS_ACCEPTED, 1);
-	struct connection *connection = receive->draining ? NULL : pool_take(&receive->connections);
-	if (connection == NULL) {
-		metrics_add(receive->config.metrics, METRICS_CONNECTIONS_SHED, 1);
-		io_socket_close(receive->loop->io, socket);
-		return;
-	}
+	struct connection *connection = pool_take(&receive->connections);
+	CHECK(connection != NULL);
 	*connection = (struct connection){
 		.receive = receive,
 		.state = listener->context == NULL ? CONNECTION_IDLE : CONNECTION_HANDSHAKE,
 		.secure = listener->context != NULL,
-		.shed = connections_nearly_full(receive),
+		.shed = connections_nearly_full(receive) && !connection_evict(receive),
 	};
 	if (connection->shed) metrics_add(receive->config.metrics, METRICS_CONNECTIONS_SHED, 1);
+	list_init(&connection->node);
 	timer_init(&connection->timer, connection_timer_expired, connection);
 	if (stream_accept(&connection->stream, receive->config.streams, socket, listener->context,
 		    &connection_events, connection) != RESULT_OK) {
@@ -109,10 +134,13 @@ void connection_open(struct listener *listener, struct io_socket *socket)
 		pool_give(&receive->connections, connection);
 		return;
 	}
-	list_append(&receive->open_connections, &connection->node);
-	connection_limit(connection,
-		connection->secure ? RECEIVE_HANDSHAKE_TIMEOUT_MS : RECEIVE_IDLE_TIMEOUT_MS);
-	admission_update(receive);
+	if (connection->secure) {
+		list_as_busy(connection);
+		connection_limit(connection, RECEIVE_HANDSHAKE_TIMEOUT_MS);
+	} else {
+		list_as_idle(connection);
+		connection_limit(connection, RECEIVE_IDLE_TIMEOUT_MS);
+	}
 }
 
 /* A request on its way to disk stays with the writer; all others end with the connection. */
@@ -134,6 +162,7 @@ static void connection_leave(struct connection *connection, uint64_t limit_ms)
 	CHECK(connection->state != CONNECTION_CLOSING);
 
 	request_detach(connection);
+	list_as_busy(connection);
 	connection->state = CONNECTION_CLOSING;
 	connection_limit(connection, limit_ms);
 }
@@ -150,9 +179,27 @@ void connection_linger(struct connection *connection)
 	stream_linger(&connection->stream);
 }
 
+bool connection_evict(struct receive *receive)
+{
+	if (list_empty(&receive->idle_connections)) return false;
+
+	struct connection *connection =
+		LIST_ENTRY(receive->idle_connections.next, struct connection, node);
+	uint64_t idle_us = mono_since_us(connection->idle_since, loop_now(receive->loop));
+	if (idle_us < RECEIVE_EVICT_IDLE_MS * US_PER_MS) return false;
+
+	metrics_add(receive->config.metrics, METRICS_CONNECTIONS_EVICTED, 1);
+	connection->evicted = true;
+	receive->evicting_count++;
+	connection_leave(connection, RECEIVE_EVICT_TIMEOUT_MS);
+	stream_close(&connection->stream);
+	return true;
+}
+
 void connection_abort(struct connection *connection)
 {
 	request_detach(connection);
+	list_as_busy(connection);
 	connection->state = CONNECTION_CLOSING;
 	timer_stop(&connection->receive->loop->timers, &connection->timer);
 	stream_abort(&connection->stream);
@@ -167,6 +214,7 @@ static void connection_closed(void *owner)
 	CHECK(connection->request == NULL);
 	timer_stop(&receive->loop->timers, &connection->timer);
 	list_remove(&connection->node);
+	if (connection->evicted) receive->evicting_count--;
 	pool_give(&receive->connections, connection);
 	admission_update(receive);
 }
@@ -180,6 +228,7 @@ static void connection_opened(void *owner)
 	CHECK(connection->state == CONNECTION_HANDSHAKE);
 	metrics_add(connection->receive->config.metrics, METRICS_HANDSHAKES, 1);
 	connection->state = CONNECTION_IDLE;
+	list_as_idle(connection);
 	connection_limit(connection, RECEIVE_IDLE_TIMEOUT_MS);
 	connection_run(connection);
 	/* receive_drain() has closed those that were idle then. */
@@ -192,10 +241,13 @@ static void connection_opened(void *owner)
 static bool request_fill(struct connection *connection)
 {
 	struct request *request = connection->request;
+
+	if (!stream_has_input(&connection->stream)) return false;
 	size_t room = request_room(request);
 	size_t size = stream_read(&connection->stream, request->buffer + request->filled, room);
 
 	request->filled += (uint32_t)size;
+	request->received += (uint32_t)size;
 	return size > 0;
 }
 
@@ -214,6 +266,8 @@ static bool request_begin(struct connection *connection)
 {
 	CHECK(connection->request == NULL);
 
+	/* After each answer: usually the client has sent nothing yet. */
+	if (!stream_has_input(&connection->stream)) return false;
 	connection->request = connection->shed ? NULL
 					       : request_take(connection->receive, connection);
 	if (connection->request == NULL) {
@@ -226,6 +280,7 @@ static bool request_begin(struct connection *connection)
 		return false;
 	}
 	connection->state = CONNECTION_HEAD;
+	list_as_busy(connection);
 	return true;
 }
 
@@ -237,11 +292,11 @@ static bool request_step(struct connection *connection)
 	switch (request_parse(request)) {
 	case REQUEST_MORE:
 		if (request_fill(connection)) return true;
-		/* The limits run from a phase's first byte, not from its last. */
-		if (connection->deadline.us == 0) {
-			connection_limit(connection,
-				connection->state == CONNECTION_HEAD ? RECEIVE_HEAD_TIMEOUT_MS
-								     : RECEIVE_BODY_TIMEOUT_MS);
+		/* The head's limit runs from its first byte, not from its last. */
+		if (connection->state == CONNECTION_BODY) {
+			body_limit(connection);
+		} else if (connection->deadline.us == 0) {
+			connection_limit(connection, RECEIVE_HEAD_TIMEOUT_MS);
 		}
 		return false;
 	case REQUEST_COMPLETE:
@@ -298,6 +353,7 @@ void connection_next(struct connection *connection, bool keep_alive)
 		request_give(request);
 		connection->request = NULL;
 		connection->state = CONNECTION_IDLE;
+		list_as_idle(connection);
 	} else {
 		/* Pipelined: the next request's first bytes came with this one's last. */
 		struct request *following = request_take(receive, connection);
@@ -309,6 +365,7 @@ void connection_next(struct connection *connection, bool keep_alive)
 		CHECK(request->next_size <= following->buffer_size);
 		memcpy(following->buffer, request->buffer + request->next, request->next_size);
 		following->filled = request->next_size;
+		following->received = request->next_size;
 		request_give(request);
 		connection->request = following;
 		connection->state = CONNECTION_HEAD;
@@ -349,10 +406,11 @@ static void connection_drained(void *owner)
 {
 	struct connection *connection = owner;
 
-	if (!connection->blocked) return;
-	connection->blocked = false;
-	connection_limit(connection, RECEIVE_IDLE_TIMEOUT_MS);
-	if (connection->state == CONNECTION_HEAD) connection->deadline.us = 0;
+	if (connection->blocked) {
+		connection->blocked = false;
+		connection_limit(connection, RECEIVE_IDLE_TIMEOUT_MS);
+		if (connection->state == CONNECTION_HEAD) connection->deadline.us = 0;
+	}
 	connection_run(connection);
 }
 

@@ -214,9 +214,7 @@ void event_receive(struct request *request)
 	struct verify_outcome outcome;
 
 	metrics_add(metrics, METRICS_REQUESTS, 1);
-	/* Looked up again: a reload may have come while the body did. */
-	const struct flow_endpoint *endpoint =
-		flow_endpoint_find(receive->flow, request->http.host, request->http.path);
+	const struct flow_endpoint *endpoint = request_endpoint(request);
 	bool is_post = bytes_equal(request->http.method, BYTES_LITERAL("POST"));
 	if (endpoint == NULL || !is_post) {
 		metrics_add(metrics, METRICS_REQUESTS_UNROUTED, 1);

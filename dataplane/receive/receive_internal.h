@@ -28,14 +28,18 @@ struct request {
 	bool large; /* buffer is from the large pool */
 	bool continue_sent;
 	uint32_t filled;    /* bytes in the buffer */
+	uint32_t received;  /* bytes from the wire; codings that were taken off count */
 	size_t scanned;     /* see http_head_find() */
 	uint32_t head_size; /* 0 until the head is complete */
 	uint32_t body_size; /* decoded so far; with a length: of the whole */
 	uint32_t next;      /* where the following request's bytes start; 0: unknown yet */
 	uint32_t next_size;
 	uint32_t body_size_max;
+	uint32_t flow_number; /* receive->flow_number when `endpoint` was found */
+	const struct flow_endpoint *endpoint;
 	struct http_chunked chunked;
-	mono_t complete; /* when the last byte had come */
+	mono_t body_waited; /* when the body first proved incomplete; 0: it has not */
+	mono_t complete;    /* when the last byte had come */
 	uint32_t metrics_slot;
 	uint8_t forward[FORWARD_FIELDS_SIZE_MAX];
 	struct shard_append append;
@@ -43,19 +47,29 @@ struct request {
 };
 
 struct connection {
-	struct list node;
+	struct list node; /* in receive->idle_connections or busy_connections */
 	struct stream stream;
 	struct receive *receive;
 	struct request *request; /* NULL between requests */
 	struct timer timer;
 	mono_t deadline;
-	mono_t armed; /* when the timer will fire */
+	mono_t armed;      /* when the timer will fire */
+	mono_t idle_since; /* while in idle_connections */
 	uint32_t request_count;
 	uint8_t state; /* enum connection_state */
 	bool input_ended;
 	bool secure;
 	bool blocked; /* the next request waits until the answers so far have left */
 	bool shed;    /* taken only to be told, politely, to come back */
+	bool evicted; /* closed to make room for another */
+};
+
+/* An accepted socket that waits for a connection. Nothing is received on it. */
+struct parked {
+	struct list node; /* in receive->parked_sockets until it is closed */
+	struct listener *listener;
+	struct io_socket *socket;
+	mono_t deadline;
 };
 
 struct listener {
@@ -68,12 +82,19 @@ struct listener {
 struct receive {
 	struct receive_config config;
 	const struct flow *flow;
+	uint32_t flow_number; /* counts the flows: an address may be used again */
 	struct loop *loop;
 	struct pool connections;
 	struct pool requests;
 	struct pool buffers;
 	struct pool large_buffers;
-	struct list open_connections;
+	struct list idle_connections; /* the longest idle first; all CONNECTION_IDLE */
+	struct list busy_connections;
+	struct pool parked;
+	struct list parked_sockets; /* in the order they came */
+	struct timer parked_timer;
+	uint32_t parked_count;   /* in parked_sockets */
+	uint32_t evicting_count; /* connections closed to make room that are not yet gone */
 	struct listener *listeners;
 	uint32_t listener_count;
 	uint32_t listeners_open;
@@ -85,8 +106,21 @@ struct receive {
 	uint8_t url[HTTP_TARGET_SIZE_MAX + 512]; /* scratch: the URL a provider signed */
 };
 
+/* ---- receive_admission.c --------------------------------------------------------------------- */
+void admission_open(struct receive *receive);
+/* A socket was accepted: it becomes a connection now, or waits until one is free. */
+void admission_offer(struct listener *listener, struct io_socket *socket);
+/* A connection has become free. */
+void admission_update(struct receive *receive);
+/* Nobody waits any more; whoever did is closed. */
+void admission_drain(struct receive *receive);
+
 /* ---- receive_connection.c -------------------------------------------------------------------- */
+/* Takes the socket over; not when all connections are taken (pool `connections`). */
 void connection_open(struct listener *listener, struct io_socket *socket);
+/* Closes the connection that has been idle for the longest, to make room. False when none has
+ * been for RECEIVE_EVICT_IDLE_MS. */
+bool connection_evict(struct receive *receive);
 /* Reads what is there and goes on with it as far as possible. */
 void connection_run(struct connection *connection);
 void connection_close(struct connection *connection);
@@ -113,6 +147,8 @@ enum request_progress {
 };
 /* Goes on with the bytes in the buffer. */
 enum request_progress request_parse(struct request *request);
+/* NULL: nobody's. Only once there is a head. */
+const struct flow_endpoint *request_endpoint(struct request *request);
 struct bytes request_body(const struct request *request);
 
 /* ---- receive_event.c ------------------------------------------------------------------------- */
@@ -129,6 +165,7 @@ enum { ANSWER_SIZE_MAX = 1536 };
 	X(UNROUTED,  404, "no_endpoint",          "no endpoint has this host and path", false) \
 	X(METHOD,    405, "method_not_allowed",   "events are sent with POST", false) \
 	X(SIGNATURE, 401, "signature",            "the request is not authentic", false) \
+	X(SLOW,      408, "body_too_slow",        "the body comes too slowly", false) \
 	X(CONFLICT,  409, "id_reused",            "this id was used before with another body", false) \
 	X(PENDING,   503, "event_in_flight",      "the same event is being stored right now", true) \
 	X(REPLAY,    503, "replay_memory_full",   "the replay memory is full", true) \
@@ -150,4 +187,6 @@ void answer_fault(struct request *request, enum http_fault fault);
 void answer_accepted(struct request *request, const struct event *event, bool duplicate);
 /* For a connection that could not even get a request; closes. */
 void answer_overload(struct connection *connection);
+/* Does not answer, but lets the client go on. When there is no room it is for connection_run() to
+ * come here again; the body's time limit ends the wait. */
 void answer_continue(struct request *request);

@@ -86,6 +86,19 @@ static enum request_progress request_refuse(struct request *request, enum http_f
 
 /* ---- Head ------------------------------------------------------------------------------------ */
 
+/* Found once for a request, and again when a reload came while its body did. */
+const struct flow_endpoint *request_endpoint(struct request *request)
+{
+	struct receive *receive = request->receive;
+
+	if (request->flow_number != receive->flow_number) {
+		request->flow_number = receive->flow_number;
+		request->endpoint =
+			flow_endpoint_find(receive->flow, request->http.host, request->http.path);
+	}
+	return request->endpoint;
+}
+
 /* Decides what is known once the head is there: how large the body may be, and whether there
  * is room for it. A request for nobody is read to its end when it is small, and answered then
  * (receive_event.c): an answer in the middle of a body is often lost to the reset. */
@@ -94,8 +107,7 @@ static bool request_admit(struct request *request)
 	struct receive *receive = request->receive;
 	const struct http_request *http = &request->http;
 
-	const struct flow_endpoint *endpoint =
-		flow_endpoint_find(receive->flow, http->host, http->path);
+	const struct flow_endpoint *endpoint = request_endpoint(request);
 	request->body_size_max = endpoint != NULL ? endpoint->config->body_size_max
 						  : RECEIVE_BUFFER_SIZE - HTTP_HEAD_SIZE_MAX;
 	/* A reload may have raised it beyond what the buffers were made for. */
@@ -137,7 +149,6 @@ static enum request_progress head_parse(struct request *request)
 	}
 	request->head_size = (uint32_t)head_size;
 	request->connection->state = CONNECTION_BODY;
-	request->connection->deadline.us = 0; /* the body's time begins when it proves incomplete */
 	if (!request_admit(request)) return REQUEST_ANSWERED;
 	/* Chunked bytes that came with the head are still coded; decoding starts there. */
 	return REQUEST_COMPLETE;
@@ -207,7 +218,6 @@ enum request_progress request_parse(struct request *request)
 	case HTTP_BODY_CHUNKED: progress = chunks_parse(request); break;
 	}
 	if (progress == REQUEST_MORE && request->http.expect_continue && !request->continue_sent) {
-		request->continue_sent = true;
 		answer_continue(request);
 	}
 	return progress;

@@ -52,6 +52,12 @@ static size_t transport_take(void *owner, uint8_t *to, size_t size)
 	return stream_input_take(owner, to, size);
 }
 
+static bool transport_ready(void *owner)
+{
+	const struct stream *stream = owner;
+	return stream->input_first != NULL;
+}
+
 static size_t transport_put(void *owner, const uint8_t *from, size_t size)
 {
 	struct stream *stream = owner;
@@ -254,7 +260,12 @@ static void stream_init(struct stream *stream, struct streams *streams,
 		.streams = streams,
 		.events = events,
 		.owner = owner,
-		.transport = { .take = transport_take, .put = transport_put, .owner = stream },
+		.transport = {
+			.take = transport_take,
+			.ready = transport_ready,
+			.put = transport_put,
+			.owner = stream,
+		},
 	};
 	task_init(&stream->flush, stream_flush, stream);
 }
@@ -337,6 +348,16 @@ static size_t read_tls(struct stream *stream, uint8_t *to, size_t size)
 		break;
 	}
 	return done;
+}
+
+bool stream_has_input(const struct stream *stream)
+{
+	if (stream->input_first != NULL) return true;
+	if (stream->tls == NULL) return false;
+	/* That the peer ended without close_notify is found out by reading. */
+	bool end_untold = stream_has(stream, STREAM_INPUT_OVER) &&
+		!stream_has(stream, STREAM_ENDED);
+	return end_untold || tls_has_plaintext(stream->tls);
 }
 
 size_t stream_read(struct stream *stream, uint8_t *to, size_t size)

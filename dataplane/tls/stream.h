@@ -88,6 +88,9 @@ MUST_USE enum result stream_connect(struct stream *stream, struct streams *strea
 
 /* How many bytes were read; 0 when nothing is there (then readable() or ended() comes). */
 size_t stream_read(struct stream *stream, uint8_t *to, size_t size);
+/* Whether stream_read() may find something, be it the end: asking is cheaper than reading in vain.
+ * When it says no, readable() or ended() comes. */
+bool stream_has_input(const struct stream *stream);
 /* How many bytes were taken; fewer than `size` when the buffers are full: go on in drained().
  * It leaves at the end of this turn. Nothing is taken once the stream has failed. Not before
  * opened(). */

@@ -8,7 +8,7 @@
  *
  * Policy (engine research §3.2): process-wide session cache off; tickets under process-wide
  * rotating keys, but none where client certificates are asked for (CVE-2025-23419 class);
- * no 0-RTT; ALPN http/1.1.
+ * no 0-RTT; ALPN http/1.1, of clients http/1.0, too.
  */
 #pragma once
 
@@ -98,6 +98,8 @@ enum tls_status {
 struct tls_transport {
 	/* Takes up to `size` bytes of input; 0 when none is there. */
 	size_t (*take)(void *owner, uint8_t *to, size_t size);
+	/* Whether take() would give anything. */
+	bool (*ready)(void *owner);
 	/* Accepts up to `size` bytes of output; 0 when there is no room. */
 	size_t (*put)(void *owner, const uint8_t *from, size_t size);
 	void *owner;
@@ -136,6 +138,8 @@ enum tls_status tls_handshake(struct tls_conn *conn);
 /* TLS_OK with *ret_size ≥ 1, or another status with *ret_size 0. Reading can produce output
  * (key updates, tickets). */
 enum tls_status tls_read(struct tls_conn *conn, uint8_t *to, size_t size, size_t *ret_size);
+/* Whether a part of a record that was read is left for the next tls_read(). */
+bool tls_has_plaintext(const struct tls_conn *conn);
 /* TLS_OK with *ret_size = how much was taken: less than `size` only when the transport had no
  * room; then call again with the rest once it has. The last record taken may wait inside for
  * room; the next call, even one with size 0, sends it on. */

@@ -21,7 +21,10 @@
 
 enum { RECORD_SIZE_MAX = 16384 };
 
-static const char protocol_name[] = "http/1.1";
+/* What is offered to servers, and what clients may offer. Those that speak HTTP/1.0 are served by
+ * its rules, whatever was agreed on here. Of several the client's first choice is taken. */
+static const char client_protocols[] = "http/1.1";
+static const char server_protocols[] = "http/1.1,http/1.0";
 
 static bool has(const struct tls_conn *conn, enum tls_conn_flag flag)
 {
@@ -83,7 +86,7 @@ int tls_conn_choose_identity(WOLFSSL *ssl, int *alert, void *unused)
 /* ---- Opening and closing --------------------------------------------------------------------- */
 
 static enum result open_common(struct tls_conn *conn, struct tls_context *context,
-	const struct tls_transport *transport)
+	struct bytes protocols, const struct tls_transport *transport)
 {
 	*conn = (struct tls_conn){ .transport = transport };
 	conn->ssl = wolfSSL_new(context->identities[0].wolf);
@@ -96,10 +99,11 @@ static enum result open_common(struct tls_conn *conn, struct tls_context *contex
 	wolfSSL_SetCertCbCtx(conn->ssl, conn);
 
 	/* A server answers "no_application_protocol" to those who speak only something else. */
-	char names[sizeof protocol_name];
-	memcpy(names, protocol_name, sizeof names);
-	if (wolfSSL_UseALPN(conn->ssl, names, sizeof names - 1, WOLFSSL_ALPN_FAILED_ON_MISMATCH) !=
-		WOLFSSL_SUCCESS) {
+	char names[sizeof server_protocols];
+	CHECK(protocols.size <= sizeof names);
+	memcpy(names, protocols.data, protocols.size);
+	if (wolfSSL_UseALPN(conn->ssl, names, (word32)protocols.size,
+		    WOLFSSL_ALPN_FAILED_ON_MISMATCH) != WOLFSSL_SUCCESS) {
 		tls_conn_close(conn);
 		return RESULT_MEMORY;
 	}
@@ -110,7 +114,7 @@ enum result tls_conn_open_server(struct tls_conn *conn, struct tls_context *cont
 	const struct tls_transport *transport)
 {
 	CHECK(context->is_server);
-	TRY(open_common(conn, context, transport));
+	TRY(open_common(conn, context, BYTES_LITERAL(server_protocols), transport));
 	conn->flags = TLS_CONN_IS_SERVER;
 	return RESULT_OK;
 }
@@ -153,7 +157,7 @@ enum result tls_conn_open_client(struct tls_conn *conn, struct tls_context *cont
 	const struct tls_transport *transport)
 {
 	CHECK(!context->is_server);
-	TRY(open_common(conn, context, transport));
+	TRY(open_common(conn, context, BYTES_LITERAL(client_protocols), transport));
 	conn->host_name = tls_memory_text(bytes_of_text(host_name));
 	if (conn->host_name == NULL) {
 		tls_conn_close(conn);
@@ -250,6 +254,11 @@ static enum tls_status read_record(struct tls_conn *conn, uint8_t *to, size_t si
 	return fail(conn, code);
 }
 
+bool tls_has_plaintext(const struct tls_conn *conn)
+{
+	return wolfSSL_pending(conn->ssl) > 0;
+}
+
 enum tls_status tls_read(struct tls_conn *conn, uint8_t *to, size_t size, size_t *ret_size)
 {
 	enum tls_status status = TLS_OK;
@@ -261,11 +270,14 @@ enum tls_status tls_read(struct tls_conn *conn, uint8_t *to, size_t size, size_t
 	if (has(conn, TLS_CONN_READ_CLOSED)) return TLS_CLOSED;
 	CHECK(has(conn, TLS_CONN_DONE));
 
-	while (status == TLS_OK && done < size) {
+	/* The first is asked for in any case: wolfSSL may have something to say or to send. After
+	 * that, asking in vain would cost as much again as a small record. */
+	do {
 		size_t read;
 		status = read_record(conn, to + done, size - done, &read);
 		done += read;
-	}
+	} while (status == TLS_OK && done < size &&
+		(tls_has_plaintext(conn) || conn->transport->ready(conn->transport->owner)));
 	*ret_size = done;
 	/* What ended the reading is said again by the next call. */
 	return done > 0 ? TLS_OK : status;
@@ -275,7 +287,7 @@ enum tls_status tls_read(struct tls_conn *conn, uint8_t *to, size_t size, size_t
  * had does just this: wolfSSL takes them for the same ones and does not look at them. */
 static enum tls_status write_on(struct tls_conn *conn)
 {
-	int ret = wolfSSL_write(conn->ssl, protocol_name, (int)conn->write_pending);
+	int ret = wolfSSL_write(conn->ssl, client_protocols, (int)conn->write_pending);
 
 	if (ret == (int)conn->write_pending) {
 		conn->write_pending = 0;

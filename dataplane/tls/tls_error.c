@@ -44,7 +44,7 @@ static const struct sentence error_sentences[] = {
 	{ ECC_CURVE_ERROR, "no shared key exchange group" },
 	{ BAD_KEY_SHARE_DATA, "no shared key exchange group" },
 	{ VERSION_ERROR, "the peer does not speak TLS 1.2 or 1.3" },
-	{ UNKNOWN_ALPN_PROTOCOL_NAME_E, "the client does not offer http/1.1 (ALPN)" },
+	{ UNKNOWN_ALPN_PROTOCOL_NAME_E, "the client offers neither http/1.1 nor http/1.0 (ALPN)" },
 	{ UNKNOWN_RECORD_TYPE, "what came is not TLS" },
 	{ PARSE_ERROR, "what came is not TLS" },
 	{ DECRYPT_ERROR, "a record does not decrypt" },

@@ -111,7 +111,7 @@ static void letter_arrived(void *owner, struct mail *mail)
 enum result wiring_open_loop(struct wiring *wiring, const struct wiring_config *config)
 {
 	struct io_config io_config = {
-		.sockets_max = config->connections_max + config->channels_max +
+		.sockets_max = config->connections_max + RECEIVE_PARKED_MAX + config->channels_max +
 			config->listeners_max,
 		.buffer_count = config->buffer_count,
 		.buffer_size = config->buffer_size,

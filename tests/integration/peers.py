@@ -81,7 +81,18 @@ class Wire:
     """A connection on which the test writes every byte itself, and that reads whole answers."""
 
     def __init__(self, daemon, tls=True, timeout=20, context=None):
-        self.socket = socket.create_connection(('127.0.0.1', daemon.port if tls else daemon.plain_port), timeout)
+        port = daemon.port if tls else daemon.plain_port
+        self.open(socket.create_connection(('127.0.0.1', port), timeout), tls, context)
+
+    @classmethod
+    def over(cls, connected, tls=True):
+        """On a socket that is connected already."""
+        wire = cls.__new__(cls)
+        wire.open(connected, tls)
+        return wire
+
+    def open(self, connected, tls, context=None):
+        self.socket = connected
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.socket = (context or trusting_context()).wrap_socket(self.socket, server_hostname='localhost')

@@ -5,6 +5,8 @@ Question answered: is everybody who comes too much told to come again, never ref
 """
 import concurrent.futures
 import contextlib
+import signal
+import socket
 import ssl
 import time
 
@@ -28,18 +30,20 @@ def event(number):
 
 @pytest.mark.parametrize('tls', [True, False], ids=['tls', 'plain'])
 def test_more_clients_than_connections(tmp_path, tls):
-    """200 clients at 32 connections, each coming again when told to: all get their event in, and none a 4xx."""
+    """200 clients at 32 connections, each coming again when told to: all get their event in, none is told anything but
+    200 or 503, and none has its connection closed without an answer."""
     def client(number):
-        """What it was answered; nothing, when its connection was closed before it got a place."""
+        """What it was answered, None for a connection that ended without."""
         found = []
         until = time.monotonic() + 30
         while 200 not in found and time.monotonic() < until:
-            with contextlib.suppress(ConnectionError, ssl.SSLError):
+            try:
                 answer = peers.exchange_one(daemon, event(number), tls)
-                if answer is not None:
-                    found.append(answer.status)
-                    if answer.status != 200:
-                        check_shed(answer)
+            except (ConnectionError, ssl.SSLError):
+                answer = None
+            found.append(answer and answer.status)
+            if answer is not None and answer.status != 200:
+                check_shed(answer)
             time.sleep(0.05)
         return found
     with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url, workers=', connections: 32') as daemon:
@@ -50,33 +54,85 @@ def test_more_clients_than_connections(tmp_path, tls):
         assert peers.exchange_one(daemon, event(1000)).status == 200
 
 
+@pytest.mark.parametrize('tls', [True, False], ids=['tls', 'plain'])
+def test_burst_is_answered(tmp_path, tls):
+    """600 connections that are all there before a single one is accepted, at 16: everyone is answered, 200 or 503."""
+    with lab.Daemon(tmp_path / 'd', workers=', connections: 16') as daemon, contextlib.ExitStack() as stack:
+        port = daemon.port if tls else daemon.plain_port
+        daemon.process.send_signal(signal.SIGSTOP)
+        sockets = [stack.enter_context(socket.create_connection(('127.0.0.1', port), 20)) for _ in range(600)]
+        daemon.process.send_signal(signal.SIGCONT)
+
+        def client(number):
+            with peers.Wire.over(sockets[number], tls) as wire:
+                wire.send(event(number))
+                return wire.answer()
+        with concurrent.futures.ThreadPoolExecutor(600) as pool:
+            answers = list(pool.map(client, range(600)))
+        assert None not in answers
+        for answer in answers:
+            if answer.status != 200:
+                check_shed(answer)
+        assert sum(answer.status == 200 for answer in answers) >= 14
+        assert daemon.metric('penstock_connections_parked') == 0
+
+
 def test_connections_that_are_held(tmp_path):
-    """With nearly all connections held the next are told 503; with all held one waits until one is let go."""
+    """With nearly all connections at work the next are told 503; with all held one waits until one is let go."""
     with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url, workers=', connections: 32') as daemon:
         with contextlib.ExitStack() as stack:
             held = []
             for number in range(30):
                 held.append(stack.enter_context(peers.Wire(daemon, tls=False)))
-                held[-1].send(event(number))
-                assert held[-1].answer().status == 200
+                held[-1].send(event(number)[:60])  # a part of its head
+            lab.wait_for(lambda: daemon.metric('penstock_requests_active') == 30)
             for number in range(100, 120):
                 with peers.Wire(daemon, tls=number % 2) as wire:
                     wire.send(event(number))
                     check_shed(wire.answer())
-            silent = [stack.enter_context(peers.Wire(daemon, tls=False)) for _ in range(2)]
+            silent = [stack.enter_context(socket.create_connection(('127.0.0.1', daemon.port))) for _ in range(2)]
             lab.wait_for(lambda: daemon.metric('penstock_connections') == 32)
             waiting = stack.enter_context(peers.Wire(daemon, tls=False, timeout=0.3))
             waiting.send(event(200))
             with pytest.raises(TimeoutError):
                 waiting.answer()
-            for one in (*silent, held[0]):
-                one.socket.close()
+            assert daemon.metric('penstock_connections_parked') == 1
+            for one in silent:
+                one.close()
+            held[0].socket.close()
             waiting.socket.settimeout(5)
             assert waiting.answer().status in (200, 503)
-        assert daemon.metric('penstock_connections_shed_total') >= 20
+            assert daemon.metric('penstock_connections_shed_total') >= 20
+            for number, wire in enumerate(held[1:], 1):
+                wire.send(event(number)[60:])
+                assert wire.answer().status == 200
         answer = lab.wait_for(lambda: (found := peers.exchange_one(daemon, event(500))).status == 200 and found)
         assert answer.json['status'] == 'accepted'
         assert daemon.get('/healthz')[0] == 200
+
+
+def test_idle_connections_make_room(tmp_path):
+    """With all connections kept idle by their clients a new client is served at once, and the longest idle one closed."""
+    with lab.Daemon(tmp_path / 'd', workers=', connections: 16') as daemon, contextlib.ExitStack() as stack:
+        idle = []
+        for number in range(15):
+            idle.append(stack.enter_context(peers.Wire(daemon, tls=number % 2)))
+            idle[-1].send(event(number))
+            assert idle[-1].answer().status == 200
+        time.sleep(1.1)  # what counts as idle
+        started = time.monotonic()
+        for number in range(100, 103):
+            new = stack.enter_context(peers.Wire(daemon, tls=number % 2))
+            new.send(event(number))
+            assert new.answer().status == 200
+        assert time.monotonic() - started < 2
+        for wire in idle[:3]:
+            assert wire.ends()
+        for number, wire in enumerate(idle[3:], 200):
+            wire.send(event(number))
+            assert wire.answer().status == 200
+        assert daemon.metric('penstock_connections_evicted_total') == 3
+        assert daemon.metric('penstock_connections_shed_total') == 0
 
 
 def test_request_slots(tmp_path):

@@ -56,6 +56,7 @@ def test_every_scheme_refuses_another_body(daemon, scheme):
         assert answer.status == 200
         return
     assert (answer.status, answer.json['code']) == (401, 'signature_mismatch')
+    assert answer.headers['www-authenticate'] == 'Signature realm="webhooks"'
     assert answer.headers['content-type'] == 'application/problem+json'
 
 
@@ -197,19 +198,24 @@ def test_head_has_no_body(daemon):
 
 
 def test_http_1_0(daemon):
-    """An HTTP/1.0 request is answered and its connection closed, unless it asks for it to be kept."""
+    """An HTTP/1.0 request is answered and its connection closed, unless it asks for it to be kept; the answer says
+    which. By ALPN such a client may say what it is."""
     body = b'{"old":1}'
-    answer = peers.curl(daemon, '/github', '--http1.0', '--no-alpn', headers=lab.github(body), body=body)
-    assert answer.status == 200
+    for options in (['--no-alpn'], []):
+        answer = peers.curl(daemon, '/github', '--http1.0', *options, headers=lab.github(body), body=body)
+        assert answer.status == 200
     with peers.Wire(daemon) as wire:
         wire.send(peers.request('/github', lab.github(body), body, version='HTTP/1.0'))
-        assert wire.answer().status == 200
+        answer = wire.answer()
+        assert (answer.status, answer.headers['connection']) == (200, 'close')
         assert wire.ends()
     with peers.Wire(daemon) as wire:
-        for _ in range(2):
-            wire.send(peers.request('/github', {**lab.github(body), 'Connection': 'keep-alive'}, body,
-                                    version='HTTP/1.0'))
-            assert wire.answer().status == 200
+        for path, status in (('/github', 200), ('/nobody', 404), ('/github', 200)):
+            wire.send(peers.request(path, {**lab.github(body), 'Connection': 'keep-alive'}, body, version='HTTP/1.0'))
+            answer = wire.answer()
+            assert (answer.status, answer.headers['connection']) == (status, 'keep-alive')
+        wire.send(peers.request('/github', {**lab.github(body), 'Connection': 'keep-alive'}, body))
+        assert 'connection' not in wire.answer().headers
 
 
 def test_too_many_fields(daemon):

@@ -66,6 +66,12 @@ def test_alpn_is_http_1_1(daemon, offer):
     assert code == 0 and 'ALPN protocol: http/1.1' in text
 
 
+def test_alpn_http_1_0(daemon):
+    """A client that offers http/1.0 alone is served."""
+    code, text = peers.s_client(daemon, '-alpn', 'http/1.0')
+    assert code == 0 and 'ALPN protocol: http/1.0' in text
+
+
 def test_no_alpn_is_fine(daemon):
     """A client without ALPN is served."""
     assert 'No ALPN negotiated' in peers.s_client(daemon)[1]

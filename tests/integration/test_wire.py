@@ -264,6 +264,19 @@ def test_empty_line_before_a_request(daemon):
             assert wire.answer().status == 200
 
 
+@pytest.mark.parametrize('tls', [True, False], ids=['tls', 'plain'])
+def test_end_behind_the_last_request(daemon, tls):
+    """A client that ends right behind its requests, by TLS without saying so, gets all answers, and its end is seen."""
+    with peers.Wire(daemon, tls) as wire:
+        wire.send(event(8050 + tls) + event(8052 + tls) + event(8054 + tls))
+        socket.socket.shutdown(wire.socket, socket.SHUT_WR)
+        for _ in range(3):
+            assert wire.answer().status == 200
+        started = time.monotonic()
+        assert wire.ends()
+        assert time.monotonic() - started < 5
+
+
 # ---- Slow ones ------------------------------------------------------------------------------------------------------
 
 def trickle(wire, data, every, stop):
@@ -285,7 +298,8 @@ def trickle(wire, data, every, stop):
 
 
 def test_slow_loris_is_cut_off(daemon):
-    """Heads that trickle in are cut off ten seconds after their first byte, and others are served meanwhile."""
+    """Heads that trickle in are cut off ten seconds after their first byte, bodies told 408, and others are served
+    meanwhile."""
     head = b'POST /github HTTP/1.1\r\nHost: localhost\r\n' + b'X-A: b\r\n' * 100
 
     def slow(tls, first=b''):
@@ -294,6 +308,18 @@ def test_slow_loris_is_cut_off(daemon):
                 wire.send(first)
                 assert wire.answer().status == 200
             return trickle(wire, head, 0.5, 13)
+
+    def slow_body(tls):
+        """Sends a body by the byte; the answer, and the seconds it took."""
+        with peers.Wire(daemon, tls) as wire:
+            wire.send(peers.request('/github', {'Content-Length': '1000'}))
+            started = time.monotonic()
+            wire.socket.settimeout(0.5)
+            while time.monotonic() - started < 15:
+                with contextlib.suppress(TimeoutError, ssl.SSLWantReadError):
+                    return wire.answer(), time.monotonic() - started
+                wire.send(b'x')
+        return None, 15
 
     def silent_handshake():
         """Connects to the TLS port and says nothing."""
@@ -308,6 +334,7 @@ def test_slow_loris_is_cut_off(daemon):
         found = [pool.submit(slow, True), pool.submit(slow, False), pool.submit(slow, False, event(8100)),
                  pool.submit(slow, True, event(8101))] + [pool.submit(slow, False) for _ in range(6)]
         mute = pool.submit(silent_handshake)
+        bodies = [pool.submit(slow_body, tls) for tls in (True, False)]
         for _ in range(20):
             assert peers.exchange(daemon, event(8200, Connection='close'))[0].status == 200
             time.sleep(0.05)
@@ -315,4 +342,8 @@ def test_slow_loris_is_cut_off(daemon):
     assert None not in seconds, seconds
     assert all(9 < one < 13 for one in seconds), seconds
     assert 7 < mute.result() < 12
+    for answer, after in (one.result() for one in bodies):
+        assert status_and_code(answer) == (408, 'body_too_slow') and 9 < after < 13
+        assert answer.headers['connection'] == 'close'
+    assert daemon.metric('penstock_requests_slow_total') == len(bodies)
     assert daemon.metric('penstock_connections_timed_out_total') >= len(seconds)

@@ -14,6 +14,7 @@ void tls_pipe_init(struct tls_pipe *pipe)
 	pipe->start = 0;
 	pipe->size = 0;
 	pipe->moved = 0;
+	pipe->vain = 0;
 	pipe->size_max = TLS_PIPE_SIZE;
 	pipe->step_max = TLS_PIPE_SIZE;
 }
@@ -23,6 +24,7 @@ static size_t pipe_take(void *owner, uint8_t *to, size_t size)
 	struct tls_end *end = owner;
 	struct tls_pipe *pipe = end->in;
 
+	if (pipe->size == 0) pipe->vain++;
 	if (size > pipe->size) size = pipe->size;
 	if (size > pipe->step_max) size = pipe->step_max;
 	memcpy(to, pipe->data + pipe->start, size);
@@ -31,6 +33,12 @@ static size_t pipe_take(void *owner, uint8_t *to, size_t size)
 	pipe->moved += size;
 	if (pipe->size == 0) pipe->start = 0;
 	return size;
+}
+
+static bool pipe_ready(void *owner)
+{
+	const struct tls_end *end = owner;
+	return end->in->size > 0;
 }
 
 static size_t pipe_put(void *owner, const uint8_t *from, size_t size)
@@ -53,7 +61,10 @@ static size_t pipe_put(void *owner, const uint8_t *from, size_t size)
 static void end_init(struct tls_end *end, struct tls_pipe *in, struct tls_pipe *out)
 {
 	*end = (struct tls_end){
-		.transport = { .take = pipe_take, .put = pipe_put, .owner = end },
+		.transport = { .take = pipe_take,
+			.ready = pipe_ready,
+			.put = pipe_put,
+			.owner = end },
 		.in = in,
 		.out = out,
 		.status = TLS_MORE,

@@ -12,6 +12,7 @@ struct tls_pipe {
 	size_t size_max; /* how much it holds before the writer has to wait */
 	size_t step_max; /* how much the reader gets at a time */
 	uint64_t moved;  /* how much was put in or taken out so far */
+	uint64_t vain;   /* how often there was nothing to take */
 	uint8_t data[TLS_PIPE_SIZE];
 };
 

@@ -6,7 +6,7 @@
 
 #include "sim/io_sim.h"
 
-enum { SIM_CLIENT_TEXT_SIZE = 8192 };
+enum { SIM_CLIENT_TEXT_SIZE = 65536 };
 
 struct sim_client {
 	/* Set before the start. */

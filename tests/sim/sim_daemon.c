@@ -245,6 +245,7 @@ static void kill_worker(struct sim_worker *worker)
 	worker->wiring.receive->requests.used_count = 0;
 	worker->wiring.receive->buffers.used_count = 0;
 	worker->wiring.receive->large_buffers.used_count = 0;
+	worker->wiring.receive->parked.used_count = 0;
 	worker->wiring.receive->listeners_open = 0;
 	receive_close(worker->wiring.receive);
 	worker->wiring.deliver->channels.used_count = 0;
@@ -401,7 +402,7 @@ static bool next_dead(struct sim_worker *worker, struct dead_letter *letter)
 {
 	struct store_txn txn = { 0 };
 
-	shard_read_begin(worker->shard, &txn);
+	store_read_begin(&txn, shard_store(worker->shard));
 	enum result result = shard_dead_next(&txn, letter->sequence, letter->target_id, letter);
 	store_read_done(&txn);
 	CHECK(result == RESULT_OK || result == RESULT_NOT_FOUND);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* sim_provider — a provider inside the simulation: sends its events of the ledger to its
  * endpoint over a few connections (lanes), signed anew for each try, and tries again what got no
- * answer or 503. Now and then it sends what must be refused instead, or in a way that is trouble:
- * a byte at a time, cut off, pipelined, chunked. Like sim_target it speaks through engine/io.h
- * alone.
+ * answer or 503, or 408 when the network stalls. Now and then it sends what must be refused
+ * instead, or in a way that is trouble: a byte at a time, cut off, pipelined, chunked. Like
+ * sim_target it speaks through engine/io.h alone.
  */
 #pragma once
 

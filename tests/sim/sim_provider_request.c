@@ -275,8 +275,8 @@ static void event_answered(struct sim_provider *provider, const struct expectati
 		if (duplicate ? event->try_count == 1 : event->acked)
 			refuse(provider, expect, status);
 		ledger_acked(ledger, expect->number, id);
-	} else if (status == 503) {
-		ledger->refused_503++;
+	} else if (status == 503 || status == 408) {
+		ledger->refused_503 += status == 503;
 		try_again(provider, expect->number);
 	} else {
 		refuse(provider, expect, status);
@@ -287,7 +287,8 @@ void provider_answered(struct sim_provider *provider, const struct expectation *
 	uint16_t status, struct bytes id, bool duplicate)
 {
 	sim_record(provider->ledger->world, "answer", expect->number, status);
-	bool fine = status == 503;
+	/* The network may stall in the middle of a body. */
+	bool fine = status == 503 || status == 408;
 	switch (expect->kind) {
 	case REQUEST_EVENT: event_answered(provider, expect, status, id, duplicate); return;
 	case REQUEST_REPLAY:

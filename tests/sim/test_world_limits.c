@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/check.h"
+#include "receive/receive_internal.h"
 #include "sim/sim_client.h"
 #include "sim/sim_system.h"
 
@@ -82,6 +83,8 @@ static uint64_t cut_off_after(struct bytes data, uint64_t gap_us)
 	client_start(&clients[0]);
 	assert_true(system_run(&system, clients_closed, HOUR_US));
 	assert_true(clients[0].ended_us > 0);
+	/* After an answer the daemon waits for the client's end. */
+	system_run_for(&system, SLACK_US);
 	assert_int_equal(connections(), 0);
 	return clients[0].ended_us - clients[0].started_us;
 }
@@ -104,12 +107,64 @@ static void limits_fire_at_their_time(void **state)
 		RECEIVE_HEAD_TIMEOUT_MS * US_PER_MS + SLACK_US);
 	assert_int_equal(clients[0].text_size, 0);
 
-	/* The head takes almost as long as it may, then the body has its own time. */
+	/* The head takes its time, then the body has its own. */
+	uint64_t slow_count = metrics_sum(METRICS_REQUESTS_SLOW);
 	uint64_t head_us = (uint64_t)(strstr(slow_body, "\r\n\r\n") + 4 - slow_body) * 40000;
 	after_us = cut_off_after(bytes_of_text(slow_body), 40000);
-	assert_in_range(after_us, RECEIVE_BODY_TIMEOUT_MS * US_PER_MS,
-		head_us + RECEIVE_BODY_TIMEOUT_MS * US_PER_MS + 2 * SLACK_US);
-	assert_int_equal(clients[0].text_size, 0);
+	assert_in_range(after_us, head_us + RECEIVE_BODY_GRACE_MS * US_PER_MS,
+		head_us + RECEIVE_BODY_GRACE_MS * US_PER_MS + 3 * SLACK_US);
+	assert_non_null(strstr(clients[0].text, "HTTP/1.1 408 "));
+	assert_non_null(strstr(clients[0].text, "Connection: close"));
+	assert_int_equal(metrics_sum(METRICS_REQUESTS_SLOW), slow_count + 1);
+	system_start_providers(&system);
+	finish();
+}
+
+/* When a body of that size that comes in pieces is answered: microseconds after it connected. */
+static uint64_t answered_after(size_t size, size_t piece_size, uint64_t gap_us, const char *status)
+{
+	static uint8_t memory[HTTP_HEAD_SIZE_MAX + RECEIVE_BODY_SIZE_DEFAULT];
+	struct writer writer = writer_of(memory, sizeof memory);
+
+	write_text(&writer,
+		"POST /in/github HTTP/1.1\r\nHost: hooks.example.org\r\nContent-Length: ");
+	write_decimal(&writer, size);
+	write_text(&writer, "\r\n\r\n");
+	clients[0] = (struct sim_client){
+		.data = bytes_of(memory, writer.size + size),
+		.piece_size = piece_size,
+		.gap_us = gap_us,
+	};
+	client_start(&clients[0]);
+	system_run_for(&system, 2 * RECEIVE_BODY_TIMEOUT_MS * US_PER_MS);
+	sim_client_close(&clients[0]);
+	assert_true(system_run(&system, clients_closed, US_PER_S));
+	assert_non_null(strstr(clients[0].text, status));
+	return clients[0].text_us - clients[0].started_us;
+}
+
+static void body_has_a_minimum_rate(void **state)
+{
+	const uint64_t grace_us = RECEIVE_BODY_GRACE_MS * US_PER_MS;
+	const uint64_t whole_us = RECEIVE_BODY_TIMEOUT_MS * US_PER_MS;
+	const uint64_t gap_us = US_PER_S / 2;
+	struct system_plan plan = quiet_plan(12, 7);
+
+	system_open(&system, &plan, *state);
+	/* Above it a body may take its time, up to the limit of the whole. */
+	size_t piece_size = RECEIVE_BODY_RATE_MIN / 2 + 100;
+	uint64_t after_us = answered_after(40 * piece_size, piece_size, gap_us, "HTTP/1.1 401 ");
+	assert_in_range(after_us, grace_us + 4 * US_PER_S, whole_us - US_PER_S);
+	after_us = answered_after(1000000, piece_size, gap_us, "HTTP/1.1 408 ");
+	assert_in_range(after_us, whole_us, whole_us + 2 * SLACK_US);
+	/* At half of it the grace and what has come are used up at twice the grace. */
+	piece_size = RECEIVE_BODY_RATE_MIN / 4;
+	after_us = answered_after(1000000, piece_size, gap_us, "HTTP/1.1 408 ");
+	assert_in_range(after_us, 2 * grace_us - 2 * gap_us, 2 * grace_us + 2 * gap_us);
+	/* What came at once counts for what comes late. */
+	after_us = answered_after(RECEIVE_BODY_RATE_MIN * 6, RECEIVE_BODY_RATE_MIN * 3 + 1000,
+		grace_us + US_PER_S, "HTTP/1.1 401 ");
+	assert_in_range(after_us, grace_us + US_PER_S, grace_us + US_PER_S + 2 * SLACK_US);
 	system_start_providers(&system);
 	finish();
 }
@@ -137,6 +192,50 @@ static bool no_connections(struct system *whole)
 {
 	MAYBE(whole == NULL);
 	return connections() == 0;
+}
+
+/* The only connection there is. */
+static struct connection *connection_of_client(void)
+{
+	for (uint32_t i = 0; i < SIM_WORKERS; i++) {
+		struct list *head = &system.daemon.workers[i].receive->busy_connections;
+		if (!list_empty(head)) return LIST_ENTRY(head->next, struct connection, node);
+	}
+	fail();
+	return NULL;
+}
+
+static void continue_waits_for_room_and_is_whole(void **state)
+{
+	static const char request[] = "POST /in/github HTTP/1.1\r\nHost: hooks.example.org\r\n"
+				      "Content-Length: 10\r\nExpect: 100-continue\r\n\r\n";
+	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	static const uint8_t filler[1000] = { [0 ... 999] = 'x' };
+	struct system_plan plan = quiet_plan(13, 7);
+
+	system_open(&system, &plan, *state);
+	clients[0] = (struct sim_client){ .data = bytes_of_text(request) };
+	client_start(&clients[0]);
+	system_run_for(&system, US_PER_S);
+	assert_string_equal(clients[0].text, go_on);
+
+	/* The same once more, as if what was said before had filled the stream. */
+	struct connection *connection = connection_of_client();
+	assert_int_equal(connection->state, CONNECTION_BODY);
+	connection->request->continue_sent = false;
+	size_t size = sizeof go_on - 1;
+	for (size_t done = sizeof filler; done == sizeof filler; size += done) {
+		done = stream_write(&connection->stream, filler, sizeof filler);
+	}
+	connection_run(connection);
+	system_run_for(&system, US_PER_S);
+	assert_int_equal(clients[0].text_size, size + sizeof go_on - 1);
+	assert_string_equal(clients[0].text + size, go_on);
+	assert_true(connection->request->continue_sent);
+	sim_client_close(&clients[0]);
+	assert_true(system_run(&system, clients_closed, US_PER_S));
+	system_start_providers(&system);
+	finish();
 }
 
 static void client_that_never_reads_is_cut_off(void **state)
@@ -418,7 +517,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(limits_fire_at_their_time),
+		cmocka_unit_test(body_has_a_minimum_rate),
 		cmocka_unit_test(answered_connection_is_closed_when_idle),
+		cmocka_unit_test(continue_waits_for_room_and_is_whole),
 		cmocka_unit_test(client_that_never_reads_is_cut_off),
 		cmocka_unit_test(requests_without_slot_are_told_to_come_back),
 		cmocka_unit_test(full_replay_memory_refuses_until_some_expire),

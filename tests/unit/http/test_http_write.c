@@ -161,12 +161,14 @@ static void problems_are_written(void **state)
 		.detail = "a\nb",
 		.instance = "/x",
 		.date = "Sun, 06 Nov 1994 08:49:37 GMT",
-		.retry_after_s = 5,
-		.close = true };
+		.challenge = "Signature realm=\"a\"",
+		.connection = "close",
+		.retry_after_s = 5 };
 	http_write_problem(&writer, &problem);
 	expect_text(&writer,
 		"HTTP/1.1 400 Bad Request\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
 		"Content-Type: application/problem+json\r\nContent-Length: 111\r\n"
+		"WWW-Authenticate: Signature realm=\"a\"\r\n"
 		"Retry-After: 5\r\nConnection: close\r\n\r\n"
 		"{\"type\":\"urn:penstock:problem:bad\",\"title\":\"\\\"Bad\\\"\",\"status\":400,"
 		"\"code\":\"bad\",\"detail\":\"a\\nb\",\"instance\":\"/x\"}");

@@ -382,7 +382,7 @@ static void test_an_untold_event_newer_than_the_transaction(void **state)
 	assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
 	queue_work(world->queue, (wall_t){ world->now_us });
 	/* The next round, and the writer commits in the middle of it. */
-	store_read_begin(&world->queue->work_txn, shard_store(world->shard));
+	shard_read_begin(world->shard, &world->queue->work_txn);
 	assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
 	window_fill(world->queue, QUEUE_WORK_MAX);
 	store_read_end(&world->queue->work_txn);

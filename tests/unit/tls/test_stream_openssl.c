@@ -314,7 +314,7 @@ static void s_client_refusals(void **state)
 		"the peer does not speak TLS 1.2 or 1.3", "alert protocol version");
 	s_client_refused("-tls1_2 -cipher ECDHE-ECDSA-AES128-SHA256", "no shared cipher suite",
 		"alert handshake failure");
-	s_client_refused("-alpn h2", "the client does not offer http/1.1 (ALPN)",
+	s_client_refused("-alpn h2", "the client offers neither http/1.1 nor http/1.0 (ALPN)",
 		"alert no application protocol");
 	s_client_refused("-groups P-521", "no shared key exchange group", "alert");
 	stream_world_close(&world);

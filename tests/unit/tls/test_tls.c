@@ -217,6 +217,30 @@ static void key_update(void **state)
 	tls_pair_close(&pair);
 }
 
+/* All records that are there are read at once, and wolfSSL is not asked for one more. */
+static void reading_ends_with_the_input(void **state)
+{
+	uint8_t data[1000] = { 0 };
+	uint8_t read[5000];
+	size_t count;
+	(void)state;
+
+	open_version(WOLFSSL_TLSV1_3, NULL);
+	assert_true(tls_pair_handshake(&pair));
+	for (size_t records = 1; records <= 3; records++) {
+		for (size_t i = 0; i < records; i++) {
+			assert_int_equal(tls_write(&pair.client.conn, data, sizeof data, &count),
+				TLS_OK);
+		}
+		uint64_t vain = pair.to_server.vain;
+		assert_int_equal(tls_read(&pair.server.conn, read, sizeof read, &count), TLS_OK);
+		assert_int_equal(count, records * sizeof data);
+		assert_int_equal(pair.to_server.vain, vain);
+	}
+	assert_int_equal(tls_read(&pair.server.conn, read, sizeof read, &count), TLS_MORE);
+	tls_pair_close(&pair);
+}
+
 /* close_notify ends one direction; the other goes on. */
 static void half_close(void **state)
 {
@@ -380,6 +404,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(tiny_output_room, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(write_of_nothing_sends_on, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(key_update, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(reading_ends_with_the_input, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(half_close, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(truncated_record, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(changed_record, set_up, tear_down),

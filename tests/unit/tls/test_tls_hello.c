@@ -185,10 +185,16 @@ static void alpn(void **state)
 	hello.alpn = "http/1.1";
 	assert_int_equal(alert_for(&hello), -1);
 	tls_conn_close(&pair.server.conn);
+	hello.alpn = "http/1.0";
+	assert_int_equal(alert_for(&hello), -1);
+	tls_conn_close(&pair.server.conn);
+	hello.alpn = "http/0.9";
+	assert_int_equal(alert_for(&hello), 120); /* no_application_protocol */
+	tls_conn_close(&pair.server.conn);
 	hello.alpn = "h2";
 	assert_int_equal(alert_for(&hello), 120); /* no_application_protocol */
 	assert_string_equal(tls_error(&pair.server.conn),
-		"the client does not offer http/1.1 (ALPN)");
+		"the client offers neither http/1.1 nor http/1.0 (ALPN)");
 	tls_conn_close(&pair.server.conn);
 }
 
