@@ -2,6 +2,7 @@
 # The sources of penstock-bench: one file per line, sorted.
 
 BENCH_SRC := \
+	bench/bench.c \
 	bench/histogram.c \
 	bench/ledger.c \
 	bench/main.c \
@@ -9,5 +10,7 @@ BENCH_SRC := \
 	bench/payload.c \
 	bench/process.c \
 	bench/report.c \
+	bench/run.c \
 	bench/sender.c \
+	bench/sender_lane.c \
 	bench/sink.c

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "run.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "process.h"
+#include "report.h"
+
+static void measure_begin(struct bench *bench)
+{
+	bench->measure_from = loop_now(&bench->loop);
+	bench->acked_at_start = bench->ledger.acked;
+	bench->handshakes_at_start = sender_handshakes(bench->sender);
+	bench->daemon_cpu_at_start = process_cpu_us(bench->options.pid);
+	bench->bench_cpu_at_start = thread_cpu_us();
+	sender_reset_latency(bench->sender);
+}
+
+static void measure_end(struct bench *bench, struct report *report)
+{
+	const struct options *options = &bench->options;
+
+	report->measured_us = mono_since_us(bench->measure_from, loop_now(&bench->loop));
+	report->measured_acked = bench->ledger.acked - bench->acked_at_start;
+	report->measured_handshakes = sender_handshakes(bench->sender) - bench->handshakes_at_start;
+	report->bench_cpu_us = thread_cpu_us() - bench->bench_cpu_at_start;
+	if (options->pid != 0) {
+		uint64_t cpu_us = process_cpu_us(options->pid);
+		/* Threads, or all of it, may have gone. */
+		report->daemon_cpu_us = cpu_us > bench->daemon_cpu_at_start
+			? cpu_us - bench->daemon_cpu_at_start
+			: 0;
+		report->daemon_anonymous_size = process_anonymous_size(options->pid);
+	}
+}
+
+static bool sending_over(const struct bench *bench)
+{
+	const struct options *options = &bench->options;
+
+	if (bench_interrupted || sender_exhausted(bench->sender)) return true;
+	return options->count == 0 &&
+		bench_elapsed_s(bench) >= options->warmup_s + options->duration_s;
+}
+
+static void send_all(struct bench *bench)
+{
+	const struct options *options = &bench->options;
+
+	bench->measure_from = bench->ledger.started;
+	while (options->warmup_s > 0 && bench_elapsed_s(bench) < options->warmup_s &&
+		!bench_interrupted)
+		bench_turn(bench);
+	measure_begin(bench);
+	while (!sending_over(bench)) bench_turn(bench);
+	sender_finish(bench->sender);
+}
+
+/* Waits until everything sent is answered and, with a sink, delivered. */
+static void drain_all(struct bench *bench)
+{
+	double until = bench_elapsed_s(bench) + bench->options.drain_s;
+	const struct ledger *ledger = &bench->ledger;
+
+	while (!sender_idle(bench->sender) && bench_elapsed_s(bench) < until) bench_turn(bench);
+	if (bench->sink == NULL) return;
+	while (ledger->delivered < ledger->acked && bench_elapsed_s(bench) < until)
+		bench_turn(bench);
+	while (ledger_pending(ledger) > 0 && bench_elapsed_s(bench) < until) bench_turn(bench);
+	/* A moment for what should not come: second deliveries of replayed events. */
+	double grace = bench_elapsed_s(bench) + 0.3;
+	while (bench_elapsed_s(bench) < grace) bench_turn(bench);
+}
+
+static void report_write(const struct bench *bench, const struct report *report)
+{
+	const char *path = bench->options.json_file;
+
+	if (!bench->options.quiet) report_print(report, stdout);
+	if (path == NULL) return;
+	FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
+	if (file == NULL) bench_fail(path, strerror(errno));
+	report_json(report, file);
+	if (file != stdout && fclose(file) != 0) bench_fail(path, strerror(errno));
+}
+
+int run_send(struct bench *bench)
+{
+	const struct options *options = &bench->options;
+	struct ledger *ledger = &bench->ledger;
+	struct report report = {
+		.ledger = ledger,
+		.has_sender = true,
+		.has_sink = bench->sink != NULL,
+		.connections = options->connections,
+		.size = options->size,
+		.rate = options->rate,
+	};
+
+	bench_open_sender(bench);
+	send_all(bench);
+	if (bench->sink == NULL) measure_end(bench, &report);
+	drain_all(bench);
+	if (bench->sink != NULL) {
+		/* The cost of an event includes its delivery: measured until the last one. */
+		measure_end(bench, &report);
+		report.sink = sink_counts(bench->sink);
+		uint64_t pending = ledger_pending(ledger);
+		report.pending = options->pending_ok ? pending : 0;
+		report.lost = options->pending_ok ? 0 : pending;
+	}
+	ledger_settle(ledger);
+	report.clean = report.lost == 0 && ledger->corrupt == 0 && ledger->phantom == 0 &&
+		ledger->forged_accepted == 0 && ledger->stale_accepted == 0 &&
+		ledger->replay_delivered == 0;
+	report_write(bench, &report);
+	return report.clean ? EX_OK : EXIT_UNBALANCED;
+}
+
+int run_sink(struct bench *bench)
+{
+	struct report report = { .ledger = &bench->ledger, .has_sink = true, .clean = true };
+
+	while (!bench_interrupted) bench_turn(bench);
+	report.sink = sink_counts(bench->sink);
+	report_write(bench, &report);
+	return EX_OK;
+}
+
+/* Opens the connections and looks at what each costs the daemon. */
+int run_hold(struct bench *bench)
+{
+	const struct options *options = &bench->options;
+
+	uint64_t before = process_anonymous_size(options->pid);
+	bench_open_sender(bench);
+	while (sender_handshakes(bench->sender) < options->connections && !bench_interrupted &&
+		bench_elapsed_s(bench) < options->drain_s) {
+		bench_turn(bench);
+	}
+	/* Until handshake leftovers are freed and tickets read. */
+	double until = bench_elapsed_s(bench) + 1;
+	while (bench_elapsed_s(bench) < until) bench_turn(bench);
+	uint64_t held = sender_handshakes(bench->sender);
+	uint64_t after = process_anonymous_size(options->pid);
+	double each = held == 0 ? 0 : ((double)after - (double)before) / (double)held;
+	printf("{\"schema\": \"penstock.bench-hold/v1\", \"connections\": %llu, "
+	       "\"bytes_before\": %llu, \"bytes_after\": %llu, \"bytes_per_connection\": %.0f}\n",
+		(unsigned long long)held, (unsigned long long)before, (unsigned long long)after,
+		each);
+	return held == options->connections ? EX_OK : EXIT_TROUBLE;
+}
