@@ -8,6 +8,8 @@
 #include "process.h"
 #include "report.h"
 
+enum { CONNECT_S_MAX = 10 };
+
 static void measure_begin(struct bench *bench)
 {
 	bench->measure_from = loop_now(&bench->loop);
@@ -45,10 +47,25 @@ static bool sending_over(const struct bench *bench)
 		bench_elapsed_s(bench) >= options->warmup_s + options->duration_s;
 }
 
+/* Time runs from when the connections stand: what their set-up takes is nobody's latency. A
+ * daemon that does not take all of them in time is measured with those it took. */
+static void begin(struct bench *bench)
+{
+	double until = bench_elapsed_s(bench) + CONNECT_S_MAX;
+
+	while (sender_ready_count(bench->sender) < bench->options.connections &&
+		bench_elapsed_s(bench) < until && !bench_interrupted) {
+		bench_turn(bench);
+	}
+	bench->ledger.started = loop_now(&bench->loop);
+	sender_begin(bench->sender);
+}
+
 static void send_all(struct bench *bench)
 {
 	const struct options *options = &bench->options;
 
+	begin(bench);
 	bench->measure_from = bench->ledger.started;
 	while (options->warmup_s > 0 && bench_elapsed_s(bench) < options->warmup_s &&
 		!bench_interrupted)

@@ -125,7 +125,7 @@ static void sender_pump(void *owner)
 {
 	struct sender *sender = owner;
 
-	while (!list_empty(&sender->ready)) {
+	while (sender->begun && !list_empty(&sender->ready)) {
 		struct lane *lane = LIST_ENTRY(sender->ready.next, struct lane, node);
 		if (!choose(sender, lane)) return;
 		lane_begin(lane);
@@ -154,6 +154,17 @@ void sender_open(const struct sender_config *config, struct sender **ret)
 		lane_connect(lane);
 	}
 	*ret = sender;
+}
+
+uint32_t sender_ready_count(const struct sender *sender)
+{
+	return sender->ready_count;
+}
+
+void sender_begin(struct sender *sender)
+{
+	sender->begun = true;
+	loop_defer(sender->loop, &sender->pump);
 }
 
 void sender_finish(struct sender *sender)

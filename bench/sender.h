@@ -47,7 +47,12 @@ struct sender_config {
 
 struct sender;
 
+/* Connects; nothing is sent before sender_begin(). */
 void sender_open(const struct sender_config *config, struct sender **ret);
+/* How many connections stand and wait for something to carry. */
+uint32_t sender_ready_count(const struct sender *sender);
+/* From here on events are due. The ledger's start must be set to now before. */
+void sender_begin(struct sender *sender);
 /* Schedules no new events; those under way go on. */
 void sender_finish(struct sender *sender);
 /* Nothing is under way and nothing waits to be sent again. */

@@ -17,7 +17,7 @@ struct lane {
 	struct sender *sender;
 	struct timer timer;
 	bool open;  /* the stream exists */
-	bool ready; /* it can carry a request */
+	bool ready; /* it can carry a request: it is in the list */
 	bool busy;  /* a request is under way */
 	bool closing;
 	enum request_kind kind;
@@ -49,6 +49,8 @@ struct sender {
 	uint64_t handshakes;
 	uint32_t busy_count;
 	uint32_t open_count;
+	uint32_t ready_count;
+	bool begun;
 	bool finishing;
 	struct resend *resends; /* ring */
 	uint64_t resend_first, resend_count, resend_capacity;
@@ -60,6 +62,8 @@ void lane_close(struct lane *lane, bool abort);
 /* Sends what was chosen for it, over a lane that is ready. */
 void lane_begin(struct lane *lane);
 void lane_timer_expired(void *owner);
+
+void lane_set_ready(struct lane *lane, bool ready);
 
 /* The event will be sent again, when events are. */
 void sender_put_resend(struct sender *sender, uint64_t number);

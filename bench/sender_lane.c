@@ -72,7 +72,7 @@ void lane_begin(struct lane *lane)
 	struct sender *sender = lane->sender;
 	struct ledger *ledger = sender->config.ledger;
 
-	list_remove(&lane->node);
+	lane_set_ready(lane, false);
 	lane->busy = true;
 	lane->scanned = 0;
 	lane->filled = 0;
@@ -180,19 +180,27 @@ static bool answer_parse(struct lane *lane, struct http_response *response, bool
 	return true;
 }
 
-static void lane_ready(struct lane *lane)
+void lane_set_ready(struct lane *lane, bool ready)
 {
-	lane->ready = true;
-	list_append(&lane->sender->ready, &lane->node);
-	loop_defer(lane->sender->loop, &lane->sender->pump);
+	struct sender *sender = lane->sender;
+
+	if (lane->ready == ready) return;
+	lane->ready = ready;
+	if (!ready) {
+		list_remove(&lane->node);
+		sender->ready_count--;
+		return;
+	}
+	list_append(&sender->ready, &lane->node);
+	sender->ready_count++;
+	loop_defer(sender->loop, &sender->pump);
 }
 
 void lane_close(struct lane *lane, bool abort)
 {
 	if (lane->closing) return;
 	lane->closing = true;
-	lane->ready = false;
-	list_remove(&lane->node);
+	lane_set_ready(lane, false);
 	request_lost(lane);
 	if (abort) {
 		stream_abort(&lane->stream);
@@ -221,7 +229,7 @@ static void lane_readable(void *owner)
 	if (!response.keep_alive || lane->sender->config.full_handshakes) {
 		lane_close(lane, false);
 	} else {
-		lane_ready(lane);
+		lane_set_ready(lane, true);
 	}
 }
 
@@ -233,7 +241,7 @@ static void lane_opened(void *owner)
 
 	lane->sender->handshakes++;
 	timer_stop(&lane->sender->loop->timers, &lane->timer);
-	lane_ready(lane);
+	lane_set_ready(lane, true);
 }
 
 static void lane_drained(void *owner)

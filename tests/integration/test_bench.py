@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -24,6 +25,19 @@ def run(daemon, *arguments, sink, **more):
         return load.wait(60), lab.ledger(daemon)
     finally:
         load.kill()
+
+
+def alone(folder, port, *arguments, mode='send', code=0, endpoint='/github:github'):
+    """penstock-bench against whatever serves TLS at that port; what it found."""
+    secret = folder / 'secret'
+    secret.write_text(lab.GITHUB_SECRET + '\n')
+    secret.chmod(0o600)
+    command = [lab.BUILD / 'penstock-bench', mode, '--target', f'https://localhost:{port}', '--ca',
+               lab.certificates() / 'ca.pem', '--endpoint', f'{endpoint}:{secret}', '--json', folder / 'found.json',
+               *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done
+    return json.loads((folder / 'found.json').read_text())
 
 
 @pytest.fixture(name='sink')
@@ -141,6 +155,32 @@ def test_latency_counts_from_the_intended_start(tmp_path, sink):
         assert 900 <= found['ack']['max_ms'] < 10000, found
         assert found['ack']['p90_ms'] > 300, 'only the eight that were under way were counted as late'
         assert found['acked'] == found['delivered'] >= 600
+
+
+def slow_handshakes(listener, seconds):
+    """Serves TLS connections that each stand still for a while before their handshake; answers 200 to everything."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(lab.certificates() / 'server.pem', lab.certificates() / 'server.key')
+
+    def serve(plain):
+        time.sleep(seconds)  # what the bench must not count
+        with lab.contextlib.suppress(OSError), context.wrap_socket(plain, server_side=True) as stream:
+            while data := stream.recv(65536):
+                if data.endswith(b'}'):
+                    stream.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+
+    with lab.contextlib.suppress(OSError):
+        while True:
+            threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+
+def test_setting_up_is_nobodys_latency(tmp_path):
+    """The clock starts when the connections stand: a second spent on handshakes is in no event's latency."""
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        threading.Thread(target=slow_handshakes, args=(listener, 1.0), daemon=True).start()
+        found = alone(tmp_path, listener.getsockname()[1], '--rate', 50, '--duration', 1, '--connections', 2)
+        assert found['acked'] == found['scheduled'] >= 49, found
+        assert found['ack']['max_ms'] < 900, found
 
 
 def test_interrupting_finishes_in_order(tmp_path, sink):
