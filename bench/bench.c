@@ -41,7 +41,11 @@ static struct bytes file_read(const char *path)
 
 static struct tls_context *client_context(const struct options *options)
 {
-	struct tls_client_config config = { .ca_pem = file_read(options->ca_file) };
+	struct tls_client_config config = {
+		.ca_pem = file_read(options->ca_file),
+		.chain_pem = file_read(options->certificate_file),
+		.key_pem = file_read(options->key_file),
+	};
 	struct tls_context *context;
 	char error[256];
 

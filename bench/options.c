@@ -24,6 +24,7 @@ static const char help[] =
 	"the daemon\n"
 	"  --target URL            https://host:port (or http://)\n"
 	"  --ca FILE               trust this certificate authority\n"
+	"  --certificate F --key F   show this client certificate (mTLS)\n"
 	"  --endpoint P:S:F        path, scheme and secret file; up to 16 of them, used in turn\n"
 	"  --pid PID               measure this process's CPU and memory\n"
 	"load\n"
@@ -36,7 +37,8 @@ static const char help[] =
 	"  --size B                body size in bytes (default 1024)\n"
 	"  --forged N --stale N --replay N   attacks per 1000 requests\n"
 	"  --no-retry              do not send again what got no answer\n"
-	"  --handshakes            a new connection for each event\n"
+	"  --handshakes            a new connection for each event: connect, full handshake,\n"
+	"                          request, answer, close; nothing is resumed\n"
 	"sink\n"
 	"  --listen ADDR           127.0.0.1:9000\n"
 	"  --sink-certificate F --sink-key F   TLS\n"
@@ -55,6 +57,8 @@ static const char help[] =
 enum option_id {
 	OPTION_TARGET = 256,
 	OPTION_CA,
+	OPTION_CERTIFICATE,
+	OPTION_KEY,
 	OPTION_ENDPOINT,
 	OPTION_PID,
 	OPTION_CONNECTIONS,
@@ -92,6 +96,8 @@ enum option_id {
 static const struct option table[] = {
 	{ "target", required_argument, NULL, OPTION_TARGET },
 	{ "ca", required_argument, NULL, OPTION_CA },
+	{ "certificate", required_argument, NULL, OPTION_CERTIFICATE },
+	{ "key", required_argument, NULL, OPTION_KEY },
 	{ "endpoint", required_argument, NULL, OPTION_ENDPOINT },
 	{ "pid", required_argument, NULL, OPTION_PID },
 	{ "connections", required_argument, NULL, OPTION_CONNECTIONS },
@@ -245,6 +251,8 @@ static int parse_one(int option, char *value, struct options *options)
 	switch (option) {
 	case OPTION_TARGET: return parse_target(value, options);
 	case OPTION_CA: options->ca_file = value; return -1;
+	case OPTION_CERTIFICATE: options->certificate_file = value; return -1;
+	case OPTION_KEY: options->key_file = value; return -1;
 	case OPTION_ENDPOINT: return parse_endpoint(value, options);
 	case OPTION_PID:
 		code = parse_u32(value, INT32_MAX, &number);
@@ -287,6 +295,9 @@ static int options_check(const struct options *options)
 	if ((options->mode == MODE_SEND || options->mode == MODE_RUN) &&
 		options->endpoint_count == 0) {
 		return complain("missing option", "--endpoint");
+	}
+	if ((options->certificate_file == NULL) != (options->key_file == NULL)) {
+		return complain("only one of two options", "--certificate --key");
 	}
 	if (sinks && options->listen.port == 0) return complain("missing option", "--listen");
 	if (options->size < PAYLOAD_SIZE_MIN) return complain("too small", "--size");

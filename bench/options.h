@@ -23,6 +23,8 @@ struct options {
 	char target_host[256];
 	uint16_t target_port;
 	const char *ca_file;
+	const char *certificate_file; /* the client's, for mTLS; NULL: none */
+	const char *key_file;
 	struct endpoint_option endpoints[SENDER_ENDPOINTS_MAX];
 	uint32_t endpoint_count;
 	pid_t pid; /* of the daemon, to measure its CPU; 0: none */

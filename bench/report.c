@@ -57,6 +57,21 @@ static void print_ledger(FILE *to, const struct report *report)
 		ledger->replay_sent, ledger->replay_delivered);
 }
 
+static void print_handshakes(FILE *to, const struct report *report, double seconds)
+{
+	if (report->security.protocol[0] != '\0') {
+		fprintf(to, "%s, %s", report->security.protocol, report->security.cipher);
+	} else {
+		fprintf(to, "plaintext");
+	}
+	if (!report->full_handshakes) {
+		fprintf(to, ", connections kept\n");
+		return;
+	}
+	fprintf(to, ", a connection for each event: %.0f full handshakes per s\n",
+		seconds > 0 ? (double)report->measured_handshakes / seconds : 0);
+}
+
 void report_print(const struct report *report, FILE *to)
 {
 	if (report->has_sender) {
@@ -67,6 +82,7 @@ void report_print(const struct report *report, FILE *to)
 			report->measured_acked, seconds,
 			seconds > 0 ? (double)report->measured_acked / seconds : 0,
 			report->connections, report->size);
+		print_handshakes(to, report, seconds);
 		if (report->daemon_cpu_us > 0) {
 			fprintf(to,
 				"daemon: %.2f us CPU per event, %.1f MiB of memory of its own\n",
@@ -155,6 +171,11 @@ void report_json(const struct report *report, FILE *to)
 	json_latency(to, "end_to_end", &report->ledger->end_to_end);
 	fprintf(to, "  \"connections\": %u,\n  \"size\": %u,\n  \"rate\": %.1f,\n",
 		report->connections, report->size, report->rate);
+	fprintf(to, "  \"tls\": { \"protocol\": \"%s\", \"cipher\": \"%s\" },\n",
+		report->security.protocol, report->security.cipher);
+	fprintf(to, "  \"handshakes_per_s\": %.1f,\n  \"cpu_us_per_handshake\": %.3f,\n",
+		seconds > 0 ? (double)report->measured_handshakes / seconds : 0,
+		per(report->daemon_cpu_us, report->measured_handshakes));
 	fprintf(to, "  \"measured_s\": %.3f,\n  \"measured_acked\": %" PRIu64 ",\n", seconds,
 		report->measured_acked);
 	fprintf(to, "  \"events_per_s\": %.1f,\n",

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "ledger.h"
+#include "sender.h"
 #include "sink.h"
 
 struct report {
@@ -17,6 +18,8 @@ struct report {
 	uint64_t measured_us; /* wall time of the measured part */
 	uint64_t measured_acked;
 	uint64_t measured_handshakes;
+	struct sender_security security;
+	bool full_handshakes;   /* one for each event */
 	uint64_t daemon_cpu_us; /* in the measured part; 0: not measured */
 	uint64_t daemon_anonymous_size;
 	uint64_t bench_cpu_us;

@@ -53,6 +53,7 @@ static void begin(struct bench *bench)
 {
 	double until = bench_elapsed_s(bench) + CONNECT_S_MAX;
 
+	bench_turn(bench); /* the time of this moment, not of before the set-up */
 	while (sender_ready_count(bench->sender) < bench->options.connections &&
 		bench_elapsed_s(bench) < until && !bench_interrupted) {
 		bench_turn(bench);
@@ -114,6 +115,7 @@ int run_send(struct bench *bench)
 		.connections = options->connections,
 		.size = options->size,
 		.rate = options->rate,
+		.full_handshakes = options->full_handshakes,
 	};
 
 	bench_open_sender(bench);
@@ -128,6 +130,7 @@ int run_send(struct bench *bench)
 		report.pending = options->pending_ok ? pending : 0;
 		report.lost = options->pending_ok ? 0 : pending;
 	}
+	report.security = sender_security(bench->sender);
 	ledger_settle(ledger);
 	report.clean = report.lost == 0 && ledger->corrupt == 0 && ledger->phantom == 0 &&
 		ledger->forged_accepted == 0 && ledger->stale_accepted == 0 &&

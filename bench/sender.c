@@ -151,7 +151,11 @@ void sender_open(const struct sender_config *config, struct sender **ret)
 		lane->request = alloc_array(HEAD_SIZE_MAX + config->shape.size, 1);
 		list_init(&lane->node);
 		timer_init(&lane->timer, lane_timer_expired, lane);
-		lane_connect(lane);
+		if (config->full_handshakes) {
+			lane_set_ready(lane, true);
+		} else {
+			lane_connect(lane);
+		}
 	}
 	*ret = sender;
 }
@@ -217,4 +221,9 @@ void sender_reset_latency(struct sender *sender)
 uint64_t sender_handshakes(const struct sender *sender)
 {
 	return sender->handshakes;
+}
+
+struct sender_security sender_security(const struct sender *sender)
+{
+	return sender->security;
 }

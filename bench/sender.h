@@ -40,12 +40,20 @@ struct sender_config {
 	uint32_t forged_permille;
 	uint32_t stale_permille;
 	uint32_t replay_permille;
-	bool retry;           /* send again what got no answer */
-	bool full_handshakes; /* a new connection for each event */
+	bool retry; /* send again what got no answer */
+	/* A new connection for each event: connect, full handshake, request, answer, close. No
+	 * session is ever resumed. Latency includes the handshake. */
+	bool full_handshakes;
 	uint64_t seed;
 };
 
 struct sender;
+
+/* What the first handshake agreed on; empty texts in plaintext. */
+struct sender_security {
+	char protocol[16];
+	char cipher[48];
+};
 
 /* Connects; nothing is sent before sender_begin(). */
 void sender_open(const struct sender_config *config, struct sender **ret);
@@ -68,3 +76,4 @@ void sender_close(struct sender *sender);
 void sender_reset_latency(struct sender *sender);
 /* Handshakes completed so far. */
 uint64_t sender_handshakes(const struct sender *sender);
+struct sender_security sender_security(const struct sender *sender);

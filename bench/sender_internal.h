@@ -20,6 +20,7 @@ struct lane {
 	bool ready; /* it can carry a request: it is in the list */
 	bool busy;  /* a request is under way */
 	bool closing;
+	bool failed; /* the connection broke: not at once again */
 	enum request_kind kind;
 	uint64_t number;
 	mono_t intended;
@@ -47,6 +48,7 @@ struct sender {
 	struct task pump;
 	uint64_t next_number;
 	uint64_t handshakes;
+	struct sender_security security;
 	uint32_t busy_count;
 	uint32_t open_count;
 	uint32_t ready_count;
@@ -59,7 +61,8 @@ struct sender {
 /* Starts connecting; everything else follows from the stream's events. */
 void lane_connect(struct lane *lane);
 void lane_close(struct lane *lane, bool abort);
-/* Sends what was chosen for it, over a lane that is ready. */
+/* Sends what was chosen for it, over a lane that is ready; connects for it when each event has a
+ * connection of its own. */
 void lane_begin(struct lane *lane);
 void lane_timer_expired(void *owner);
 

@@ -67,18 +67,10 @@ static void request_write(struct lane *lane)
 		lane->request_size - lane->request_taken);
 }
 
-void lane_begin(struct lane *lane)
+static void request_book(const struct lane *lane)
 {
-	struct sender *sender = lane->sender;
-	struct ledger *ledger = sender->config.ledger;
+	struct ledger *ledger = lane->sender->config.ledger;
 
-	lane_set_ready(lane, false);
-	lane->busy = true;
-	lane->scanned = 0;
-	lane->filled = 0;
-	sender->busy_count++;
-	request_compose(lane);
-	request_write(lane);
 	switch (lane->kind) {
 	case REQUEST_EVENT: {
 		struct ledger_entry *entry = &ledger->entries[lane->number];
@@ -92,8 +84,31 @@ void lane_begin(struct lane *lane)
 	case REQUEST_STALE: ledger->stale_sent++; break;
 	case REQUEST_REPLAY: ledger->replay_sent++; break;
 	}
-	timer_start(&sender->loop->timers, &lane->timer, loop_now(sender->loop),
-		ANSWER_TIMEOUT_MS * US_PER_MS);
+}
+
+/* Signed only now, so that the signature is fresh however long the handshake took. */
+static void request_send(struct lane *lane)
+{
+	struct loop *loop = lane->sender->loop;
+
+	request_compose(lane);
+	request_write(lane);
+	request_book(lane);
+	timer_start(&loop->timers, &lane->timer, loop_now(loop), ANSWER_TIMEOUT_MS * US_PER_MS);
+}
+
+void lane_begin(struct lane *lane)
+{
+	lane_set_ready(lane, false);
+	lane->busy = true;
+	lane->scanned = 0;
+	lane->filled = 0;
+	lane->sender->busy_count++;
+	if (lane->open) {
+		request_send(lane);
+	} else {
+		lane_connect(lane);
+	}
 }
 
 /* ---- Answers --------------------------------------------------------------------------------- */
@@ -235,13 +250,28 @@ static void lane_readable(void *owner)
 
 /* ---- Connections ----------------------------------------------------------------------------- */
 
+static void security_note(struct lane *lane)
+{
+	struct sender_security *security = &lane->sender->security;
+	struct tls_peer peer;
+
+	if (lane->stream.tls == NULL) return;
+	tls_conn_peer(lane->stream.tls, &peer);
+	bytes_to_text(bytes_of_text(peer.protocol), security->protocol, sizeof security->protocol);
+	bytes_to_text(bytes_of_text(peer.cipher), security->cipher, sizeof security->cipher);
+}
+
 static void lane_opened(void *owner)
 {
 	struct lane *lane = owner;
 
-	lane->sender->handshakes++;
+	if (lane->sender->handshakes++ == 0) security_note(lane);
 	timer_stop(&lane->sender->loop->timers, &lane->timer);
-	lane_set_ready(lane, true);
+	if (lane->busy) {
+		request_send(lane);
+	} else {
+		lane_set_ready(lane, true);
+	}
 }
 
 static void lane_drained(void *owner)
@@ -257,7 +287,22 @@ static void lane_ended(void *owner, enum stream_end end)
 	if (lane->closing) return;
 	/* The answer may have come together with the end. */
 	lane_readable(lane);
+	lane->failed = lane->busy;
 	lane_close(lane, end != STREAM_END_PEER);
+}
+
+/* The next connection: when there is something for it to carry, at once, or after a moment. */
+static void lane_renew(struct lane *lane)
+{
+	struct sender *sender = lane->sender;
+
+	if (sender->config.full_handshakes && !lane->failed) {
+		lane_set_ready(lane, true);
+		return;
+	}
+	lane->failed = false;
+	timer_start(&sender->loop->timers, &lane->timer, loop_now(sender->loop),
+		RECONNECT_MS * US_PER_MS);
 }
 
 static void lane_closed(void *owner)
@@ -269,8 +314,7 @@ static void lane_closed(void *owner)
 	lane->closing = false;
 	sender->open_count--;
 	if (sender->finishing && sender_idle(sender)) return;
-	timer_start(&sender->loop->timers, &lane->timer, loop_now(sender->loop),
-		sender->config.full_handshakes ? 0 : RECONNECT_MS * US_PER_MS);
+	lane_renew(lane);
 }
 
 static const struct stream_events lane_events = {
@@ -288,22 +332,28 @@ void lane_connect(struct lane *lane)
 
 	enum result result = stream_connect(&lane->stream, config->streams, &config->address,
 		config->context, config->host_name, NULL, &lane_events, lane);
-	uint64_t wait_ms = result == RESULT_OK ? ANSWER_TIMEOUT_MS : RECONNECT_MS;
-	if (result == RESULT_OK) {
-		lane->open = true;
-		sender->open_count++;
+	if (result != RESULT_OK) {
+		request_lost(lane);
+		timer_start(&sender->loop->timers, &lane->timer, loop_now(sender->loop),
+			RECONNECT_MS * US_PER_MS);
+		return;
 	}
+	lane->open = true;
+	sender->open_count++;
 	timer_start(&sender->loop->timers, &lane->timer, loop_now(sender->loop),
-		wait_ms * US_PER_MS);
+		ANSWER_TIMEOUT_MS * US_PER_MS);
 }
 
 void lane_timer_expired(void *owner)
 {
 	struct lane *lane = owner;
 
-	if (!lane->open) {
-		lane_connect(lane);
-	} else if (!lane->closing) {
+	if (lane->open) {
+		lane->failed = lane->busy;
 		lane_close(lane, true);
+	} else if (lane->sender->config.full_handshakes) {
+		lane_set_ready(lane, true);
+	} else {
+		lane_connect(lane);
 	}
 }

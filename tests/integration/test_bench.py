@@ -157,7 +157,7 @@ def test_latency_counts_from_the_intended_start(tmp_path, sink):
         assert found['acked'] == found['delivered'] >= 600
 
 
-def slow_handshakes(listener, seconds):
+def serve_tls(listener, seconds=0.0, resumed=None):
     """Serves TLS connections that each stand still for a while before their handshake; answers 200 to everything."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(lab.certificates() / 'server.pem', lab.certificates() / 'server.key')
@@ -165,6 +165,8 @@ def slow_handshakes(listener, seconds):
     def serve(plain):
         time.sleep(seconds)  # what the bench must not count
         with lab.contextlib.suppress(OSError), context.wrap_socket(plain, server_side=True) as stream:
+            if resumed is not None:
+                resumed.append(stream.session_reused)
             while data := stream.recv(65536):
                 if data.endswith(b'}'):
                     stream.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
@@ -177,10 +179,40 @@ def slow_handshakes(listener, seconds):
 def test_setting_up_is_nobodys_latency(tmp_path):
     """The clock starts when the connections stand: a second spent on handshakes is in no event's latency."""
     with socket.create_server(('127.0.0.1', 0)) as listener:
-        threading.Thread(target=slow_handshakes, args=(listener, 1.0), daemon=True).start()
+        threading.Thread(target=serve_tls, args=(listener, 1.0), daemon=True).start()
         found = alone(tmp_path, listener.getsockname()[1], '--rate', 50, '--duration', 1, '--connections', 2)
         assert found['acked'] == found['scheduled'] >= 49, found
         assert found['ack']['max_ms'] < 900, found
+
+
+@pytest.mark.parametrize('pace', [[], ['--rate', 100]], ids=['closed', 'open'])
+def test_a_full_handshake_for_each_event(tmp_path, pace):
+    """With --handshakes each event has a connection of its own, none is resumed, and latency has the handshake in it."""
+    resumed = []
+    with socket.create_server(('127.0.0.1', 0), backlog=64) as listener:
+        threading.Thread(target=serve_tls, args=(listener, 0.1, resumed), daemon=True).start()
+        found = alone(tmp_path, listener.getsockname()[1], '--handshakes', '--count', 40, '--connections', 4, *pace)
+    assert found['acked'] == len(resumed) == 40 and found['handshakes'] >= 36, found
+    assert not any(resumed)
+    assert found['ack']['p50_ms'] >= 100 and found['tls']['protocol'] == 'TLSv1.3', found
+
+
+def test_handshakes_with_a_server_that_is_not_there(tmp_path):
+    """Nothing is sent where nobody listens: the events stay unsent, and the run ends."""
+    found = alone(tmp_path, lab.free_port(), '--handshakes', '--count', 5, '--connections', 2, '--no-retry')
+    assert (found['scheduled'], found['sent'], found['acked']) == (5, 0, 0) and found['errors'] >= 5, found
+
+
+def test_client_certificates(tmp_path):
+    """Where a client certificate is asked for, one is shown with --certificate and --key; without it nothing is acked."""
+    folder = lab.certificates()
+    strict = f', client_certificate: required, client_ca: {folder}/ca.pem'
+    with lab.Daemon(tmp_path / 'd', tls=strict) as daemon:
+        mine = ['--certificate', folder / 'client.pem', '--key', folder / 'client.key']
+        for more, acked in ((mine, 20), ([*mine, '--handshakes'], 20), ([], 0)):
+            load = lab.bench(daemon, 'send', '--count', 20, '--connections', 4, '--drain', 1, '--no-retry', *more)
+            assert load.wait(30) == 0
+            assert lab.ledger(daemon)['acked'] == acked, (more, lab.ledger(daemon))
 
 
 def test_interrupting_finishes_in_order(tmp_path, sink):
@@ -215,6 +247,7 @@ def test_a_daemon_killed_in_the_middle(tmp_path, sink):
     (['sink'], os.EX_USAGE), (['sink', '--listen', 'x'], os.EX_USAGE),
     (['send', '--target', 'http://127.0.0.1:1', '--endpoint', '/x:github:/nonexistent', '--count', '1'], 1),
     (['send', '--target', 'http://127.0.0.1:1', '--endpoint', '/x:nobody:/dev/null', '--count', '1'], 1),
+    (['send', '--target', 'http://127.0.0.1:1', '--endpoint', '/x:github:/dev/null', '--key', 'k'], os.EX_USAGE),
     (['--help'], 0)], ids=lambda value: ' '.join(value)[:40] if isinstance(value, list) else '')
 def test_exit_codes(arguments, code):
     """Wrong usage exits 64, trouble 1, and both say what is wrong."""
