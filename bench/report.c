@@ -92,8 +92,8 @@ void report_print(const struct report *report, FILE *to)
 		fprintf(to, "this generator: %.0f %% of a CPU\n",
 			100 * per(report->bench_cpu_us, report->measured_us));
 		fprintf(to, "latency from the intended start\n");
-		print_latency(to, "ack", &report->ledger->ack);
-		print_latency(to, "end to end", &report->ledger->end_to_end);
+		print_latency(to, "ack", &report->ledger->ack.all);
+		print_latency(to, "end to end", &report->ledger->end_to_end.all);
 		print_ledger(to, report);
 	}
 	if (report->has_sink) {
@@ -167,8 +167,8 @@ void report_json(const struct report *report, FILE *to)
 
 	fprintf(to, "{\n  \"schema\": \"penstock.bench/v1\",\n");
 	json_ledger(to, report);
-	json_latency(to, "ack", &report->ledger->ack);
-	json_latency(to, "end_to_end", &report->ledger->end_to_end);
+	json_latency(to, "ack", &report->ledger->ack.all);
+	json_latency(to, "end_to_end", &report->ledger->end_to_end.all);
 	fprintf(to, "  \"connections\": %u,\n  \"size\": %u,\n  \"rate\": %.1f,\n",
 		report->connections, report->size, report->rate);
 	fprintf(to, "  \"tls\": { \"protocol\": \"%s\", \"cipher\": \"%s\" },\n",

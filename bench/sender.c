@@ -6,11 +6,6 @@
 
 enum { RESEND_MS = 100 /* after 503 or a broken connection */ };
 
-static uint64_t sender_us(const struct sender *sender, mono_t at)
-{
-	return mono_since_us(sender->config.ledger->started, at);
-}
-
 /* ---- What to send next ----------------------------------------------------------------------- */
 
 static mono_t event_due(const struct sender *sender, uint64_t number)
@@ -114,7 +109,7 @@ static bool choose(struct sender *sender, struct lane *lane)
 	lane->intended = due;
 	struct ledger_entry *entry = &config->ledger->entries[lane->number];
 	entry->endpoint = (uint16_t)(lane->number % config->endpoint_count);
-	entry->intended_ms = (uint32_t)(sender_us(sender, due) / US_PER_MS);
+	ledger_set_intended(config->ledger, lane->number, due);
 	config->ledger->scheduled = sender->next_number;
 	return true;
 }
@@ -214,8 +209,8 @@ void sender_close(struct sender *sender)
 
 void sender_reset_latency(struct sender *sender)
 {
-	memset(&sender->config.ledger->ack, 0, sizeof sender->config.ledger->ack);
-	memset(&sender->config.ledger->end_to_end, 0, sizeof sender->config.ledger->end_to_end);
+	histogram_reset(&sender->config.ledger->ack.all);
+	histogram_reset(&sender->config.ledger->end_to_end.all);
 }
 
 uint64_t sender_handshakes(const struct sender *sender)

@@ -124,8 +124,7 @@ static void event_answered(struct lane *lane, uint16_t status, bool duplicate)
 		entry->fate = FATE_ACKED;
 		ledger->acked++;
 		if (duplicate) ledger->acked_duplicate++;
-		histogram_record(&ledger->ack,
-			mono_since_us(lane->intended, loop_now(sender->loop)));
+		latency_record(&ledger->ack, mono_since_us(lane->intended, loop_now(sender->loop)));
 		return;
 	}
 	if (status == 503 || status == 429) {
