@@ -3,6 +3,7 @@
 
 BENCH_SRC := \
 	bench/bench.c \
+	bench/hdr.c \
 	bench/histogram.c \
 	bench/ledger.c \
 	bench/main.c \
