@@ -194,6 +194,8 @@ void bench_open_sink(struct bench *bench)
 static void tick_expired(void *owner)
 {
 	struct bench *bench = owner;
+
+	if (bench->watching) watch_look(&bench->watch, loop_now(&bench->loop));
 	timer_start(&bench->loop.timers, &bench->tick, loop_now(&bench->loop), TICK_MS * US_PER_MS);
 }
 
@@ -241,6 +243,47 @@ double bench_elapsed_s(const struct bench *bench)
 	return (double)mono_since_us(bench->ledger.started, loop_now(&bench->loop)) / 1e6;
 }
 
+static FILE *file_to_write(const char *path)
+{
+	if (path == NULL) return NULL;
+	FILE *file = fopen(path, "we");
+	if (file == NULL) bench_fail(path, strerror(errno));
+	return file;
+}
+
+void bench_begin(struct bench *bench)
+{
+	const struct options *options = &bench->options;
+	struct watch_config config = {
+		.ledger = &bench->ledger,
+		.pid = options->pid,
+		.log = bench->log_file = file_to_write(options->hlog_file),
+		.end_to_end = bench->sink != NULL,
+		.start = io_wall(bench->loop.io),
+		.live = options->quiet ? NULL : &bench->live,
+	};
+	bench->live = (struct live){
+		.to = stderr,
+		.terminal = isatty(STDERR_FILENO) != 0,
+		.end_to_end = bench->sink != NULL,
+		.ledger = &bench->ledger,
+		.phase = "sending",
+	};
+	bench->ledger.started = loop_now(&bench->loop);
+	watch_open(&bench->watch, &config);
+	bench->watching = true;
+	sender_begin(bench->sender);
+}
+
+void bench_end(struct bench *bench)
+{
+	bench->watching = false;
+	watch_finish(&bench->watch, loop_now(&bench->loop));
+	if (bench->log_file != NULL && fclose(bench->log_file) != 0) {
+		bench_fail(bench->options.hlog_file, strerror(errno));
+	}
+}
+
 void bench_close(struct bench *bench)
 {
 	timer_stop(&bench->loop.timers, &bench->tick);
@@ -252,6 +295,7 @@ void bench_close(struct bench *bench)
 	}
 	if (bench->sender != NULL) sender_close(bench->sender);
 	if (bench->sink != NULL) sink_close(bench->sink);
+	if (bench->watch.samples != NULL) watch_close(&bench->watch);
 	streams_close(&bench->streams);
 	loop_close(&bench->loop);
 	ledger_close(&bench->ledger);

@@ -7,7 +7,9 @@
 
 #include <signal.h>
 
+#include "live.h"
 #include "options.h"
+#include "watch.h"
 
 enum { EXIT_TROUBLE = 1, EXIT_UNBALANCED = 2 };
 
@@ -20,11 +22,16 @@ struct bench {
 	struct sink *sink;
 	struct sender_endpoint endpoints[SENDER_ENDPOINTS_MAX];
 	struct timer tick; /* wakes the main loop to look at the time */
+	bool watching;
+	struct watch watch;
+	struct live live;
+	FILE *log_file; /* NULL: none */
 	mono_t measure_from;
 	uint64_t acked_at_start;
 	uint64_t handshakes_at_start;
 	uint64_t daemon_cpu_at_start;
 	uint64_t bench_cpu_at_start;
+	uint64_t bench_wait_at_start;
 };
 
 /* A signal asked for the end: finish what is under way and report. */
@@ -39,6 +46,11 @@ void bench_open(struct bench *bench);
 void bench_open_sender(struct bench *bench);
 /* Listens; makes the ready file. */
 void bench_open_sink(struct bench *bench);
+/* The clock of the run starts: the ledger's time is from here, samples are taken, events are
+ * due. */
+void bench_begin(struct bench *bench);
+/* The last sample; the samples stay until bench_close(). */
+void bench_end(struct bench *bench);
 /* What is under way is given up. */
 void bench_close(struct bench *bench);
 

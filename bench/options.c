@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include <sysexits.h>
 
+#include "base/alloc.h"
 #include "base/check.h"
 #include "base/version.h"
 
@@ -48,6 +49,9 @@ static const char help[] =
 	"this process\n"
 	"  --cpu N                 pin to a CPU\n"
 	"  --json FILE             write the result as JSON ('-': standard output)\n"
+	"  --html FILE             a report with plots, one page that needs nothing else\n"
+	"  --hlog FILE             latency of each second: HdrHistogram's interval log, in ns\n"
+	"  --hgrm FILE             latency's distribution: HdrHistogram's percentile text, in ms\n"
 	"  --ready-file FILE       made once the sink listens\n"
 	"  --run HEX --seed N      repeat a run\n"
 	"  --quiet                 no summary\n"
@@ -85,6 +89,9 @@ enum option_id {
 	OPTION_PENDING_OK,
 	OPTION_CPU,
 	OPTION_JSON,
+	OPTION_HLOG,
+	OPTION_HGRM,
+	OPTION_HTML,
 	OPTION_READY_FILE,
 	OPTION_RUN,
 	OPTION_SEED,
@@ -124,6 +131,9 @@ static const struct option table[] = {
 	{ "pending-ok", no_argument, NULL, OPTION_PENDING_OK },
 	{ "cpu", required_argument, NULL, OPTION_CPU },
 	{ "json", required_argument, NULL, OPTION_JSON },
+	{ "hlog", required_argument, NULL, OPTION_HLOG },
+	{ "hgrm", required_argument, NULL, OPTION_HGRM },
+	{ "html", required_argument, NULL, OPTION_HTML },
 	{ "ready-file", required_argument, NULL, OPTION_READY_FILE },
 	{ "run", required_argument, NULL, OPTION_RUN },
 	{ "seed", required_argument, NULL, OPTION_SEED },
@@ -263,6 +273,9 @@ static int parse_one(int option, char *value, struct options *options)
 		options->cpu = (int)number;
 		return code;
 	case OPTION_JSON: options->json_file = value; return -1;
+	case OPTION_HLOG: options->hlog_file = value; return -1;
+	case OPTION_HGRM: options->hgrm_file = value; return -1;
+	case OPTION_HTML: options->html_file = value; return -1;
 	case OPTION_READY_FILE: options->ready_file = value; return -1;
 	case OPTION_RUN: options->run = strtoull(value, NULL, 16); return -1;
 	case OPTION_SEED: return parse_number(value, UINT64_MAX, &options->seed);
@@ -305,8 +318,18 @@ static int options_check(const struct options *options)
 	return -1;
 }
 
+/* Before parsing cuts some of them up. */
+static const char *const *arguments_copy(int argc, char **argv)
+{
+	const char **copy = alloc_array((size_t)argc + 1, sizeof *copy);
+
+	for (int i = 0; i < argc; i++) copy[i] = alloc_text(argv[i]);
+	return copy;
+}
+
 int options_parse(int argc, char **argv, struct options *ret)
 {
+	const char *const *arguments = arguments_copy(argc, argv);
 	*ret = (struct options){
 		.connections = 64,
 		.duration_s = 10,
@@ -316,6 +339,7 @@ int options_parse(int argc, char **argv, struct options *ret)
 		.retry_after_s = 1,
 		.cpu = -1,
 		.seed = 1,
+		.arguments = arguments,
 	};
 	CHECK(getrandom(&ret->run, sizeof ret->run, 0) == (ssize_t)sizeof ret->run);
 	int option;

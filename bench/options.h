@@ -57,8 +57,12 @@ struct options {
 	uint64_t seed;
 	int cpu;
 	const char *json_file;
+	const char *hlog_file;
+	const char *hgrm_file;
+	const char *html_file;
 	const char *ready_file; /* made once the sink listens */
 	bool quiet;
+	const char *const *arguments; /* the command line as it was given, NULL at its end */
 };
 
 /* Returns -1 to go on, or the exit code: 0 after --help, 64 for wrong usage (said on stderr). */

@@ -60,3 +60,15 @@ uint64_t thread_cpu_us(void)
 	CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0);
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
+
+uint64_t thread_wait_us(void)
+{
+	unsigned long long used_ns = 0;
+	unsigned long long waited_ns = 0;
+
+	FILE *file = fopen("/proc/thread-self/schedstat", "re");
+	if (file == NULL) return 0;
+	if (fscanf(file, "%llu %llu", &used_ns, &waited_ns) != 2) waited_ns = 0;
+	fclose(file);
+	return waited_ns / 1000;
+}

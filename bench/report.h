@@ -23,11 +23,15 @@ struct report {
 	uint64_t daemon_cpu_us; /* in the measured part; 0: not measured */
 	uint64_t daemon_anonymous_size;
 	uint64_t bench_cpu_us;
+	uint64_t bench_wait_us; /* this generator was ready and had no CPU */
 	uint32_t connections;
 	uint32_t size;
 	double rate;
 	bool clean;
 };
+
+/* This generator had no time left: what was found is its own limit, not the daemon's. */
+bool report_generator_bound(const struct report *report);
 
 void report_print(const struct report *report, FILE *to);
 void report_json(const struct report *report, FILE *to);

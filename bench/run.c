@@ -2,13 +2,16 @@
 #include "run.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sysexits.h>
 
+#include "page.h"
 #include "process.h"
 #include "report.h"
 
 enum { CONNECT_S_MAX = 10 };
+#define LINGER_S 0.3
 
 static void measure_begin(struct bench *bench)
 {
@@ -17,6 +20,7 @@ static void measure_begin(struct bench *bench)
 	bench->handshakes_at_start = sender_handshakes(bench->sender);
 	bench->daemon_cpu_at_start = process_cpu_us(bench->options.pid);
 	bench->bench_cpu_at_start = thread_cpu_us();
+	bench->bench_wait_at_start = thread_wait_us();
 	sender_reset_latency(bench->sender);
 }
 
@@ -28,6 +32,7 @@ static void measure_end(struct bench *bench, struct report *report)
 	report->measured_acked = bench->ledger.acked - bench->acked_at_start;
 	report->measured_handshakes = sender_handshakes(bench->sender) - bench->handshakes_at_start;
 	report->bench_cpu_us = thread_cpu_us() - bench->bench_cpu_at_start;
+	report->bench_wait_us = thread_wait_us() - bench->bench_wait_at_start;
 	if (options->pid != 0) {
 		uint64_t cpu_us = process_cpu_us(options->pid);
 		/* Threads, or all of it, may have gone. */
@@ -58,8 +63,7 @@ static void begin(struct bench *bench)
 		bench_elapsed_s(bench) < until && !bench_interrupted) {
 		bench_turn(bench);
 	}
-	bench->ledger.started = loop_now(&bench->loop);
-	sender_begin(bench->sender);
+	bench_begin(bench);
 }
 
 static void send_all(struct bench *bench)
@@ -67,11 +71,13 @@ static void send_all(struct bench *bench)
 	const struct options *options = &bench->options;
 
 	begin(bench);
-	bench->measure_from = bench->ledger.started;
+	bench->live.until_s = options->count == 0 ? options->warmup_s + options->duration_s : 0;
+	if (options->warmup_s > 0) bench->live.phase = "warming up";
 	while (options->warmup_s > 0 && bench_elapsed_s(bench) < options->warmup_s &&
 		!bench_interrupted)
 		bench_turn(bench);
 	measure_begin(bench);
+	bench->live.phase = "measuring";
 	while (!sending_over(bench)) bench_turn(bench);
 	sender_finish(bench->sender);
 }
@@ -82,26 +88,73 @@ static void drain_all(struct bench *bench)
 	double until = bench_elapsed_s(bench) + bench->options.drain_s;
 	const struct ledger *ledger = &bench->ledger;
 
+	bench->live.phase = "waiting for the last";
 	while (!sender_idle(bench->sender) && bench_elapsed_s(bench) < until) bench_turn(bench);
 	if (bench->sink == NULL) return;
 	while (ledger->delivered < ledger->acked && bench_elapsed_s(bench) < until)
 		bench_turn(bench);
 	while (ledger_pending(ledger) > 0 && bench_elapsed_s(bench) < until) bench_turn(bench);
-	/* A moment for what should not come: second deliveries of replayed events. */
-	double grace = bench_elapsed_s(bench) + 0.3;
-	while (bench_elapsed_s(bench) < grace) bench_turn(bench);
+}
+
+/* A moment for what should not come: second deliveries of replayed events. */
+static void linger(struct bench *bench)
+{
+	double until = bench_elapsed_s(bench) + LINGER_S;
+	while (bench_elapsed_s(bench) < until) bench_turn(bench);
+}
+
+/* NULL when none is wanted. */
+static FILE *file_open(const char *path)
+{
+	if (path == NULL) return NULL;
+	FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
+	if (file == NULL) bench_fail(path, strerror(errno));
+	return file;
+}
+
+static void file_close(FILE *file, const char *path)
+{
+	if (file == stdout ? fflush(file) != 0 : fclose(file) != 0) {
+		bench_fail(path, strerror(errno));
+	}
+}
+
+static void percentiles_write(const char *path, const struct histogram *histogram)
+{
+	FILE *file = file_open(path);
+	hdr_percentiles_write(file, histogram);
+	file_close(file, path);
 }
 
 static void report_write(const struct bench *bench, const struct report *report)
 {
-	const char *path = bench->options.json_file;
+	const struct options *options = &bench->options;
+	const struct ledger *ledger = &bench->ledger;
+	char path[PATH_MAX];
 
-	if (!bench->options.quiet) report_print(report, stdout);
-	if (path == NULL) return;
-	FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
-	if (file == NULL) bench_fail(path, strerror(errno));
-	report_json(report, file);
-	if (file != stdout && fclose(file) != 0) bench_fail(path, strerror(errno));
+	if (!options->quiet) report_print(report, stdout);
+	FILE *json = file_open(options->json_file);
+	if (json != NULL) {
+		report_json(report, json);
+		file_close(json, options->json_file);
+	}
+	if (options->hgrm_file != NULL && report->has_sender) {
+		percentiles_write(options->hgrm_file, &ledger->ack.all);
+		snprintf(path, sizeof path, "%s.end-to-end", options->hgrm_file);
+		if (report->has_sink) percentiles_write(path, &ledger->end_to_end.all);
+	}
+	FILE *html = report->has_sender ? file_open(options->html_file) : NULL;
+	if (html == NULL) return;
+	page_write(
+		&(struct page){
+			.report = report,
+			.samples = bench->watch.samples,
+			.sample_count = bench->watch.count,
+			.warmup_s = options->warmup_s,
+			.arguments = options->arguments,
+		},
+		html);
+	file_close(html, options->html_file);
 }
 
 int run_send(struct bench *bench)
@@ -122,9 +175,11 @@ int run_send(struct bench *bench)
 	send_all(bench);
 	if (bench->sink == NULL) measure_end(bench, &report);
 	drain_all(bench);
+	/* The cost of an event includes its delivery: measured until the last one. */
+	if (bench->sink != NULL) measure_end(bench, &report);
+	bench_end(bench);
 	if (bench->sink != NULL) {
-		/* The cost of an event includes its delivery: measured until the last one. */
-		measure_end(bench, &report);
+		linger(bench);
 		report.sink = sink_counts(bench->sink);
 		uint64_t pending = ledger_pending(ledger);
 		report.pending = options->pending_ok ? pending : 0;

@@ -6,12 +6,16 @@ BENCH_SRC := \
 	bench/hdr.c \
 	bench/histogram.c \
 	bench/ledger.c \
+	bench/live.c \
 	bench/main.c \
 	bench/options.c \
+	bench/page.c \
 	bench/payload.c \
+	bench/plot.c \
 	bench/process.c \
 	bench/report.c \
 	bench/run.c \
 	bench/sender.c \
 	bench/sender_lane.c \
-	bench/sink.c
+	bench/sink.c \
+	bench/watch.c

@@ -17,6 +17,8 @@ UNIT_TESTS := \
 	tests/unit/base/test_pool.c \
 	tests/unit/bench/test_hdr.c \
 	tests/unit/bench/test_histogram.c \
+	tests/unit/bench/test_live.c \
+	tests/unit/bench/test_page.c \
 	tests/unit/config/test_config.c \
 	tests/unit/config/test_config_good.c \
 	tests/unit/config/test_report.c \

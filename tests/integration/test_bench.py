@@ -3,14 +3,19 @@
 
 Question answered: does its ledger notice every kind of loss, and its clock every kind of waiting?
 """
+import base64
 import json
 import os
+import pty
+import re
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
+import zlib
 
 import pytest
 
@@ -240,6 +245,109 @@ def test_a_daemon_killed_in_the_middle(tmp_path, sink):
             load.kill()
         found = lab.ledger(daemon)
         assert found['acked'] == found['delivered'] > 600 and found['lost'] == 0, found
+
+
+# ---- What it leaves behind for other tools ----
+
+def numbers(data):
+    """ZigZag LEB128, as HdrHistogram's encoding V2 has it."""
+    at = 0
+    while at < len(data):
+        value = shift = 0
+        while True:
+            byte, at = data[at], at + 1
+            value |= (byte & (0x7f if shift < 56 else 0xff)) << shift
+            shift += 7
+            if byte < 0x80 or shift > 56:
+                break
+        yield (value >> 1) ^ -(value & 1)
+
+
+def hdr_decode(text):
+    """Value in ns and count of each bucket; written from HdrHistogram's description, not from our encoder."""
+    raw = base64.b64decode(text, validate=True)
+    cookie, size = struct.unpack_from('>ii', raw)
+    assert cookie == 0x1c849314 and size == len(raw) - 8
+    plain = zlib.decompress(raw[8:])
+    cookie, size, shift, digits, lowest, highest, ratio = struct.unpack_from('>iiiiqqd', plain)
+    assert (cookie, size, shift, digits, lowest, ratio) == (0x1c849313, len(plain) - 40, 0, 3, 1, 1.0)
+    assert highest > 3600e9
+    found, at = {}, 0
+    for number in numbers(plain[40:]):
+        if number > 0:
+            bucket, sub = max((at >> 10) - 1, 0), at if at < 1024 else (at & 1023) + 1024
+            found[sub << bucket] = number
+        at += -number if number < 0 else 1
+    return found
+
+
+def test_files_for_other_tools(tmp_path, sink):
+    """The interval log, the percentile texts, the page and the live lines all tell of the same events."""
+    with make(tmp_path / 'd', sink) as daemon:
+        load = peers.load(daemon, sink, '--rate', 300, '--duration', 1.6, '--connections', 8,
+                          '--hlog', tmp_path / 'x.hlog', '--hgrm', tmp_path / 'x.hgrm', '--html', tmp_path / 'x.html')
+        assert load.wait(30) == 0
+        found = lab.ledger(daemon)
+    lines = [line for line in (tmp_path / 'x.hlog').read_text().splitlines() if line.startswith('Tag=')]
+    for tag, key in (('ack', 'acked'), ('end-to-end', 'delivered')):
+        mine = [line.split(',') for line in lines if line.startswith(f'Tag={tag},')]
+        decoded = [hdr_decode(text) for *_, text in mine]
+        assert sum(sum(one.values()) for one in decoded) == found[key], (tag, found)
+        for (_, _, _, maximum, _), one in zip(mine, decoded):
+            assert not one or max(one) / 1e6 == pytest.approx(float(maximum), rel=0.002)
+    whole = (tmp_path / 'x.hgrm').read_text()
+    assert f'Total count    = {found["acked"]:12}]' in whole
+    assert f'{found["ack"]["max_ms"]:12.3f} 1.000000000000 {found["acked"]:10}\n' in whole
+    assert f'Total count    = {found["delivered"]:12}]' in (tmp_path / 'x.hgrm.end-to-end').read_text()
+    page = (tmp_path / 'x.html').read_text()
+    assert page.count('<svg') == 4 and 'The ledger balances.' in page and '<script' not in page
+
+
+def watched(tmp_path, terminal):
+    """What is shown on stderr while a run of two seconds goes on."""
+    ours, theirs = pty.openpty() if terminal else os.pipe()
+    with lab.Daemon(tmp_path / 'd') as daemon:
+        secret = f'/github:github:{daemon.folder}/secrets/github'
+        with subprocess.Popen([lab.BUILD / 'penstock-bench', 'send', '--target', f'http://127.0.0.1:{daemon.plain_port}',
+                               '--endpoint', secret, '--rate', '50', '--duration', '5.3', '--connections', '2'],
+                              stderr=theirs, stdout=subprocess.DEVNULL) as load:
+            os.close(theirs)
+            shown = b''
+            with lab.contextlib.suppress(OSError):  # how a terminal says that the other end is gone
+                while data := os.read(ours, 65536):
+                    shown += data
+            assert load.wait(20) == 0
+    os.close(ours)
+    return shown.decode()
+
+
+def test_a_live_view_on_a_terminal(tmp_path):
+    """A terminal sees lines that are drawn over again."""
+    shown = watched(tmp_path, True)
+    assert shown.count('\x1b[5A') >= 3 and 'acked' in shown and '█' in shown
+
+
+def test_plain_lines_elsewhere(tmp_path):
+    """A pipe sees a line every five seconds, without any control characters."""
+    shown = watched(tmp_path, False)
+    assert re.fullmatch(r' +5\.\d s  acked \d+/s  p50 .* generator \d+ %  \(measuring\)\n', shown), shown
+
+
+def test_no_time_left_is_said(tmp_path):
+    """A generator that another process robs of its CPU says that it was the bottleneck."""
+    with lab.Daemon(tmp_path / 'd', cpus='[0]') as daemon, \
+            subprocess.Popen(['taskset', '-c', str(os.cpu_count() - 1), 'sh', '-c', 'while :; do :; done']) as robber:
+        try:
+            done = subprocess.run(
+                [lab.BUILD / 'penstock-bench', 'send', '--target', f'http://127.0.0.1:{daemon.plain_port}', '--endpoint',
+                 f'/github:github:{daemon.folder}/secrets/github', '--duration', '1', '--connections', '64', '--cpu',
+                 str(os.cpu_count() - 1), '--forged', '900', '--json', tmp_path / 'found.json'], timeout=60,
+                stdout=subprocess.PIPE, text=True, check=True)
+        finally:
+            robber.kill()
+    found = json.loads((tmp_path / 'found.json').read_text())
+    assert found['bench_wait_share'] > 0.02, found
+    assert found['generator_bound'] == ('WARNING: the generator was the bottleneck' in done.stdout)
 
 
 @pytest.mark.parametrize('arguments,code', [
