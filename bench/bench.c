@@ -18,6 +18,8 @@ enum { PEM_SIZE_MAX = 1024 * 1024, TICK_MS = 50 };
 
 /* Events a run may have when it is bounded by time. */
 #define EVENTS_PER_S_MAX 150000u
+/* The search's, the closed loop before it and the confirmations after it. */
+enum { FIND_STEPS_MAX = 48 };
 
 volatile sig_atomic_t bench_interrupted;
 
@@ -167,7 +169,7 @@ void bench_open_sink(struct bench *bench)
 	const struct options *options = &bench->options;
 	struct sink_config config = {
 		.streams = &bench->streams,
-		.ledger = options->mode == MODE_RUN ? &bench->ledger : NULL,
+		.ledger = options->mode == MODE_SINK ? NULL : &bench->ledger,
 		.shape = { .run = options->run, .size = options->size },
 		.address = options->listen,
 		.context = sink_context(options),
@@ -224,9 +226,10 @@ void bench_open(struct bench *bench)
 	};
 	if (loop_open(&bench->loop, &config) != RESULT_OK) bench_fail("io_uring", io_open_error());
 	streams_open(&bench->streams, &bench->loop, sockets_max);
-	uint64_t capacity = options->count > 0
-		? options->count
-		: (uint64_t)((options->duration_s + options->warmup_s + 1) * EVENTS_PER_S_MAX);
+	double seconds = options->duration_s + options->warmup_s + 1;
+	if (options->mode == MODE_FIND) seconds *= FIND_STEPS_MAX;
+	uint64_t capacity = options->count > 0 ? options->count
+					       : (uint64_t)(seconds * EVENTS_PER_S_MAX);
 	ledger_open(&bench->ledger, capacity);
 	bench->ledger.started = loop_now(&bench->loop);
 	timer_init(&bench->tick, tick_expired, bench);

@@ -46,12 +46,18 @@ static void bars(const struct live *live)
 	}
 }
 
+/* As many as draw() writes. */
+static int line_count(const struct live *live)
+{
+	return live->end_to_end ? 6 : 5;
+}
+
 static void draw(struct live *live, const struct sample *sample)
 {
 	const struct ledger *ledger = live->ledger;
 	FILE *to = live->to;
 
-	if (live->drawn) fprintf(to, "\x1b[%dA\r", live->end_to_end ? 6 : 5);
+	if (live->drawn) fprintf(to, "\x1b[%dA\r", line_count(live));
 	fprintf(to, "%.0f s, %s", sample->at_s, live->phase);
 	if (live->until_s > sample->at_s) {
 		fprintf(to, ", %.0f s to go", live->until_s - sample->at_s);
@@ -86,6 +92,12 @@ void live_show(struct live *live, const struct sample *sample)
 		live->said_s = sample->at_s;
 	}
 	fflush(live->to);
+}
+
+void live_clear(struct live *live)
+{
+	if (live->drawn) fprintf(live->to, "\x1b[%dA\r\x1b[J", line_count(live));
+	live->drawn = false;
 }
 
 void live_end(struct live *live)

@@ -24,5 +24,7 @@ struct live {
 };
 
 void live_show(struct live *live, const struct sample *sample);
+/* Takes the lines away, for something else to be written in their place. */
+void live_clear(struct live *live);
 /* The lines stay; what is written next comes below. */
 void live_end(struct live *live);

@@ -30,11 +30,11 @@ int main(int argc, char **argv)
 	CHECK(sigaction(SIGTERM, &action, NULL) == 0);
 	CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
 	bench_open(bench);
-	if (bench->options.mode == MODE_SINK || bench->options.mode == MODE_RUN)
-		bench_open_sink(bench);
+	if (bench->options.listen.port != 0) bench_open_sink(bench);
 	switch (bench->options.mode) {
 	case MODE_SEND:
-	case MODE_RUN: code = run_send(bench); break;
+	case MODE_RUN:
+	case MODE_FIND: code = run_send(bench); break;
 	case MODE_SINK: code = run_sink(bench); break;
 	case MODE_HOLD: code = run_hold(bench); break;
 	}

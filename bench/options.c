@@ -16,11 +16,13 @@ static const char help[] =
 	"\n"
 	"usage: penstock-bench send --target URL --endpoint PATH:SCHEME:SECRETFILE [options]\n"
 	"       penstock-bench run  --target URL --endpoint … --listen ADDR [options]\n"
+	"       penstock-bench find --target URL --endpoint … --p99 MS [--listen ADDR] [options]\n"
 	"       penstock-bench sink --listen ADDR [options]\n"
 	"       penstock-bench hold --target URL --connections N --pid PID\n"
 	"\n"
 	"  send  plays the providers         run   both, and checks every event\n"
 	"  sink  plays a target              hold  idle connections: memory of each\n"
+	"  find  the highest rate that holds a p99, by steps of --duration each\n"
 	"\n"
 	"the daemon\n"
 	"  --target URL            https://host:port (or http://)\n"
@@ -34,6 +36,7 @@ static const char help[] =
 	"  --count N               events in all\n"
 	"  --duration S            or seconds of sending (default 10)\n"
 	"  --warmup S              seconds before measuring begins (default 0)\n"
+	"  --p99 MS                find: of the acks, and with --listen of the deliveries\n"
 	"  --drain S               seconds to wait for the last deliveries (default 60)\n"
 	"  --size B                body size in bytes (default 1024)\n"
 	"  --forged N --stale N --replay N   attacks per 1000 requests\n"
@@ -71,6 +74,7 @@ enum option_id {
 	OPTION_DURATION,
 	OPTION_WARMUP,
 	OPTION_DRAIN,
+	OPTION_P99,
 	OPTION_SIZE,
 	OPTION_FORGED,
 	OPTION_STALE,
@@ -113,6 +117,7 @@ static const struct option table[] = {
 	{ "duration", required_argument, NULL, OPTION_DURATION },
 	{ "warmup", required_argument, NULL, OPTION_WARMUP },
 	{ "drain", required_argument, NULL, OPTION_DRAIN },
+	{ "p99", required_argument, NULL, OPTION_P99 },
 	{ "size", required_argument, NULL, OPTION_SIZE },
 	{ "forged", required_argument, NULL, OPTION_FORGED },
 	{ "stale", required_argument, NULL, OPTION_STALE },
@@ -224,6 +229,7 @@ static int parse_load(int option, char *value, struct options *options)
 	case OPTION_DURATION: return parse_decimal(value, &options->duration_s);
 	case OPTION_WARMUP: return parse_decimal(value, &options->warmup_s);
 	case OPTION_DRAIN: return parse_decimal(value, &options->drain_s);
+	case OPTION_P99: return parse_decimal(value, &options->p99_ms);
 	case OPTION_SIZE: return parse_u32(value, PAYLOAD_SIZE_MAX, &options->size);
 	case OPTION_FORGED: return parse_u32(value, 1000, &options->forged_permille);
 	case OPTION_STALE: return parse_u32(value, 1000, &options->stale_permille);
@@ -288,7 +294,7 @@ static int parse_one(int option, char *value, struct options *options)
 
 static int parse_mode(const char *text, struct options *options)
 {
-	static const char *const names[] = { "send", "sink", "run", "hold" };
+	static const char *const names[] = { "send", "sink", "run", "hold", "find" };
 
 	for (unsigned i = 0; i < ARRAY_COUNT(names); i++) {
 		if (strcmp(text, names[i]) == 0) {
@@ -303,14 +309,17 @@ static int options_check(const struct options *options)
 {
 	bool sends = options->mode != MODE_SINK;
 	bool sinks = options->mode == MODE_SINK || options->mode == MODE_RUN;
+	bool needs_endpoint = sends && options->mode != MODE_HOLD;
 
 	if (sends && options->target_port == 0) return complain("missing option", "--target");
-	if ((options->mode == MODE_SEND || options->mode == MODE_RUN) &&
-		options->endpoint_count == 0) {
+	if (needs_endpoint && options->endpoint_count == 0) {
 		return complain("missing option", "--endpoint");
 	}
 	if ((options->certificate_file == NULL) != (options->key_file == NULL)) {
 		return complain("only one of two options", "--certificate --key");
+	}
+	if (options->mode == MODE_FIND && options->p99_ms <= 0) {
+		return complain("missing option", "--p99");
 	}
 	if (sinks && options->listen.port == 0) return complain("missing option", "--listen");
 	if (options->size < PAYLOAD_SIZE_MIN) return complain("too small", "--size");
@@ -354,5 +363,7 @@ int options_parse(int argc, char **argv, struct options *ret)
 		return EX_USAGE;
 	}
 	code = parse_mode(argv[optind], ret);
-	return code == -1 ? options_check(ret) : code;
+	if (code != -1) return code;
+	if (ret->mode == MODE_SEND || ret->mode == MODE_HOLD) ret->listen.port = 0;
+	return options_check(ret);
 }

@@ -8,7 +8,7 @@
 #include "sender.h"
 #include "sink.h"
 
-enum mode { MODE_SEND, MODE_SINK, MODE_RUN, MODE_HOLD };
+enum mode { MODE_SEND, MODE_SINK, MODE_RUN, MODE_HOLD, MODE_FIND };
 
 struct endpoint_option {
 	const char *path;
@@ -35,6 +35,7 @@ struct options {
 	double duration_s;
 	double warmup_s;
 	double drain_s;
+	double p99_ms; /* what a rate must hold, to find the highest */
 	uint32_t size;
 	uint32_t forged_permille;
 	uint32_t stale_permille;

@@ -97,10 +97,25 @@ static void print_handshakes(FILE *to, const struct report *report, double secon
 		seconds > 0 ? (double)report->measured_handshakes / seconds : 0);
 }
 
+static void print_found(FILE *to, const struct report *report)
+{
+	if (report->p99_limit_ms <= 0) return;
+	if (report->found_rate > 0) {
+		fprintf(to,
+			"highest rate with a p99 within %.2f ms: %.0f events per s; this is of its "
+			"last step:\n",
+			report->p99_limit_ms, report->found_rate);
+	} else {
+		fprintf(to, "no rate holds a p99 of %.2f ms; this is of the last step:\n",
+			report->p99_limit_ms);
+	}
+}
+
 void report_print(const struct report *report, FILE *to)
 {
 	if (report->has_sender) {
 		double seconds = (double)report->measured_us / 1e6;
+		print_found(to, report);
 		fprintf(to,
 			"%" PRIu64
 			" events acked in %.2f s: %.0f per s over %u connections, %u bytes\n",
@@ -185,12 +200,30 @@ static void json_ledger(FILE *to, const struct report *report)
 	}
 }
 
+static void json_found(FILE *to, const struct report *report)
+{
+	if (report->p99_limit_ms <= 0) return;
+	fprintf(to, "  \"find\": {\n    \"p99_limit_ms\": %.3f,\n    \"rate\": %.1f,\n",
+		report->p99_limit_ms, report->found_rate);
+	fprintf(to, "    \"steps\": [");
+	for (size_t i = 0; i < report->step_count; i++) {
+		const struct report_step *step = &report->steps[i];
+		fprintf(to,
+			"%s\n      {\"rate\": %.1f, \"reached\": %.1f, \"ack_p99_ms\": %.3f, "
+			"\"end_to_end_p99_ms\": %.3f, \"holds\": %s}",
+			i == 0 ? "" : ",", step->rate, step->reached, step->ack_p99_ms,
+			step->end_p99_ms, step->holds ? "true" : "false");
+	}
+	fprintf(to, "\n    ]\n  },\n");
+}
+
 void report_json(const struct report *report, FILE *to)
 {
 	double seconds = (double)report->measured_us / 1e6;
 
 	fprintf(to, "{\n  \"schema\": \"penstock.bench/v1\",\n");
 	json_ledger(to, report);
+	json_found(to, report);
 	json_latency(to, "ack", &report->ledger->ack.all);
 	json_latency(to, "end_to_end", &report->ledger->end_to_end.all);
 	fprintf(to, "  \"connections\": %u,\n  \"size\": %u,\n  \"rate\": %.1f,\n",

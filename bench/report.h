@@ -8,6 +8,17 @@
 #include "sender.h"
 #include "sink.h"
 
+enum { REPORT_STEPS_MAX = 48 };
+
+/* One of a search for the highest rate. */
+struct report_step {
+	double rate; /* asked for; 0: closed loop */
+	double reached;
+	double ack_p99_ms;
+	double end_p99_ms; /* 0 without a sink */
+	bool holds;
+};
+
 struct report {
 	const struct ledger *ledger;
 	struct sink_counts sink;
@@ -27,6 +38,10 @@ struct report {
 	uint32_t connections;
 	uint32_t size;
 	double rate;
+	double p99_limit_ms; /* of a search; 0: there was none */
+	double found_rate;   /* 0: nothing held */
+	struct report_step steps[REPORT_STEPS_MAX];
+	size_t step_count;
 	bool clean;
 };
 

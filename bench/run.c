@@ -6,42 +6,14 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "find.h"
+#include "measure.h"
 #include "page.h"
 #include "process.h"
 #include "report.h"
 
 enum { CONNECT_S_MAX = 10 };
 #define LINGER_S 0.3
-
-static void measure_begin(struct bench *bench)
-{
-	bench->measure_from = loop_now(&bench->loop);
-	bench->acked_at_start = bench->ledger.acked;
-	bench->handshakes_at_start = sender_handshakes(bench->sender);
-	bench->daemon_cpu_at_start = process_cpu_us(bench->options.pid);
-	bench->bench_cpu_at_start = thread_cpu_us();
-	bench->bench_wait_at_start = thread_wait_us();
-	sender_reset_latency(bench->sender);
-}
-
-static void measure_end(struct bench *bench, struct report *report)
-{
-	const struct options *options = &bench->options;
-
-	report->measured_us = mono_since_us(bench->measure_from, loop_now(&bench->loop));
-	report->measured_acked = bench->ledger.acked - bench->acked_at_start;
-	report->measured_handshakes = sender_handshakes(bench->sender) - bench->handshakes_at_start;
-	report->bench_cpu_us = thread_cpu_us() - bench->bench_cpu_at_start;
-	report->bench_wait_us = thread_wait_us() - bench->bench_wait_at_start;
-	if (options->pid != 0) {
-		uint64_t cpu_us = process_cpu_us(options->pid);
-		/* Threads, or all of it, may have gone. */
-		report->daemon_cpu_us = cpu_us > bench->daemon_cpu_at_start
-			? cpu_us - bench->daemon_cpu_at_start
-			: 0;
-		report->daemon_anonymous_size = process_anonymous_size(options->pid);
-	}
-}
 
 static bool sending_over(const struct bench *bench)
 {
@@ -70,7 +42,6 @@ static void send_all(struct bench *bench)
 {
 	const struct options *options = &bench->options;
 
-	begin(bench);
 	bench->live.until_s = options->count == 0 ? options->warmup_s + options->duration_s : 0;
 	if (options->warmup_s > 0) bench->live.phase = "warming up";
 	while (options->warmup_s > 0 && bench_elapsed_s(bench) < options->warmup_s &&
@@ -169,14 +140,22 @@ int run_send(struct bench *bench)
 		.size = options->size,
 		.rate = options->rate,
 		.full_handshakes = options->full_handshakes,
+		.p99_limit_ms = options->mode == MODE_FIND ? options->p99_ms : 0,
 	};
 
 	bench_open_sender(bench);
-	send_all(bench);
-	if (bench->sink == NULL) measure_end(bench, &report);
-	drain_all(bench);
-	/* The cost of an event includes its delivery: measured until the last one. */
-	if (bench->sink != NULL) measure_end(bench, &report);
+	begin(bench);
+	if (options->mode == MODE_FIND) {
+		find_highest(bench, &report);
+		sender_finish(bench->sender);
+		drain_all(bench);
+	} else {
+		send_all(bench);
+		if (bench->sink == NULL) measure_end(bench, &report);
+		drain_all(bench);
+		/* The cost of an event includes its delivery: measured until the last one. */
+		if (bench->sink != NULL) measure_end(bench, &report);
+	}
 	bench_end(bench);
 	if (bench->sink != NULL) {
 		linger(bench);
@@ -191,7 +170,8 @@ int run_send(struct bench *bench)
 		ledger->forged_accepted == 0 && ledger->stale_accepted == 0 &&
 		ledger->replay_delivered == 0;
 	report_write(bench, &report);
-	return report.clean ? EX_OK : EXIT_UNBALANCED;
+	if (!report.clean) return EXIT_UNBALANCED;
+	return options->mode == MODE_FIND && report.found_rate <= 0 ? EXIT_TROUBLE : EX_OK;
 }
 
 int run_sink(struct bench *bench)

@@ -6,7 +6,7 @@
 
 #include "bench.h"
 
-/* `send` and `run`. */
+/* `send`, `run` and `find`. */
 int run_send(struct bench *bench);
 int run_sink(struct bench *bench);
 /* Opens the connections and looks at what each costs the daemon. */

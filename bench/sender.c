@@ -11,8 +11,8 @@ enum { RESEND_MS = 100 /* after 503 or a broken connection */ };
 static mono_t event_due(const struct sender *sender, uint64_t number)
 {
 	if (sender->config.rate <= 0) return loop_now(sender->loop);
-	double offset_us = (double)number * 1e6 / sender->config.rate;
-	return (mono_t){ sender->config.ledger->started.us + (uint64_t)offset_us };
+	double offset_us = (double)(number - sender->paced_from) * 1e6 / sender->config.rate;
+	return (mono_t){ sender->paced_since.us + (uint64_t)offset_us };
 }
 
 /* When the first of them is due. */
@@ -94,7 +94,7 @@ static bool choose(struct sender *sender, struct lane *lane)
 		return true;
 	}
 	mono_t resend = resend_due(sender);
-	if (sender_exhausted(sender)) {
+	if (sender_exhausted(sender) || sender->paused) {
 		if (resend.us != UINT64_MAX) pace_start(sender, resend);
 		return false;
 	}
@@ -163,7 +163,21 @@ uint32_t sender_ready_count(const struct sender *sender)
 void sender_begin(struct sender *sender)
 {
 	sender->begun = true;
+	sender_set_rate(sender, sender->config.rate);
+}
+
+void sender_set_rate(struct sender *sender, double rate)
+{
+	sender->config.rate = rate;
+	sender->paced_from = sender->next_number;
+	sender->paced_since = loop_now(sender->loop);
+	sender->paused = false;
 	loop_defer(sender->loop, &sender->pump);
+}
+
+void sender_pause(struct sender *sender)
+{
+	sender->paused = true;
 }
 
 void sender_finish(struct sender *sender)

@@ -61,6 +61,11 @@ void sender_open(const struct sender_config *config, struct sender **ret);
 uint32_t sender_ready_count(const struct sender *sender);
 /* From here on events are due. The ledger's start must be set to now before. */
 void sender_begin(struct sender *sender);
+/* From now on events are due at this rate, 0: whenever a connection is free. What was due before
+ * and is not sent yet is not owed any more. */
+void sender_set_rate(struct sender *sender, double rate);
+/* No events are due until the next sender_set_rate(). */
+void sender_pause(struct sender *sender);
 /* Schedules no new events; those under way go on. */
 void sender_finish(struct sender *sender);
 /* Nothing is under way and nothing waits to be sent again. */

@@ -47,6 +47,9 @@ struct sender {
 	struct timer pace; /* open loop: when the next event is due */
 	struct task pump;
 	uint64_t next_number;
+	uint64_t paced_from; /* the event that was due at `paced_since` */
+	mono_t paced_since;
+	bool paused;
 	uint64_t handshakes;
 	struct sender_security security;
 	uint32_t busy_count;

@@ -3,11 +3,13 @@
 
 BENCH_SRC := \
 	bench/bench.c \
+	bench/find.c \
 	bench/hdr.c \
 	bench/histogram.c \
 	bench/ledger.c \
 	bench/live.c \
 	bench/main.c \
+	bench/measure.c \
 	bench/options.c \
 	bench/page.c \
 	bench/payload.c \
@@ -15,6 +17,7 @@ BENCH_SRC := \
 	bench/process.c \
 	bench/report.c \
 	bench/run.c \
+	bench/search.c \
 	bench/sender.c \
 	bench/sender_lane.c \
 	bench/sink.c \

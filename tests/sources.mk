@@ -19,6 +19,7 @@ UNIT_TESTS := \
 	tests/unit/bench/test_histogram.c \
 	tests/unit/bench/test_live.c \
 	tests/unit/bench/test_page.c \
+	tests/unit/bench/test_search.c \
 	tests/unit/config/test_config.c \
 	tests/unit/config/test_config_good.c \
 	tests/unit/config/test_report.c \

@@ -247,6 +247,50 @@ def test_a_daemon_killed_in_the_middle(tmp_path, sink):
         assert found['acked'] == found['delivered'] > 600 and found['lost'] == 0, found
 
 
+# ---- The highest rate ----
+
+def test_finding_the_highest_rate(tmp_path):
+    """Two connections to a server that takes 20 ms for an answer carry a hundred events per second: that is found."""
+    with lab.Target(answer=lambda number: time.sleep(0.02) or 200) as slow:
+        secret = lab.Daemon(tmp_path / 'd').folder / 'secrets/github'
+        done = subprocess.run(
+            [lab.BUILD / 'penstock-bench', 'find', '--target', slow.url.removesuffix('/hooks'), '--endpoint',
+             f'/x:github:{secret}', '--p99', '150', '--duration', '0.5', '--warmup', '0.1', '--connections', '2',
+             '--json', tmp_path / 'found.json'], timeout=60, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and 'highest rate with a p99 within 150.00 ms' in done.stdout, done
+    found = json.loads((tmp_path / 'found.json').read_text())
+    steps = found['find']['steps']
+    assert found['find']['rate'] == found['rate'] == steps[-1]['rate'] and steps[-1]['holds'], found
+    assert 20 <= found['find']['rate'] <= 110 and any(not step['holds'] for step in steps), found
+    assert found['ack']['p99_ms'] <= 150 and found['acked'] == found['sent'] >= found['measured_acked'] > 0, found
+    assert done.stderr.count('asked') == len(steps)
+
+
+def test_finding_the_highest_rate_end_to_end(tmp_path, sink):
+    """With --listen the deliveries count, too; the ledger over all steps balances."""
+    with make(tmp_path / 'd', sink) as daemon:
+        load = lab.bench(daemon, 'find', '--p99', 5000, '--duration', 0.2, '--warmup', 0.1, '--connections', 8, '--listen',
+                         f'127.0.0.1:{sink}', '--sink-certificate', lab.certificates() / 'server.pem', '--sink-key',
+                         lab.certificates() / 'server.key', endpoints=('standard',))
+        assert load.wait(60) in (0, 1)  # how fast this machine is, and how steady, is not the question
+        found = lab.ledger(daemon)
+        assert found['clean'] and found['acked'] == found['delivered'] > 0
+        assert all(step['end_to_end_p99_ms'] > 0 for step in found['find']['steps'])
+
+
+def test_no_rate_is_low_enough(tmp_path):
+    """When every answer comes too late there is no such rate: exit code 1, said in words."""
+    with lab.Target(answer=lambda number: time.sleep(0.02) or 200) as slow:
+        daemon = lab.Daemon(tmp_path / 'd')
+        done = subprocess.run(
+            [lab.BUILD / 'penstock-bench', 'find', '--target', slow.url.removesuffix('/hooks'), '--endpoint',
+             f'/x:github:{daemon.folder}/secrets/github', '--p99', '5', '--duration', '0.1', '--warmup', '0',
+             '--connections', '2', '--json', daemon.folder / 'ledger.json'], timeout=60, capture_output=True, text=True,
+            check=False)
+        assert done.returncode == 1 and 'no rate holds' in done.stdout, done
+        assert lab.ledger(daemon)['find']['rate'] == 0
+
+
 # ---- What it leaves behind for other tools ----
 
 def numbers(data):
@@ -356,6 +400,7 @@ def test_no_time_left_is_said(tmp_path):
     (['send', '--target', 'http://127.0.0.1:1', '--endpoint', '/x:github:/nonexistent', '--count', '1'], 1),
     (['send', '--target', 'http://127.0.0.1:1', '--endpoint', '/x:nobody:/dev/null', '--count', '1'], 1),
     (['send', '--target', 'http://127.0.0.1:1', '--endpoint', '/x:github:/dev/null', '--key', 'k'], os.EX_USAGE),
+    (['find', '--target', 'http://127.0.0.1:1', '--endpoint', '/x:github:/dev/null'], os.EX_USAGE),
     (['--help'], 0)], ids=lambda value: ' '.join(value)[:40] if isinstance(value, list) else '')
 def test_exit_codes(arguments, code):
     """Wrong usage exits 64, trouble 1, and both say what is wrong."""
