@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/check.h"
 #include "secrets/secret.h"
 
 enum { PEM_SIZE_MAX = 1024 * 1024, TICK_MS = 50 };
@@ -193,10 +194,26 @@ void bench_open_sink(struct bench *bench)
 	}
 }
 
+void bench_open_chaos(struct bench *bench)
+{
+	const struct options *options = &bench->options;
+	struct chaos_config config = {
+		.loop = &bench->loop,
+		.sink = bench->sink,
+		.command = options->daemon_command,
+		.cpus = &bench->cpus,
+		.every_s = options->chaos_every_s,
+		.seed = options->seed,
+	};
+	memcpy(config.enabled, options->chaos, sizeof config.enabled);
+	chaos_open(&bench->chaos, &config);
+}
+
 static void tick_expired(void *owner)
 {
 	struct bench *bench = owner;
 
+	if (bench->options.mode == MODE_CHAOS) chaos_look(&bench->chaos);
 	if (bench->watching) watch_look(&bench->watch, loop_now(&bench->loop));
 	timer_start(&bench->loop.timers, &bench->tick, loop_now(&bench->loop), TICK_MS * US_PER_MS);
 }
@@ -206,6 +223,7 @@ void bench_open(struct bench *bench)
 	const struct options *options = &bench->options;
 	struct rlimit limit;
 
+	CHECK(sched_getaffinity(0, sizeof bench->cpus, &bench->cpus) == 0);
 	if (options->cpu >= 0) {
 		cpu_set_t set;
 		CPU_ZERO(&set);

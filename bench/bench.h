@@ -7,6 +7,7 @@
 
 #include <signal.h>
 
+#include "chaos.h"
 #include "live.h"
 #include "options.h"
 #include "watch.h"
@@ -21,7 +22,9 @@ struct bench {
 	struct sender *sender;
 	struct sink *sink;
 	struct sender_endpoint endpoints[SENDER_ENDPOINTS_MAX];
-	struct timer tick; /* wakes the main loop to look at the time */
+	struct timer tick;  /* wakes the main loop to look at the time */
+	cpu_set_t cpus;     /* where we were allowed to run before --cpu */
+	struct chaos chaos; /* in use with MODE_CHAOS */
 	bool watching;
 	struct watch watch;
 	struct live live;
@@ -44,6 +47,8 @@ void bench_fail(const char *what, const char *why) __attribute__((noreturn));
 void bench_open(struct bench *bench);
 /* Reads secrets and certificates and opens the connections. */
 void bench_open_sender(struct bench *bench);
+/* Starts the daemon; the sink is open. */
+void bench_open_chaos(struct bench *bench);
 /* Listens; makes the ready file. */
 void bench_open_sink(struct bench *bench);
 /* The clock of the run starts: the ledger's time is from here, samples are taken, events are

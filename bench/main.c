@@ -31,9 +31,11 @@ int main(int argc, char **argv)
 	CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
 	bench_open(bench);
 	if (bench->options.listen.port != 0) bench_open_sink(bench);
+	if (bench->options.mode == MODE_CHAOS) bench_open_chaos(bench);
 	switch (bench->options.mode) {
 	case MODE_SEND:
 	case MODE_RUN:
+	case MODE_CHAOS:
 	case MODE_FIND: code = run_send(bench); break;
 	case MODE_SINK: code = run_sink(bench); break;
 	case MODE_HOLD: code = run_hold(bench); break;

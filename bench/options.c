@@ -10,56 +10,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/version.h"
-
-static const char help[] =
-	"penstock-bench — load generator and target for webhooks, with a ledger of events.\n"
-	"\n"
-	"usage: penstock-bench send --target URL --endpoint PATH:SCHEME:SECRETFILE [options]\n"
-	"       penstock-bench run  --target URL --endpoint … --listen ADDR [options]\n"
-	"       penstock-bench find --target URL --endpoint … --p99 MS [--listen ADDR] [options]\n"
-	"       penstock-bench sink --listen ADDR [options]\n"
-	"       penstock-bench hold --target URL --connections N --pid PID\n"
-	"\n"
-	"  send  plays the providers         run   both, and checks every event\n"
-	"  sink  plays a target              hold  idle connections: memory of each\n"
-	"  find  the highest rate that holds a p99, by steps of --duration each\n"
-	"\n"
-	"the daemon\n"
-	"  --target URL            https://host:port (or http://)\n"
-	"  --ca FILE               trust this certificate authority\n"
-	"  --certificate F --key F   show this client certificate (mTLS)\n"
-	"  --endpoint P:S:F        path, scheme and secret file; up to 16 of them, used in turn\n"
-	"  --pid PID               measure this process's CPU and memory\n"
-	"load\n"
-	"  --connections N         keep-alive connections (default 64)\n"
-	"  --rate R                events per second, open loop (default 0: closed loop)\n"
-	"  --count N               events in all\n"
-	"  --duration S            or seconds of sending (default 10)\n"
-	"  --warmup S              seconds before measuring begins (default 0)\n"
-	"  --p99 MS                find: of the acks, and with --listen of the deliveries\n"
-	"  --drain S               seconds to wait for the last deliveries (default 60)\n"
-	"  --size B                body size in bytes (default 1024)\n"
-	"  --forged N --stale N --replay N   attacks per 1000 requests\n"
-	"  --no-retry              do not send again what got no answer\n"
-	"  --handshakes            a new connection for each event: connect, full handshake,\n"
-	"                          request, answer, close; nothing is resumed\n"
-	"sink\n"
-	"  --listen ADDR           127.0.0.1:9000\n"
-	"  --sink-certificate F --sink-key F   TLS\n"
-	"  --sink-secret F         check the deliveries' Standard Webhooks signature\n"
-	"  --delay MS --fail N --busy N --reset N --retry-after S   misbehave (N per 1000)\n"
-	"  --pending-ok            what is not delivered in time is pending, not lost\n"
-	"this process\n"
-	"  --cpu N                 pin to a CPU\n"
-	"  --json FILE             write the result as JSON ('-': standard output)\n"
-	"  --html FILE             a report with plots, one page that needs nothing else\n"
-	"  --hlog FILE             latency of each second: HdrHistogram's interval log, in ns\n"
-	"  --hgrm FILE             latency's distribution: HdrHistogram's percentile text, in ms\n"
-	"  --ready-file FILE       made once the sink listens\n"
-	"  --run HEX --seed N      repeat a run\n"
-	"  --quiet                 no summary\n"
-	"\n"
-	"exit: 0 fine, 1 trouble, 2 an acked event lost or corrupt, an attack let in, 64 usage\n";
+#include "help.h"
 
 enum option_id {
 	OPTION_TARGET = 256,
@@ -91,6 +42,9 @@ enum option_id {
 	OPTION_RESET,
 	OPTION_RETRY_AFTER,
 	OPTION_PENDING_OK,
+	OPTION_DAEMON,
+	OPTION_FAULTS,
+	OPTION_EVERY,
 	OPTION_CPU,
 	OPTION_JSON,
 	OPTION_HLOG,
@@ -134,6 +88,9 @@ static const struct option table[] = {
 	{ "reset", required_argument, NULL, OPTION_RESET },
 	{ "retry-after", required_argument, NULL, OPTION_RETRY_AFTER },
 	{ "pending-ok", no_argument, NULL, OPTION_PENDING_OK },
+	{ "daemon", required_argument, NULL, OPTION_DAEMON },
+	{ "faults", required_argument, NULL, OPTION_FAULTS },
+	{ "every", required_argument, NULL, OPTION_EVERY },
 	{ "cpu", required_argument, NULL, OPTION_CPU },
 	{ "json", required_argument, NULL, OPTION_JSON },
 	{ "hlog", required_argument, NULL, OPTION_HLOG },
@@ -254,6 +211,11 @@ static int parse_sink(int option, char *value, struct options *options)
 	case OPTION_BUSY: return parse_u32(value, 1000, &options->busy_permille);
 	case OPTION_RESET: return parse_u32(value, 1000, &options->reset_permille);
 	case OPTION_RETRY_AFTER: return parse_u32(value, 86400, &options->retry_after_s);
+	case OPTION_DAEMON: options->daemon_command = value; return -1;
+	case OPTION_EVERY: return parse_decimal(value, &options->chaos_every_s);
+	case OPTION_FAULTS:
+		if (chaos_parse(value, options->chaos)) return -1;
+		return complain("not a list of kill, stop and slow", value);
 	case OPTION_PENDING_OK: options->pending_ok = true; return -1;
 	default: return parse_load(option, value, options);
 	}
@@ -287,14 +249,14 @@ static int parse_one(int option, char *value, struct options *options)
 	case OPTION_SEED: return parse_number(value, UINT64_MAX, &options->seed);
 	case OPTION_QUIET: options->quiet = true; return -1;
 	case OPTION_VERSION: printf("penstock-bench %s\n", penstock_version); return EX_OK;
-	case OPTION_HELP: fputs(help, stdout); return EX_OK;
+	case OPTION_HELP: fputs(help_text, stdout); return EX_OK;
 	default: return parse_sink(option, value, options);
 	}
 }
 
 static int parse_mode(const char *text, struct options *options)
 {
-	static const char *const names[] = { "send", "sink", "run", "hold", "find" };
+	static const char *const names[] = { "send", "sink", "run", "hold", "find", "chaos" };
 
 	for (unsigned i = 0; i < ARRAY_COUNT(names); i++) {
 		if (strcmp(text, names[i]) == 0) {
@@ -308,7 +270,8 @@ static int parse_mode(const char *text, struct options *options)
 static int options_check(const struct options *options)
 {
 	bool sends = options->mode != MODE_SINK;
-	bool sinks = options->mode == MODE_SINK || options->mode == MODE_RUN;
+	bool sinks = options->mode == MODE_SINK || options->mode == MODE_RUN ||
+		options->mode == MODE_CHAOS;
 	bool needs_endpoint = sends && options->mode != MODE_HOLD;
 
 	if (sends && options->target_port == 0) return complain("missing option", "--target");
@@ -320,6 +283,9 @@ static int options_check(const struct options *options)
 	}
 	if (options->mode == MODE_FIND && options->p99_ms <= 0) {
 		return complain("missing option", "--p99");
+	}
+	if (options->mode == MODE_CHAOS && options->daemon_command == NULL) {
+		return complain("missing option", "--daemon");
 	}
 	if (sinks && options->listen.port == 0) return complain("missing option", "--listen");
 	if (options->size < PAYLOAD_SIZE_MIN) return complain("too small", "--size");
@@ -345,6 +311,8 @@ int options_parse(int argc, char **argv, struct options *ret)
 		.drain_s = 60,
 		.size = 1024,
 		.retry = true,
+		.chaos = { true, true, true },
+		.chaos_every_s = 2,
 		.retry_after_s = 1,
 		.cpu = -1,
 		.seed = 1,
@@ -359,7 +327,8 @@ int options_parse(int argc, char **argv, struct options *ret)
 	}
 	if (code != -1) return code;
 	if (optind + 1 != argc) {
-		fputs(help, stderr);
+		fputs("usage: penstock-bench COMMAND [options]; try penstock-bench --help\n",
+			stderr);
 		return EX_USAGE;
 	}
 	code = parse_mode(argv[optind], ret);

@@ -5,10 +5,11 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "chaos.h"
 #include "sender.h"
 #include "sink.h"
 
-enum mode { MODE_SEND, MODE_SINK, MODE_RUN, MODE_HOLD, MODE_FIND };
+enum mode { MODE_SEND, MODE_SINK, MODE_RUN, MODE_HOLD, MODE_FIND, MODE_CHAOS };
 
 struct endpoint_option {
 	const char *path;
@@ -53,6 +54,10 @@ struct options {
 	uint32_t reset_permille;
 	uint32_t retry_after_s;
 	bool pending_ok;
+	/* Chaos. */
+	const char *daemon_command;
+	bool chaos[CHAOS_FAULTS];
+	double chaos_every_s;
 	/* This process. */
 	uint64_t run;
 	uint64_t seed;

@@ -111,6 +111,18 @@ static void print_found(FILE *to, const struct report *report)
 	}
 }
 
+static void print_chaos(FILE *to, const struct report *report)
+{
+	const struct chaos *chaos = report->chaos;
+
+	if (chaos == NULL) return;
+	fprintf(to,
+		"chaos: killed %" PRIu64 " times, stopped %" PRIu64 " times, target slow %" PRIu64
+		" times; the daemon ended by itself %" PRIu64 " times\n",
+		chaos->counts[CHAOS_KILL], chaos->counts[CHAOS_STOP], chaos->counts[CHAOS_SLOW],
+		chaos->deaths);
+}
+
 void report_print(const struct report *report, FILE *to)
 {
 	if (report->has_sender) {
@@ -144,6 +156,7 @@ void report_print(const struct report *report, FILE *to)
 			report->sink.answered_error, report->sink.resets, report->sink.malformed,
 			report->sink.signature_bad);
 	}
+	print_chaos(to, report);
 	if (report->has_sender) fprintf(to, "%s\n", report->clean ? "balanced" : "NOT BALANCED");
 }
 
@@ -217,6 +230,18 @@ static void json_found(FILE *to, const struct report *report)
 	fprintf(to, "\n    ]\n  },\n");
 }
 
+static void json_chaos(FILE *to, const struct report *report)
+{
+	const struct chaos *chaos = report->chaos;
+
+	if (chaos == NULL) return;
+	fprintf(to,
+		"  \"chaos\": {\"kills\": %" PRIu64 ", \"stops\": %" PRIu64 ", \"slows\": %" PRIu64
+		", \"deaths\": %" PRIu64 "},\n",
+		chaos->counts[CHAOS_KILL], chaos->counts[CHAOS_STOP], chaos->counts[CHAOS_SLOW],
+		chaos->deaths);
+}
+
 void report_json(const struct report *report, FILE *to)
 {
 	double seconds = (double)report->measured_us / 1e6;
@@ -224,6 +249,7 @@ void report_json(const struct report *report, FILE *to)
 	fprintf(to, "{\n  \"schema\": \"penstock.bench/v1\",\n");
 	json_ledger(to, report);
 	json_found(to, report);
+	json_chaos(to, report);
 	json_latency(to, "ack", &report->ledger->ack.all);
 	json_latency(to, "end_to_end", &report->ledger->end_to_end.all);
 	fprintf(to, "  \"connections\": %u,\n  \"size\": %u,\n  \"rate\": %.1f,\n",

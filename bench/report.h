@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "chaos.h"
 #include "ledger.h"
 #include "sender.h"
 #include "sink.h"
@@ -42,6 +43,7 @@ struct report {
 	double found_rate;   /* 0: nothing held */
 	struct report_step steps[REPORT_STEPS_MAX];
 	size_t step_count;
+	const struct chaos *chaos; /* NULL: there was none */
 	bool clean;
 };
 

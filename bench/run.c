@@ -12,7 +12,10 @@
 #include "process.h"
 #include "report.h"
 
-enum { CONNECT_S_MAX = 10 };
+enum {
+	CONNECT_S_MAX = 10,
+	DEATHS_MAX = 3, /* of a daemon that cannot start */
+};
 #define LINGER_S 0.3
 
 static bool sending_over(const struct bench *bench)
@@ -32,7 +35,8 @@ static void begin(struct bench *bench)
 
 	bench_turn(bench); /* the time of this moment, not of before the set-up */
 	while (sender_ready_count(bench->sender) < bench->options.connections &&
-		bench_elapsed_s(bench) < until && !bench_interrupted) {
+		bench_elapsed_s(bench) < until && !bench_interrupted &&
+		bench->chaos.deaths < DEATHS_MAX) {
 		bench_turn(bench);
 	}
 	bench_begin(bench);
@@ -49,7 +53,12 @@ static void send_all(struct bench *bench)
 		bench_turn(bench);
 	measure_begin(bench);
 	bench->live.phase = "measuring";
+	if (options->mode == MODE_CHAOS) {
+		bench->live.phase = "making its life hard";
+		chaos_begin(&bench->chaos);
+	}
 	while (!sending_over(bench)) bench_turn(bench);
+	if (options->mode == MODE_CHAOS) chaos_heal(&bench->chaos);
 	sender_finish(bench->sender);
 }
 
@@ -164,11 +173,16 @@ int run_send(struct bench *bench)
 		report.pending = options->pending_ok ? pending : 0;
 		report.lost = options->pending_ok ? 0 : pending;
 	}
+	if (options->mode == MODE_CHAOS) {
+		chaos_close(&bench->chaos);
+		report.chaos = &bench->chaos;
+	}
 	report.security = sender_security(bench->sender);
 	ledger_settle(ledger);
 	report.clean = report.lost == 0 && ledger->corrupt == 0 && ledger->phantom == 0 &&
 		ledger->forged_accepted == 0 && ledger->stale_accepted == 0 &&
-		ledger->replay_delivered == 0;
+		ledger->replay_delivered == 0 &&
+		(report.chaos == NULL || report.chaos->deaths == 0);
 	report_write(bench, &report);
 	if (!report.clean) return EXIT_UNBALANCED;
 	return options->mode == MODE_FIND && report.found_rate <= 0 ? EXIT_TROUBLE : EX_OK;

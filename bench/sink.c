@@ -319,6 +319,11 @@ struct sink_counts sink_counts(const struct sink *sink)
 	return sink->counts;
 }
 
+void sink_set_delay(struct sink *sink, uint32_t delay_ms)
+{
+	sink->config.delay_ms = delay_ms;
+}
+
 void sink_abort(struct sink *sink)
 {
 	if (sink->listener_open) io_socket_close(sink->loop->io, sink->listener);

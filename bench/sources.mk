@@ -3,8 +3,10 @@
 
 BENCH_SRC := \
 	bench/bench.c \
+	bench/chaos.c \
 	bench/find.c \
 	bench/hdr.c \
+	bench/help.c \
 	bench/histogram.c \
 	bench/ledger.c \
 	bench/live.c \

@@ -247,6 +247,53 @@ def test_a_daemon_killed_in_the_middle(tmp_path, sink):
         assert found['acked'] == found['delivered'] > 600 and found['lost'] == 0, found
 
 
+# ---- Chaos ----
+
+def chaos(folder, *arguments, command='', **settings):
+    """penstock-bench chaos with a daemon it starts by itself: exit code, what it found, what it printed."""
+    port = lab.free_port()
+    daemon = make(folder, port, peers.retry(100))
+    daemon.configure(**settings)
+    certificates = lab.certificates()
+    command = command or f'{lab.BUILD}/penstockd -f {daemon.folder}/penstock.yaml 2>>{daemon.folder}/log'
+    load = lab.bench(daemon, 'chaos', '--daemon', command, '--listen', f'127.0.0.1:{port}', '--sink-certificate',
+                     certificates / 'server.pem', '--sink-key', certificates / 'server.key', '--sink-secret',
+                     daemon.folder / 'secrets/app', '--connections', 8, '--rate', 300, *arguments)
+    try:
+        code = load.wait(60)
+    finally:
+        load.kill()
+    return code, lab.ledger(daemon), daemon
+
+
+def test_chaos_balances(tmp_path):
+    """Killed, stopped and with a slow target in one run: every acked event arrives, once accepted."""
+    code, found, daemon = chaos(tmp_path / 'd', '--duration', 6, '--every', 0.3, '--forged', 20, '--replay', 20, '--seed', 7)
+    assert code == 0 and found['clean'], found
+    assert all(found['chaos'][kind] > 0 for kind in ('kills', 'stops', 'slows')) and found['chaos']['deaths'] == 0, found
+    assert found['acked'] == found['delivered'] > 300 and found['lost'] == 0
+    assert found['errors'] > 0, 'a kill breaks connections'
+    assert not listening(daemon.plain_port), 'the daemon was left behind'
+
+
+def test_chaos_of_one_kind(tmp_path):
+    """Only the faults that are asked for happen."""
+    code, found, _ = chaos(tmp_path / 'd', '--duration', 2, '--every', 0.2, '--faults', 'slow')
+    assert code == 0 and found['chaos']['slows'] > 0 and found['chaos']['kills'] == found['chaos']['stops'] == 0, found
+
+
+def test_a_daemon_that_dies_by_itself_is_noticed(tmp_path):
+    """A daemon that ends without being killed: exit code 2, however well the ledger balances."""
+    code, found, _ = chaos(tmp_path / 'd', '--duration', 0.2, '--drain', 0, '--faults', 'slow', command='/bin/false')
+    assert code == 2 and not found['clean'] and found['chaos']['deaths'] > 0
+
+
+def listening(port):
+    with lab.contextlib.suppress(OSError), socket.create_connection(('127.0.0.1', port), 1):
+        return True
+    return False
+
+
 # ---- The highest rate ----
 
 def test_finding_the_highest_rate(tmp_path):
@@ -401,6 +448,8 @@ def test_no_time_left_is_said(tmp_path):
     (['send', '--target', 'http://127.0.0.1:1', '--endpoint', '/x:nobody:/dev/null', '--count', '1'], 1),
     (['send', '--target', 'http://127.0.0.1:1', '--endpoint', '/x:github:/dev/null', '--key', 'k'], os.EX_USAGE),
     (['find', '--target', 'http://127.0.0.1:1', '--endpoint', '/x:github:/dev/null'], os.EX_USAGE),
+    (['chaos', '--target', 'http://127.0.0.1:1', '--endpoint', '/x:github:/dev/null', '--listen', '127.0.0.1:1'],
+     os.EX_USAGE), (['chaos', '--faults', 'kill,storm'], os.EX_USAGE),
     (['--help'], 0)], ids=lambda value: ' '.join(value)[:40] if isinstance(value, list) else '')
 def test_exit_codes(arguments, code):
     """Wrong usage exits 64, trouble 1, and both say what is wrong."""
