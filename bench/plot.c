@@ -74,7 +74,8 @@ static void write_grid_y(const struct scale *scale, FILE *to)
 	double step = plot_step(scale->y_highest, STEPS_MAX);
 	int digits = step < 1 ? (int)ceil(-log10(step)) : 0;
 
-	for (double y = 0; y <= scale->y_highest * 1.0001; y += step) {
+	for (unsigned i = 0; i <= (unsigned)(scale->y_highest / step + 0.5); i++) {
+		double y = i * step;
 		fprintf(to,
 			"<path class=\"grid\" d=\"M%d %.1fH%d\"/>"
 			"<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.*f</text>\n",
@@ -104,7 +105,8 @@ static void write_grid_x(const struct plot *plot, const struct scale *scale, FIL
 		return;
 	}
 	double step = plot_step(scale->x_highest, 2 * STEPS_MAX);
-	for (double x = 0; x <= scale->x_highest; x += step) {
+	for (unsigned i = 0; i <= (unsigned)(scale->x_highest / step); i++) {
+		double x = i * step;
 		snprintf(text, sizeof text, "%g", x);
 		write_tick_x(x_at(plot, scale, x), text, to);
 	}

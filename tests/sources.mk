@@ -20,6 +20,7 @@ UNIT_TESTS := \
 	tests/unit/bench/test_live.c \
 	tests/unit/bench/test_options.c \
 	tests/unit/bench/test_page.c \
+	tests/unit/bench/test_process.c \
 	tests/unit/bench/test_search.c \
 	tests/unit/config/test_config.c \
 	tests/unit/config/test_config_good.c \

@@ -22,23 +22,36 @@ void sink_set_delay(struct sink *sink, uint32_t delay_ms)
 
 static struct options options;
 
-/* The words of a command line, cut at blanks. */
+/* The last command line's words, which `options` points into. */
+static char words[32][256];
+
+static void forget(void)
+{
+	for (size_t i = 0; options.arguments != NULL && options.arguments[i] != NULL; i++) {
+		alloc_free((void *)(uintptr_t)options.arguments[i]);
+	}
+	alloc_free((void *)(uintptr_t)options.arguments);
+	options.arguments = NULL;
+}
+
+/* A command line, cut at blanks. */
 static int parse(const char *line)
 {
-	char *words[32] = { alloc_text("penstock-bench") };
+	char *arguments[33] = { words[0] };
 	int count = 1;
 	struct bytes word;
 	struct bytes rest = bytes_of_text(line);
 
+	forget();
+	bytes_to_text(BYTES_LITERAL("penstock-bench"), words[0], sizeof words[0]);
 	while (rest.size > 0) {
-		char text[256];
 		bytes_split(rest, ' ', &word, &rest);
-		bytes_to_text(word, text, sizeof text);
-		words[count++] = alloc_text(text);
+		bytes_to_text(word, words[count], sizeof words[count]);
+		arguments[count] = words[count];
+		count++;
 	}
 	optind = 0; /* getopt begins anew */
-	/* The words stay: options points into them. */
-	return options_parse(count, words, &options);
+	return options_parse(count, arguments, &options);
 }
 
 #define TARGET "--target https://localhost:8443 --endpoint /x:github:file "
@@ -130,6 +143,13 @@ static void test_every_kind_of_fault_happens(void **state)
 	}
 }
 
+static int forget_last(void **state)
+{
+	(void)state;
+	forget();
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,5 +160,5 @@ int main(void)
 		cmocka_unit_test(test_faults_are_a_list),
 		cmocka_unit_test(test_every_kind_of_fault_happens),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, forget_last);
 }
