@@ -90,6 +90,8 @@ static bool choose(struct sender *sender, struct lane *lane)
 	lane->intended = loop_now(sender->loop);
 	if (take_resend(sender, &lane->number)) {
 		lane->kind = REQUEST_EVENT;
+		/* Late since then, however often it is tried. */
+		lane->intended = ledger_intended(config->ledger, lane->number);
 		config->ledger->retries++;
 		return true;
 	}

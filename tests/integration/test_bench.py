@@ -15,6 +15,7 @@ import struct
 import subprocess
 import threading
 import time
+import xml.etree.ElementTree as tree
 import zlib
 
 import pytest
@@ -160,6 +161,18 @@ def test_latency_counts_from_the_intended_start(tmp_path, sink):
         assert 900 <= found['ack']['max_ms'] < 10000, found
         assert found['ack']['p90_ms'] > 300, 'only the eight that were under way were counted as late'
         assert found['acked'] == found['delivered'] >= 600
+
+
+def test_latency_of_an_event_that_is_sent_again(tmp_path):
+    """An event that was refused first and taken later took from its first intended start until then."""
+    with lab.Target(answer=lambda number: 503 if number < 3 else 200) as busy:
+        secret = lab.Daemon(tmp_path / 'd').folder / 'secrets/github'
+        subprocess.run([lab.BUILD / 'penstock-bench', 'send', '--target', busy.url.removesuffix('/hooks'), '--endpoint',
+                        f'/x:github:{secret}', '--count', '1', '--connections', '1', '--quiet', '--json',
+                        tmp_path / 'found.json'], timeout=30, check=True)
+    found = json.loads((tmp_path / 'found.json').read_text())
+    assert (found['acked'], found['refused_503'], found['retries']) == (1, 3, 3)
+    assert found['ack']['max_ms'] >= 300, 'three times a tenth of a second to the next try'
 
 
 def serve_tls(listener, seconds=0.0, resumed=None):
@@ -391,6 +404,8 @@ def test_files_for_other_tools(tmp_path, sink):
     assert f'{found["ack"]["max_ms"]:12.3f} 1.000000000000 {found["acked"]:10}\n' in whole
     assert f'Total count    = {found["delivered"]:12}]' in (tmp_path / 'x.hgrm.end-to-end').read_text()
     page = (tmp_path / 'x.html').read_text()
+    for drawing in re.findall(r'<svg.*?</svg>', page, re.DOTALL):
+        assert len(tree.fromstring(drawing).findall('path')) > 4
     assert page.count('<svg') == 4 and 'The ledger balances.' in page and '<script' not in page
 
 
