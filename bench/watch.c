@@ -113,7 +113,14 @@ static void take(struct watch *watch, mono_t now)
 
 void watch_look(struct watch *watch, mono_t now)
 {
-	if (mono_since_us(watch->looked, now) >= INTERVAL_MS * US_PER_MS) take(watch, now);
+	mono_t started = watch->config.ledger->started;
+	uint64_t interval_us = INTERVAL_MS * US_PER_MS;
+
+	/* By the second that has begun, so that lateness does not add up. */
+	if (mono_since_us(started, now) / interval_us !=
+		mono_since_us(started, watch->looked) / interval_us) {
+		take(watch, now);
+	}
 }
 
 void watch_finish(struct watch *watch, mono_t now)

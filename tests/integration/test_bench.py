@@ -273,7 +273,7 @@ def chaos(folder, *arguments, command='', **settings):
                      certificates / 'server.pem', '--sink-key', certificates / 'server.key', '--sink-secret',
                      daemon.folder / 'secrets/app', '--connections', 8, '--rate', 300, *arguments)
     try:
-        code = load.wait(60)
+        code = load.wait(150)
     finally:
         load.kill()
     return code, lab.ledger(daemon), daemon
@@ -415,7 +415,7 @@ def watched(tmp_path, terminal):
     with lab.Daemon(tmp_path / 'd') as daemon:
         secret = f'/github:github:{daemon.folder}/secrets/github'
         with subprocess.Popen([lab.BUILD / 'penstock-bench', 'send', '--target', f'http://127.0.0.1:{daemon.plain_port}',
-                               '--endpoint', secret, '--rate', '50', '--duration', '5.3', '--connections', '2'],
+                               '--endpoint', secret, '--rate', '50', '--duration', '5.6', '--connections', '2'],
                               stderr=theirs, stdout=subprocess.DEVNULL) as load:
             os.close(theirs)
             shown = b''
