@@ -252,7 +252,13 @@ fuzz: ## fuzz with libFuzzer: make fuzz [T=http_request] [FUZZ_SECONDS=60]
 bench: ## measure throughput and latency, with nginx and haproxy beside (does all set-up itself)
 	@tools/bootstrap.sh bench
 	+@$(MAKE) --no-print-directory all
-	@tools/bench.sh
+	@PENSTOCK_BUILD=$(OUT)/release tools/bench.sh
+
+.PHONY: bench-compare
+bench-compare: ## compare with nginx and HAProxy, ratios in build/bench/compare.json: make bench-compare [ROUNDS=5] [SECONDS=6]
+	@tools/bootstrap.sh bench
+	+@$(MAKE) --no-print-directory all
+	@PENSTOCK_BUILD=$(OUT)/release /usr/bin/python3 tools/bench_compare.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS))
 
 .PHONY: bench-crypto
 bench-crypto: $(OUT)/release/tests/tools/crypto_bench ## measure the wolfSSL that was built: AES-GCM, HMAC, ECDSA, ...

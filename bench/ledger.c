@@ -1,18 +1,41 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ledger.h"
 
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/check.h"
 
 void ledger_open(struct ledger *ledger, uint64_t capacity)
 {
-	*ledger = (struct ledger){ .capacity = capacity };
+	memset(ledger, 0, sizeof *ledger); /* too large for the stack */
+	ledger->capacity = capacity;
 	ledger->entries = alloc_map(capacity * sizeof *ledger->entries);
 }
 
 void ledger_close(struct ledger *ledger)
 {
 	alloc_unmap(ledger->entries, ledger->capacity * sizeof *ledger->entries);
+}
+
+void latency_record(struct latency *latency, uint64_t us)
+{
+	histogram_record(&latency->all, us);
+	histogram_record(&latency->interval, us);
+}
+
+void ledger_set_intended(struct ledger *ledger, uint64_t number, mono_t at)
+{
+	uint64_t ticks = mono_since_us(ledger->started, at) / LEDGER_TICK_US;
+
+	ledger->entries[number].intended = ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
+}
+
+mono_t ledger_intended(const struct ledger *ledger, uint64_t number)
+{
+	uint64_t us = (uint64_t)ledger->entries[number].intended * LEDGER_TICK_US;
+
+	return (mono_t){ ledger->started.us + us };
 }
 
 uint64_t ledger_unknown(const struct ledger *ledger)

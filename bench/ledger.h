@@ -18,12 +18,21 @@
 
 enum event_fate { FATE_NONE, FATE_SENT, FATE_ACKED, FATE_REJECTED };
 
+/* Fine enough for a latency, coarse enough for 19 hours in 32 bits. */
+enum { LEDGER_TICK_US = 16 };
+
 struct ledger_entry {
 	uint8_t fate; /* enum event_fate */
 	uint8_t deliveries;
 	uint16_t endpoint;
-	uint32_t intended_ms;  /* since the run's start, for the end-to-end latency */
+	uint32_t intended;     /* LEDGER_TICK_US since the run's start: end-to-end latency */
 	uint64_t delivery_key; /* hash of the daemon's id at the first delivery */
+};
+
+/* Of the measured part, and of the interval since somebody last looked. */
+struct latency {
+	struct histogram all;
+	struct histogram interval;
 };
 
 struct ledger {
@@ -47,12 +56,18 @@ struct ledger {
 	uint64_t forged_sent, forged_accepted;
 	uint64_t stale_sent, stale_accepted;
 	uint64_t replay_sent, replay_answered, replay_delivered;
-	struct histogram ack;
-	struct histogram end_to_end;
+	struct latency ack;
+	struct latency end_to_end;
 };
 
 void ledger_open(struct ledger *ledger, uint64_t capacity);
 void ledger_close(struct ledger *ledger);
+
+void latency_record(struct latency *latency, uint64_t us);
+
+/* When the event was meant to be sent. */
+void ledger_set_intended(struct ledger *ledger, uint64_t number, mono_t at);
+mono_t ledger_intended(const struct ledger *ledger, uint64_t number);
 
 uint64_t ledger_unknown(const struct ledger *ledger);
 /* Acked and not delivered (yet). */

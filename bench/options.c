@@ -7,54 +7,16 @@
 #include <sys/random.h>
 #include <sysexits.h>
 
+#include "base/alloc.h"
 #include "base/check.h"
 #include "base/version.h"
-
-static const char help[] =
-	"penstock-bench — load generator and target for webhooks, with a ledger of events.\n"
-	"\n"
-	"usage: penstock-bench send --target URL --endpoint PATH:SCHEME:SECRETFILE [options]\n"
-	"       penstock-bench run  --target URL --endpoint … --listen ADDR [options]\n"
-	"       penstock-bench sink --listen ADDR [options]\n"
-	"       penstock-bench hold --target URL --connections N --pid PID\n"
-	"\n"
-	"  send  plays the providers         run   both, and checks every event\n"
-	"  sink  plays a target              hold  idle connections: memory of each\n"
-	"\n"
-	"the daemon\n"
-	"  --target URL            https://host:port (or http://)\n"
-	"  --ca FILE               trust this certificate authority\n"
-	"  --endpoint P:S:F        path, scheme and secret file; up to 16 of them, used in turn\n"
-	"  --pid PID               measure this process's CPU and memory\n"
-	"load\n"
-	"  --connections N         keep-alive connections (default 64)\n"
-	"  --rate R                events per second, open loop (default 0: closed loop)\n"
-	"  --count N               events in all\n"
-	"  --duration S            or seconds of sending (default 10)\n"
-	"  --warmup S              seconds before measuring begins (default 0)\n"
-	"  --drain S               seconds to wait for the last deliveries (default 60)\n"
-	"  --size B                body size in bytes (default 1024)\n"
-	"  --forged N --stale N --replay N   attacks per 1000 requests\n"
-	"  --no-retry              do not send again what got no answer\n"
-	"  --handshakes            a new connection for each event\n"
-	"sink\n"
-	"  --listen ADDR           127.0.0.1:9000\n"
-	"  --sink-certificate F --sink-key F   TLS\n"
-	"  --sink-secret F         check the deliveries' Standard Webhooks signature\n"
-	"  --delay MS --fail N --busy N --reset N --retry-after S   misbehave (N per 1000)\n"
-	"  --pending-ok            what is not delivered in time is pending, not lost\n"
-	"this process\n"
-	"  --cpu N                 pin to a CPU\n"
-	"  --json FILE             write the result as JSON ('-': standard output)\n"
-	"  --ready-file FILE       made once the sink listens\n"
-	"  --run HEX --seed N      repeat a run\n"
-	"  --quiet                 no summary\n"
-	"\n"
-	"exit: 0 fine, 1 trouble, 2 an acked event lost or corrupt, an attack let in, 64 usage\n";
+#include "help.h"
 
 enum option_id {
 	OPTION_TARGET = 256,
 	OPTION_CA,
+	OPTION_CERTIFICATE,
+	OPTION_KEY,
 	OPTION_ENDPOINT,
 	OPTION_PID,
 	OPTION_CONNECTIONS,
@@ -63,6 +25,7 @@ enum option_id {
 	OPTION_DURATION,
 	OPTION_WARMUP,
 	OPTION_DRAIN,
+	OPTION_P99,
 	OPTION_SIZE,
 	OPTION_FORGED,
 	OPTION_STALE,
@@ -79,8 +42,14 @@ enum option_id {
 	OPTION_RESET,
 	OPTION_RETRY_AFTER,
 	OPTION_PENDING_OK,
+	OPTION_DAEMON,
+	OPTION_FAULTS,
+	OPTION_EVERY,
 	OPTION_CPU,
 	OPTION_JSON,
+	OPTION_HLOG,
+	OPTION_HGRM,
+	OPTION_HTML,
 	OPTION_READY_FILE,
 	OPTION_RUN,
 	OPTION_SEED,
@@ -92,6 +61,8 @@ enum option_id {
 static const struct option table[] = {
 	{ "target", required_argument, NULL, OPTION_TARGET },
 	{ "ca", required_argument, NULL, OPTION_CA },
+	{ "certificate", required_argument, NULL, OPTION_CERTIFICATE },
+	{ "key", required_argument, NULL, OPTION_KEY },
 	{ "endpoint", required_argument, NULL, OPTION_ENDPOINT },
 	{ "pid", required_argument, NULL, OPTION_PID },
 	{ "connections", required_argument, NULL, OPTION_CONNECTIONS },
@@ -100,6 +71,7 @@ static const struct option table[] = {
 	{ "duration", required_argument, NULL, OPTION_DURATION },
 	{ "warmup", required_argument, NULL, OPTION_WARMUP },
 	{ "drain", required_argument, NULL, OPTION_DRAIN },
+	{ "p99", required_argument, NULL, OPTION_P99 },
 	{ "size", required_argument, NULL, OPTION_SIZE },
 	{ "forged", required_argument, NULL, OPTION_FORGED },
 	{ "stale", required_argument, NULL, OPTION_STALE },
@@ -116,8 +88,14 @@ static const struct option table[] = {
 	{ "reset", required_argument, NULL, OPTION_RESET },
 	{ "retry-after", required_argument, NULL, OPTION_RETRY_AFTER },
 	{ "pending-ok", no_argument, NULL, OPTION_PENDING_OK },
+	{ "daemon", required_argument, NULL, OPTION_DAEMON },
+	{ "faults", required_argument, NULL, OPTION_FAULTS },
+	{ "every", required_argument, NULL, OPTION_EVERY },
 	{ "cpu", required_argument, NULL, OPTION_CPU },
 	{ "json", required_argument, NULL, OPTION_JSON },
+	{ "hlog", required_argument, NULL, OPTION_HLOG },
+	{ "hgrm", required_argument, NULL, OPTION_HGRM },
+	{ "html", required_argument, NULL, OPTION_HTML },
 	{ "ready-file", required_argument, NULL, OPTION_READY_FILE },
 	{ "run", required_argument, NULL, OPTION_RUN },
 	{ "seed", required_argument, NULL, OPTION_SEED },
@@ -208,6 +186,7 @@ static int parse_load(int option, char *value, struct options *options)
 	case OPTION_DURATION: return parse_decimal(value, &options->duration_s);
 	case OPTION_WARMUP: return parse_decimal(value, &options->warmup_s);
 	case OPTION_DRAIN: return parse_decimal(value, &options->drain_s);
+	case OPTION_P99: return parse_decimal(value, &options->p99_ms);
 	case OPTION_SIZE: return parse_u32(value, PAYLOAD_SIZE_MAX, &options->size);
 	case OPTION_FORGED: return parse_u32(value, 1000, &options->forged_permille);
 	case OPTION_STALE: return parse_u32(value, 1000, &options->stale_permille);
@@ -232,6 +211,11 @@ static int parse_sink(int option, char *value, struct options *options)
 	case OPTION_BUSY: return parse_u32(value, 1000, &options->busy_permille);
 	case OPTION_RESET: return parse_u32(value, 1000, &options->reset_permille);
 	case OPTION_RETRY_AFTER: return parse_u32(value, 86400, &options->retry_after_s);
+	case OPTION_DAEMON: options->daemon_command = value; return -1;
+	case OPTION_EVERY: return parse_decimal(value, &options->chaos_every_s);
+	case OPTION_FAULTS:
+		if (chaos_parse(value, options->chaos)) return -1;
+		return complain("not a list of kill, stop and slow", value);
 	case OPTION_PENDING_OK: options->pending_ok = true; return -1;
 	default: return parse_load(option, value, options);
 	}
@@ -245,6 +229,8 @@ static int parse_one(int option, char *value, struct options *options)
 	switch (option) {
 	case OPTION_TARGET: return parse_target(value, options);
 	case OPTION_CA: options->ca_file = value; return -1;
+	case OPTION_CERTIFICATE: options->certificate_file = value; return -1;
+	case OPTION_KEY: options->key_file = value; return -1;
 	case OPTION_ENDPOINT: return parse_endpoint(value, options);
 	case OPTION_PID:
 		code = parse_u32(value, INT32_MAX, &number);
@@ -255,19 +241,22 @@ static int parse_one(int option, char *value, struct options *options)
 		options->cpu = (int)number;
 		return code;
 	case OPTION_JSON: options->json_file = value; return -1;
+	case OPTION_HLOG: options->hlog_file = value; return -1;
+	case OPTION_HGRM: options->hgrm_file = value; return -1;
+	case OPTION_HTML: options->html_file = value; return -1;
 	case OPTION_READY_FILE: options->ready_file = value; return -1;
 	case OPTION_RUN: options->run = strtoull(value, NULL, 16); return -1;
 	case OPTION_SEED: return parse_number(value, UINT64_MAX, &options->seed);
 	case OPTION_QUIET: options->quiet = true; return -1;
 	case OPTION_VERSION: printf("penstock-bench %s\n", penstock_version); return EX_OK;
-	case OPTION_HELP: fputs(help, stdout); return EX_OK;
+	case OPTION_HELP: fputs(help_text, stdout); return EX_OK;
 	default: return parse_sink(option, value, options);
 	}
 }
 
 static int parse_mode(const char *text, struct options *options)
 {
-	static const char *const names[] = { "send", "sink", "run", "hold" };
+	static const char *const names[] = { "send", "sink", "run", "hold", "find", "chaos" };
 
 	for (unsigned i = 0; i < ARRAY_COUNT(names); i++) {
 		if (strcmp(text, names[i]) == 0) {
@@ -281,12 +270,22 @@ static int parse_mode(const char *text, struct options *options)
 static int options_check(const struct options *options)
 {
 	bool sends = options->mode != MODE_SINK;
-	bool sinks = options->mode == MODE_SINK || options->mode == MODE_RUN;
+	bool sinks = options->mode == MODE_SINK || options->mode == MODE_RUN ||
+		options->mode == MODE_CHAOS;
+	bool needs_endpoint = sends && options->mode != MODE_HOLD;
 
 	if (sends && options->target_port == 0) return complain("missing option", "--target");
-	if ((options->mode == MODE_SEND || options->mode == MODE_RUN) &&
-		options->endpoint_count == 0) {
+	if (needs_endpoint && options->endpoint_count == 0) {
 		return complain("missing option", "--endpoint");
+	}
+	if ((options->certificate_file == NULL) != (options->key_file == NULL)) {
+		return complain("only one of two options", "--certificate --key");
+	}
+	if (options->mode == MODE_FIND && options->p99_ms <= 0) {
+		return complain("missing option", "--p99");
+	}
+	if (options->mode == MODE_CHAOS && options->daemon_command == NULL) {
+		return complain("missing option", "--daemon");
 	}
 	if (sinks && options->listen.port == 0) return complain("missing option", "--listen");
 	if (options->size < PAYLOAD_SIZE_MIN) return complain("too small", "--size");
@@ -294,17 +293,30 @@ static int options_check(const struct options *options)
 	return -1;
 }
 
+/* Before parsing cuts some of them up. */
+static const char *const *arguments_copy(int argc, char **argv)
+{
+	const char **copy = alloc_array((size_t)argc + 1, sizeof *copy);
+
+	for (int i = 0; i < argc; i++) copy[i] = alloc_text(argv[i]);
+	return copy;
+}
+
 int options_parse(int argc, char **argv, struct options *ret)
 {
+	const char *const *arguments = arguments_copy(argc, argv);
 	*ret = (struct options){
 		.connections = 64,
 		.duration_s = 10,
 		.drain_s = 60,
 		.size = 1024,
 		.retry = true,
+		.chaos = { true, true, true },
+		.chaos_every_s = 2,
 		.retry_after_s = 1,
 		.cpu = -1,
 		.seed = 1,
+		.arguments = arguments,
 	};
 	CHECK(getrandom(&ret->run, sizeof ret->run, 0) == (ssize_t)sizeof ret->run);
 	int option;
@@ -315,9 +327,12 @@ int options_parse(int argc, char **argv, struct options *ret)
 	}
 	if (code != -1) return code;
 	if (optind + 1 != argc) {
-		fputs(help, stderr);
+		fputs("usage: penstock-bench COMMAND [options]; try penstock-bench --help\n",
+			stderr);
 		return EX_USAGE;
 	}
 	code = parse_mode(argv[optind], ret);
-	return code == -1 ? options_check(ret) : code;
+	if (code != -1) return code;
+	if (ret->mode == MODE_SEND || ret->mode == MODE_HOLD) ret->listen.port = 0;
+	return options_check(ret);
 }

@@ -5,10 +5,11 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "chaos.h"
 #include "sender.h"
 #include "sink.h"
 
-enum mode { MODE_SEND, MODE_SINK, MODE_RUN, MODE_HOLD };
+enum mode { MODE_SEND, MODE_SINK, MODE_RUN, MODE_HOLD, MODE_FIND, MODE_CHAOS };
 
 struct endpoint_option {
 	const char *path;
@@ -23,6 +24,8 @@ struct options {
 	char target_host[256];
 	uint16_t target_port;
 	const char *ca_file;
+	const char *certificate_file; /* the client's, for mTLS; NULL: none */
+	const char *key_file;
 	struct endpoint_option endpoints[SENDER_ENDPOINTS_MAX];
 	uint32_t endpoint_count;
 	pid_t pid; /* of the daemon, to measure its CPU; 0: none */
@@ -33,6 +36,7 @@ struct options {
 	double duration_s;
 	double warmup_s;
 	double drain_s;
+	double p99_ms; /* what a rate must hold, to find the highest */
 	uint32_t size;
 	uint32_t forged_permille;
 	uint32_t stale_permille;
@@ -50,13 +54,21 @@ struct options {
 	uint32_t reset_permille;
 	uint32_t retry_after_s;
 	bool pending_ok;
+	/* Chaos. */
+	const char *daemon_command;
+	bool chaos[CHAOS_FAULTS];
+	double chaos_every_s;
 	/* This process. */
 	uint64_t run;
 	uint64_t seed;
 	int cpu;
 	const char *json_file;
+	const char *hlog_file;
+	const char *hgrm_file;
+	const char *html_file;
 	const char *ready_file; /* made once the sink listens */
 	bool quiet;
+	const char *const *arguments; /* the command line as it was given, NULL at its end */
 };
 
 /* Returns -1 to go on, or the exit code: 0 after --help, 64 for wrong usage (said on stderr). */

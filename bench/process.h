@@ -12,3 +12,5 @@ uint64_t process_cpu_us(pid_t pid);
 uint64_t process_anonymous_size(pid_t pid);
 /* Of the calling thread. */
 uint64_t thread_cpu_us(void);
+/* How long it was ready to run and had no CPU; 0 where the kernel does not count it. */
+uint64_t thread_wait_us(void);

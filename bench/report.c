@@ -3,6 +3,9 @@
 
 #include <inttypes.h>
 
+/* Used or waited for, of a CPU; what is left below 1 is how idle the loop's waits were. */
+#define GENERATOR_SHARE_MAX 0.9
+
 static double per(uint64_t a, uint64_t b)
 {
 	return b == 0 ? 0 : (double)a / (double)b;
@@ -57,27 +60,91 @@ static void print_ledger(FILE *to, const struct report *report)
 		ledger->replay_sent, ledger->replay_delivered);
 }
 
+bool report_generator_bound(const struct report *report)
+{
+	return per(report->bench_cpu_us + report->bench_wait_us, report->measured_us) >=
+		GENERATOR_SHARE_MAX;
+}
+
+static void print_generator(FILE *to, const struct report *report)
+{
+	fprintf(to,
+		"this generator: %.0f %% of a CPU, waited for one %.0f %% of the time; %.2f us CPU "
+		"per event\n",
+		100 * per(report->bench_cpu_us, report->measured_us),
+		100 * per(report->bench_wait_us, report->measured_us),
+		per(report->bench_cpu_us, report->measured_acked));
+	if (report_generator_bound(report)) {
+		fprintf(to,
+			"WARNING: the generator was the bottleneck. Throughput and latency are "
+			"its own; the daemon could do better. Give it a CPU that nobody else "
+			"uses (--cpu), or a lower --rate.\n");
+	}
+}
+
+static void print_handshakes(FILE *to, const struct report *report, double seconds)
+{
+	if (report->security.protocol[0] != '\0') {
+		fprintf(to, "%s, %s", report->security.protocol, report->security.cipher);
+	} else {
+		fprintf(to, "plaintext");
+	}
+	if (!report->full_handshakes) {
+		fprintf(to, ", connections kept\n");
+		return;
+	}
+	fprintf(to, ", a connection for each event: %.0f full handshakes per s\n",
+		seconds > 0 ? (double)report->measured_handshakes / seconds : 0);
+}
+
+static void print_found(FILE *to, const struct report *report)
+{
+	if (report->p99_limit_ms <= 0) return;
+	if (report->found_rate > 0) {
+		fprintf(to,
+			"highest rate with a p99 within %.2f ms: %.0f events per s; this is of its "
+			"last step:\n",
+			report->p99_limit_ms, report->found_rate);
+	} else {
+		fprintf(to, "no rate holds a p99 of %.2f ms; this is of the last step:\n",
+			report->p99_limit_ms);
+	}
+}
+
+static void print_chaos(FILE *to, const struct report *report)
+{
+	const struct chaos *chaos = report->chaos;
+
+	if (chaos == NULL) return;
+	fprintf(to,
+		"chaos: killed %" PRIu64 " times, stopped %" PRIu64 " times, target slow %" PRIu64
+		" times; the daemon ended by itself %" PRIu64 " times\n",
+		chaos->counts[CHAOS_KILL], chaos->counts[CHAOS_STOP], chaos->counts[CHAOS_SLOW],
+		chaos->deaths);
+}
+
 void report_print(const struct report *report, FILE *to)
 {
 	if (report->has_sender) {
 		double seconds = (double)report->measured_us / 1e6;
+		print_found(to, report);
 		fprintf(to,
 			"%" PRIu64
 			" events acked in %.2f s: %.0f per s over %u connections, %u bytes\n",
 			report->measured_acked, seconds,
 			seconds > 0 ? (double)report->measured_acked / seconds : 0,
 			report->connections, report->size);
+		print_handshakes(to, report, seconds);
 		if (report->daemon_cpu_us > 0) {
 			fprintf(to,
 				"daemon: %.2f us CPU per event, %.1f MiB of memory of its own\n",
 				per(report->daemon_cpu_us, report->measured_acked),
 				(double)report->daemon_anonymous_size / 1048576);
 		}
-		fprintf(to, "this generator: %.0f %% of a CPU\n",
-			100 * per(report->bench_cpu_us, report->measured_us));
+		print_generator(to, report);
 		fprintf(to, "latency from the intended start\n");
-		print_latency(to, "ack", &report->ledger->ack);
-		print_latency(to, "end to end", &report->ledger->end_to_end);
+		print_latency(to, "ack", &report->ledger->ack.all);
+		print_latency(to, "end to end", &report->ledger->end_to_end.all);
 		print_ledger(to, report);
 	}
 	if (report->has_sink) {
@@ -89,6 +156,7 @@ void report_print(const struct report *report, FILE *to)
 			report->sink.answered_error, report->sink.resets, report->sink.malformed,
 			report->sink.signature_bad);
 	}
+	print_chaos(to, report);
 	if (report->has_sender) fprintf(to, "%s\n", report->clean ? "balanced" : "NOT BALANCED");
 }
 
@@ -145,16 +213,52 @@ static void json_ledger(FILE *to, const struct report *report)
 	}
 }
 
+static void json_found(FILE *to, const struct report *report)
+{
+	if (report->p99_limit_ms <= 0) return;
+	fprintf(to, "  \"find\": {\n    \"p99_limit_ms\": %.3f,\n    \"rate\": %.1f,\n",
+		report->p99_limit_ms, report->found_rate);
+	fprintf(to, "    \"steps\": [");
+	for (size_t i = 0; i < report->step_count; i++) {
+		const struct report_step *step = &report->steps[i];
+		fprintf(to,
+			"%s\n      {\"rate\": %.1f, \"reached\": %.1f, \"ack_p99_ms\": %.3f, "
+			"\"end_to_end_p99_ms\": %.3f, \"holds\": %s}",
+			i == 0 ? "" : ",", step->rate, step->reached, step->ack_p99_ms,
+			step->end_p99_ms, step->holds ? "true" : "false");
+	}
+	fprintf(to, "\n    ]\n  },\n");
+}
+
+static void json_chaos(FILE *to, const struct report *report)
+{
+	const struct chaos *chaos = report->chaos;
+
+	if (chaos == NULL) return;
+	fprintf(to,
+		"  \"chaos\": {\"kills\": %" PRIu64 ", \"stops\": %" PRIu64 ", \"slows\": %" PRIu64
+		", \"deaths\": %" PRIu64 "},\n",
+		chaos->counts[CHAOS_KILL], chaos->counts[CHAOS_STOP], chaos->counts[CHAOS_SLOW],
+		chaos->deaths);
+}
+
 void report_json(const struct report *report, FILE *to)
 {
 	double seconds = (double)report->measured_us / 1e6;
 
 	fprintf(to, "{\n  \"schema\": \"penstock.bench/v1\",\n");
 	json_ledger(to, report);
-	json_latency(to, "ack", &report->ledger->ack);
-	json_latency(to, "end_to_end", &report->ledger->end_to_end);
+	json_found(to, report);
+	json_chaos(to, report);
+	json_latency(to, "ack", &report->ledger->ack.all);
+	json_latency(to, "end_to_end", &report->ledger->end_to_end.all);
 	fprintf(to, "  \"connections\": %u,\n  \"size\": %u,\n  \"rate\": %.1f,\n",
 		report->connections, report->size, report->rate);
+	fprintf(to, "  \"tls\": { \"protocol\": \"%s\", \"cipher\": \"%s\" },\n",
+		report->security.protocol, report->security.cipher);
+	fprintf(to, "  \"handshakes_per_s\": %.1f,\n  \"cpu_us_per_handshake\": %.3f,\n",
+		seconds > 0 ? (double)report->measured_handshakes / seconds : 0,
+		per(report->daemon_cpu_us, report->measured_handshakes));
 	fprintf(to, "  \"measured_s\": %.3f,\n  \"measured_acked\": %" PRIu64 ",\n", seconds,
 		report->measured_acked);
 	fprintf(to, "  \"events_per_s\": %.1f,\n",
@@ -164,6 +268,9 @@ void report_json(const struct report *report, FILE *to)
 	fprintf(to,
 		"  \"daemon_cpu_us\": %" PRIu64 ",\n  \"daemon_anonymous_bytes\": %" PRIu64 ",\n",
 		report->daemon_cpu_us, report->daemon_anonymous_size);
+	fprintf(to, "  \"bench_wait_share\": %.3f,\n  \"generator_bound\": %s,\n",
+		per(report->bench_wait_us, report->measured_us),
+		report_generator_bound(report) ? "true" : "false");
 	fprintf(to, "  \"bench_cpu_share\": %.3f,\n",
 		per(report->bench_cpu_us, report->measured_us));
 	fprintf(to, "  \"clean\": %s\n}\n", report->clean ? "true" : "false");

@@ -40,14 +40,32 @@ struct sender_config {
 	uint32_t forged_permille;
 	uint32_t stale_permille;
 	uint32_t replay_permille;
-	bool retry;           /* send again what got no answer */
-	bool full_handshakes; /* a new connection for each event */
+	bool retry; /* send again what got no answer */
+	/* A new connection for each event: connect, full handshake, request, answer, close. No
+	 * session is ever resumed. Latency includes the handshake. */
+	bool full_handshakes;
 	uint64_t seed;
 };
 
 struct sender;
 
+/* What the first handshake agreed on; empty texts in plaintext. */
+struct sender_security {
+	char protocol[16];
+	char cipher[48];
+};
+
+/* Connects; nothing is sent before sender_begin(). */
 void sender_open(const struct sender_config *config, struct sender **ret);
+/* How many connections stand and wait for something to carry. */
+uint32_t sender_ready_count(const struct sender *sender);
+/* From here on events are due. The ledger's start must be set to now before. */
+void sender_begin(struct sender *sender);
+/* From now on events are due at this rate, 0: whenever a connection is free. What was due before
+ * and is not sent yet is not owed any more. */
+void sender_set_rate(struct sender *sender, double rate);
+/* No events are due until the next sender_set_rate(). */
+void sender_pause(struct sender *sender);
 /* Schedules no new events; those under way go on. */
 void sender_finish(struct sender *sender);
 /* Nothing is under way and nothing waits to be sent again. */
@@ -63,3 +81,4 @@ void sender_close(struct sender *sender);
 void sender_reset_latency(struct sender *sender);
 /* Handshakes completed so far. */
 uint64_t sender_handshakes(const struct sender *sender);
+struct sender_security sender_security(const struct sender *sender);

@@ -98,9 +98,8 @@ static void delivery_book(struct drain *drain)
 	}
 	entry->delivery_key = key_hash;
 	ledger->delivered++;
-	uint64_t now_us = mono_since_us(ledger->started, loop_now(sink->loop));
-	uint64_t intended_us = (uint64_t)entry->intended_ms * US_PER_MS;
-	histogram_record(&ledger->end_to_end, now_us > intended_us ? now_us - intended_us : 0);
+	latency_record(&ledger->end_to_end,
+		mono_since_us(ledger_intended(ledger, number), loop_now(sink->loop)));
 }
 
 /* ---- Answers --------------------------------------------------------------------------------- */
@@ -318,6 +317,11 @@ struct io_address sink_address(const struct sink *sink)
 struct sink_counts sink_counts(const struct sink *sink)
 {
 	return sink->counts;
+}
+
+void sink_set_delay(struct sink *sink, uint32_t delay_ms)
+{
+	sink->config.delay_ms = delay_ms;
 }
 
 void sink_abort(struct sink *sink)

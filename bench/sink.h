@@ -43,6 +43,8 @@ struct sink_counts {
 MUST_USE enum result sink_open(const struct sink_config *config, struct sink **ret);
 struct io_address sink_address(const struct sink *sink);
 struct sink_counts sink_counts(const struct sink *sink);
+/* Before each answer from now on. */
+void sink_set_delay(struct sink *sink, uint32_t delay_ms);
 void sink_abort(struct sink *sink);
 bool sink_closed(const struct sink *sink);
 void sink_close(struct sink *sink);

@@ -15,6 +15,14 @@ UNIT_TESTS := \
 	tests/unit/base/test_list.c \
 	tests/unit/base/test_mailbox.c \
 	tests/unit/base/test_pool.c \
+	tests/unit/bench/test_hdr.c \
+	tests/unit/bench/test_histogram.c \
+	tests/unit/bench/test_live.c \
+	tests/unit/bench/test_options.c \
+	tests/unit/bench/test_page.c \
+	tests/unit/bench/test_process.c \
+	tests/unit/bench/test_search.c \
+	tests/unit/bench/test_watch.c \
 	tests/unit/config/test_config.c \
 	tests/unit/config/test_config_good.c \
 	tests/unit/config/test_fixed.c \

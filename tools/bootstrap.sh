@@ -17,7 +17,7 @@ set -eu
 build_packages='gcc libc6-dev make binutils patch xz-utils pkg-config dpkg-dev autoconf automake libtool
 	ca-certificates debian-archive-keyring liblmdb-dev libxxhash-dev libyaml-dev'
 test_packages='libcmocka-dev python3 python3-pytest openssl curl nginx haproxy'
-bench_packages='openssl nginx haproxy'
+bench_packages='openssl nginx haproxy python3'
 check_packages='clang libclang-rt-dev clang-format clang-tidy libcmocka-dev openssl python3'
 services='nginx haproxy'
 

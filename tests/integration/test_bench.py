@@ -3,13 +3,20 @@
 
 Question answered: does its ledger notice every kind of loss, and its clock every kind of waiting?
 """
+import base64
 import json
 import os
+import pty
+import re
 import signal
 import socket
+import ssl
+import struct
 import subprocess
 import threading
 import time
+import xml.etree.ElementTree as tree
+import zlib
 
 import pytest
 
@@ -24,6 +31,19 @@ def run(daemon, *arguments, sink, **more):
         return load.wait(60), lab.ledger(daemon)
     finally:
         load.kill()
+
+
+def alone(folder, port, *arguments, mode='send', code=0, endpoint='/github:github'):
+    """penstock-bench against whatever serves TLS at that port; what it found."""
+    secret = folder / 'secret'
+    secret.write_text(lab.GITHUB_SECRET + '\n')
+    secret.chmod(0o600)
+    command = [lab.BUILD / 'penstock-bench', mode, '--target', f'https://localhost:{port}', '--ca',
+               lab.certificates() / 'ca.pem', '--endpoint', f'{endpoint}:{secret}', '--json', folder / 'found.json',
+               *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done
+    return json.loads((folder / 'found.json').read_text())
 
 
 @pytest.fixture(name='sink')
@@ -143,6 +163,76 @@ def test_latency_counts_from_the_intended_start(tmp_path, sink):
         assert found['acked'] == found['delivered'] >= 600
 
 
+def test_latency_of_an_event_that_is_sent_again(tmp_path):
+    """An event that was refused first and taken later took from its first intended start until then."""
+    with lab.Target(answer=lambda number: 503 if number < 3 else 200) as busy:
+        secret = lab.Daemon(tmp_path / 'd').folder / 'secrets/github'
+        subprocess.run([lab.BUILD / 'penstock-bench', 'send', '--target', busy.url.removesuffix('/hooks'), '--endpoint',
+                        f'/x:github:{secret}', '--count', '1', '--connections', '1', '--quiet', '--json',
+                        tmp_path / 'found.json'], timeout=30, check=True)
+    found = json.loads((tmp_path / 'found.json').read_text())
+    assert (found['acked'], found['refused_503'], found['retries']) == (1, 3, 3)
+    assert found['ack']['max_ms'] >= 300, 'three times a tenth of a second to the next try'
+
+
+def serve_tls(listener, seconds=0.0, resumed=None):
+    """Serves TLS connections that each stand still for a while before their handshake; answers 200 to everything."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(lab.certificates() / 'server.pem', lab.certificates() / 'server.key')
+
+    def serve(plain):
+        time.sleep(seconds)  # what the bench must not count
+        with lab.contextlib.suppress(OSError), context.wrap_socket(plain, server_side=True) as stream:
+            if resumed is not None:
+                resumed.append(stream.session_reused)
+            while data := stream.recv(65536):
+                if data.endswith(b'}'):
+                    stream.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+
+    with lab.contextlib.suppress(OSError):
+        while True:
+            threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+
+def test_setting_up_is_nobodys_latency(tmp_path):
+    """The clock starts when the connections stand: a second spent on handshakes is in no event's latency."""
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        threading.Thread(target=serve_tls, args=(listener, 1.0), daemon=True).start()
+        found = alone(tmp_path, listener.getsockname()[1], '--rate', 50, '--duration', 1, '--connections', 2)
+        assert found['acked'] == found['scheduled'] >= 49, found
+        assert found['ack']['max_ms'] < 900, found
+
+
+@pytest.mark.parametrize('pace', [[], ['--rate', 100]], ids=['closed', 'open'])
+def test_a_full_handshake_for_each_event(tmp_path, pace):
+    """With --handshakes each event has a connection of its own, none is resumed, and latency has the handshake in it."""
+    resumed = []
+    with socket.create_server(('127.0.0.1', 0), backlog=64) as listener:
+        threading.Thread(target=serve_tls, args=(listener, 0.1, resumed), daemon=True).start()
+        found = alone(tmp_path, listener.getsockname()[1], '--handshakes', '--count', 40, '--connections', 4, *pace)
+    assert found['acked'] == len(resumed) == 40 and found['handshakes'] >= 36, found
+    assert not any(resumed)
+    assert found['ack']['p50_ms'] >= 100 and found['tls']['protocol'] == 'TLSv1.3', found
+
+
+def test_handshakes_with_a_server_that_is_not_there(tmp_path):
+    """Nothing is sent where nobody listens: the events stay unsent, and the run ends."""
+    found = alone(tmp_path, lab.free_port(), '--handshakes', '--count', 5, '--connections', 2, '--no-retry')
+    assert (found['scheduled'], found['sent'], found['acked']) == (5, 0, 0) and found['errors'] >= 5, found
+
+
+def test_client_certificates(tmp_path):
+    """Where a client certificate is asked for, one is shown with --certificate and --key; without it nothing is acked."""
+    folder = lab.certificates()
+    strict = f', client_certificate: required, client_ca: {folder}/ca.pem'
+    with lab.Daemon(tmp_path / 'd', tls=strict) as daemon:
+        mine = ['--certificate', folder / 'client.pem', '--key', folder / 'client.key']
+        for more, acked in ((mine, 20), ([*mine, '--handshakes'], 20), ([], 0)):
+            load = lab.bench(daemon, 'send', '--count', 20, '--connections', 4, '--drain', 1, '--no-retry', *more)
+            assert load.wait(30) == 0
+            assert lab.ledger(daemon)['acked'] == acked, (more, lab.ledger(daemon))
+
+
 def test_interrupting_finishes_in_order(tmp_path, sink):
     """SIGTERM ends the sending, waits for what is under way, and leaves a ledger that balances."""
     with make(tmp_path / 'd', sink) as daemon:
@@ -170,11 +260,211 @@ def test_a_daemon_killed_in_the_middle(tmp_path, sink):
         assert found['acked'] == found['delivered'] > 600 and found['lost'] == 0, found
 
 
+# ---- Chaos ----
+
+def chaos(folder, *arguments, command='', **settings):
+    """penstock-bench chaos with a daemon it starts by itself: exit code, what it found, what it printed."""
+    port = lab.free_port()
+    daemon = make(folder, port, peers.retry(100))
+    daemon.configure(**settings)
+    certificates = lab.certificates()
+    command = command or f'{lab.BUILD}/penstockd -f {daemon.folder}/penstock.yaml 2>>{daemon.folder}/log'
+    load = lab.bench(daemon, 'chaos', '--daemon', command, '--listen', f'127.0.0.1:{port}', '--sink-certificate',
+                     certificates / 'server.pem', '--sink-key', certificates / 'server.key', '--sink-secret',
+                     daemon.folder / 'secrets/app', '--connections', 8, '--rate', 300, *arguments)
+    try:
+        code = load.wait(150)
+    finally:
+        load.kill()
+    return code, lab.ledger(daemon), daemon
+
+
+def test_chaos_balances(tmp_path):
+    """Killed, stopped and with a slow target in one run: every acked event arrives, once accepted."""
+    code, found, daemon = chaos(tmp_path / 'd', '--duration', 6, '--every', 0.3, '--forged', 20, '--replay', 20, '--seed', 7)
+    assert code == 0 and found['clean'], found
+    assert all(found['chaos'][kind] > 0 for kind in ('kills', 'stops', 'slows')) and found['chaos']['deaths'] == 0, found
+    assert found['acked'] == found['delivered'] > 300 and found['lost'] == 0
+    assert found['errors'] > 0, 'a kill breaks connections'
+    assert not listening(daemon.plain_port), 'the daemon was left behind'
+
+
+def test_chaos_of_one_kind(tmp_path):
+    """Only the faults that are asked for happen."""
+    code, found, _ = chaos(tmp_path / 'd', '--duration', 2, '--every', 0.2, '--faults', 'slow')
+    assert code == 0 and found['chaos']['slows'] > 0 and found['chaos']['kills'] == found['chaos']['stops'] == 0, found
+
+
+def test_a_daemon_that_dies_by_itself_is_noticed(tmp_path):
+    """A daemon that ends without being killed: exit code 2, however well the ledger balances."""
+    code, found, _ = chaos(tmp_path / 'd', '--duration', 0.2, '--drain', 0, '--faults', 'slow', command='/bin/false')
+    assert code == 2 and not found['clean'] and found['chaos']['deaths'] > 0
+
+
+def listening(port):
+    with lab.contextlib.suppress(OSError), socket.create_connection(('127.0.0.1', port), 1):
+        return True
+    return False
+
+
+# ---- The highest rate ----
+
+def test_finding_the_highest_rate(tmp_path):
+    """Two connections to a server that takes 20 ms for an answer carry a hundred events per second: that is found."""
+    with lab.Target(answer=lambda number: time.sleep(0.02) or 200) as slow:
+        secret = lab.Daemon(tmp_path / 'd').folder / 'secrets/github'
+        done = subprocess.run(
+            [lab.BUILD / 'penstock-bench', 'find', '--target', slow.url.removesuffix('/hooks'), '--endpoint',
+             f'/x:github:{secret}', '--p99', '150', '--duration', '0.5', '--warmup', '0.1', '--connections', '2',
+             '--json', tmp_path / 'found.json'], timeout=60, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and 'highest rate with a p99 within 150.00 ms' in done.stdout, done
+    found = json.loads((tmp_path / 'found.json').read_text())
+    steps = found['find']['steps']
+    assert found['find']['rate'] == found['rate'] == steps[-1]['rate'] and steps[-1]['holds'], found
+    assert 20 <= found['find']['rate'] <= 110 and any(not step['holds'] for step in steps), found
+    assert found['ack']['p99_ms'] <= 150 and found['acked'] == found['sent'] >= found['measured_acked'] > 0, found
+    assert done.stderr.count('asked') == len(steps)
+
+
+def test_finding_the_highest_rate_end_to_end(tmp_path, sink):
+    """With --listen the deliveries count, too; the ledger over all steps balances."""
+    with make(tmp_path / 'd', sink) as daemon:
+        load = lab.bench(daemon, 'find', '--p99', 5000, '--duration', 0.2, '--warmup', 0.1, '--connections', 8, '--listen',
+                         f'127.0.0.1:{sink}', '--sink-certificate', lab.certificates() / 'server.pem', '--sink-key',
+                         lab.certificates() / 'server.key', endpoints=('standard',))
+        assert load.wait(60) in (0, 1)  # how fast this machine is, and how steady, is not the question
+        found = lab.ledger(daemon)
+        assert found['clean'] and found['acked'] == found['delivered'] > 0
+        assert all(step['end_to_end_p99_ms'] > 0 for step in found['find']['steps'])
+
+
+def test_no_rate_is_low_enough(tmp_path):
+    """When every answer comes too late there is no such rate: exit code 1, said in words."""
+    with lab.Target(answer=lambda number: time.sleep(0.02) or 200) as slow:
+        daemon = lab.Daemon(tmp_path / 'd')
+        done = subprocess.run(
+            [lab.BUILD / 'penstock-bench', 'find', '--target', slow.url.removesuffix('/hooks'), '--endpoint',
+             f'/x:github:{daemon.folder}/secrets/github', '--p99', '5', '--duration', '0.1', '--warmup', '0',
+             '--connections', '2', '--json', daemon.folder / 'ledger.json'], timeout=60, capture_output=True, text=True,
+            check=False)
+        assert done.returncode == 1 and 'no rate holds' in done.stdout, done
+        assert lab.ledger(daemon)['find']['rate'] == 0
+
+
+# ---- What it leaves behind for other tools ----
+
+def numbers(data):
+    """ZigZag LEB128, as HdrHistogram's encoding V2 has it."""
+    at = 0
+    while at < len(data):
+        value = shift = 0
+        while True:
+            byte, at = data[at], at + 1
+            value |= (byte & (0x7f if shift < 56 else 0xff)) << shift
+            shift += 7
+            if byte < 0x80 or shift > 56:
+                break
+        yield (value >> 1) ^ -(value & 1)
+
+
+def hdr_decode(text):
+    """Value in ns and count of each bucket; written from HdrHistogram's description, not from our encoder."""
+    raw = base64.b64decode(text, validate=True)
+    cookie, size = struct.unpack_from('>ii', raw)
+    assert cookie == 0x1c849314 and size == len(raw) - 8
+    plain = zlib.decompress(raw[8:])
+    cookie, size, shift, digits, lowest, highest, ratio = struct.unpack_from('>iiiiqqd', plain)
+    assert (cookie, size, shift, digits, lowest, ratio) == (0x1c849313, len(plain) - 40, 0, 3, 1, 1.0)
+    assert highest > 3600e9
+    found, at = {}, 0
+    for number in numbers(plain[40:]):
+        if number > 0:
+            bucket, sub = max((at >> 10) - 1, 0), at if at < 1024 else (at & 1023) + 1024
+            found[sub << bucket] = number
+        at += -number if number < 0 else 1
+    return found
+
+
+def test_files_for_other_tools(tmp_path, sink):
+    """The interval log, the percentile texts, the page and the live lines all tell of the same events."""
+    with make(tmp_path / 'd', sink) as daemon:
+        load = peers.load(daemon, sink, '--rate', 300, '--duration', 1.6, '--connections', 8,
+                          '--hlog', tmp_path / 'x.hlog', '--hgrm', tmp_path / 'x.hgrm', '--html', tmp_path / 'x.html')
+        assert load.wait(30) == 0
+        found = lab.ledger(daemon)
+    lines = [line for line in (tmp_path / 'x.hlog').read_text().splitlines() if line.startswith('Tag=')]
+    for tag, key in (('ack', 'acked'), ('end-to-end', 'delivered')):
+        mine = [line.split(',') for line in lines if line.startswith(f'Tag={tag},')]
+        decoded = [hdr_decode(text) for *_, text in mine]
+        assert sum(sum(one.values()) for one in decoded) == found[key], (tag, found)
+        for (_, _, _, maximum, _), one in zip(mine, decoded):
+            assert not one or max(one) / 1e6 == pytest.approx(float(maximum), rel=0.002)
+    whole = (tmp_path / 'x.hgrm').read_text()
+    assert f'Total count    = {found["acked"]:12}]' in whole
+    assert f'{found["ack"]["max_ms"]:12.3f} 1.000000000000 {found["acked"]:10}\n' in whole
+    assert f'Total count    = {found["delivered"]:12}]' in (tmp_path / 'x.hgrm.end-to-end').read_text()
+    page = (tmp_path / 'x.html').read_text()
+    for drawing in re.findall(r'<svg.*?</svg>', page, re.DOTALL):
+        assert len(tree.fromstring(drawing).findall('path')) > 4
+    assert page.count('<svg') == 4 and 'The ledger balances.' in page and '<script' not in page
+
+
+def watched(tmp_path, terminal):
+    """What is shown on stderr while a run of two seconds goes on."""
+    ours, theirs = pty.openpty() if terminal else os.pipe()
+    with lab.Daemon(tmp_path / 'd') as daemon:
+        secret = f'/github:github:{daemon.folder}/secrets/github'
+        with subprocess.Popen([lab.BUILD / 'penstock-bench', 'send', '--target', f'http://127.0.0.1:{daemon.plain_port}',
+                               '--endpoint', secret, '--rate', '50', '--duration', '5.6', '--connections', '2'],
+                              stderr=theirs, stdout=subprocess.DEVNULL) as load:
+            os.close(theirs)
+            shown = b''
+            with lab.contextlib.suppress(OSError):  # how a terminal says that the other end is gone
+                while data := os.read(ours, 65536):
+                    shown += data
+            assert load.wait(20) == 0
+    os.close(ours)
+    return shown.decode()
+
+
+def test_a_live_view_on_a_terminal(tmp_path):
+    """A terminal sees lines that are drawn over again."""
+    shown = watched(tmp_path, True)
+    assert shown.count('\x1b[5A') >= 3 and 'acked' in shown and '█' in shown
+
+
+def test_plain_lines_elsewhere(tmp_path):
+    """A pipe sees a line every five seconds, without any control characters."""
+    shown = watched(tmp_path, False)
+    assert re.fullmatch(r' +5\.\d s  acked \d+/s  p50 .* generator \d+ %  \(measuring\)\n', shown), shown
+
+
+def test_no_time_left_is_said(tmp_path):
+    """A generator that another process robs of its CPU says that it was the bottleneck."""
+    with lab.Daemon(tmp_path / 'd', cpus='[0]') as daemon, \
+            subprocess.Popen(['taskset', '-c', str(os.cpu_count() - 1), 'sh', '-c', 'while :; do :; done']) as robber:
+        try:
+            done = subprocess.run(
+                [lab.BUILD / 'penstock-bench', 'send', '--target', f'http://127.0.0.1:{daemon.plain_port}', '--endpoint',
+                 f'/github:github:{daemon.folder}/secrets/github', '--duration', '1', '--connections', '64', '--cpu',
+                 str(os.cpu_count() - 1), '--forged', '900', '--json', tmp_path / 'found.json'], timeout=60,
+                stdout=subprocess.PIPE, text=True, check=True)
+        finally:
+            robber.kill()
+    found = json.loads((tmp_path / 'found.json').read_text())
+    assert found['bench_wait_share'] > 0.02, found
+    assert found['generator_bound'] == ('WARNING: the generator was the bottleneck' in done.stdout)
+
+
 @pytest.mark.parametrize('arguments,code', [
     ([], os.EX_USAGE), (['nonsense'], os.EX_USAGE), (['send'], os.EX_USAGE), (['run', '--target', 'x'], os.EX_USAGE),
     (['sink'], os.EX_USAGE), (['sink', '--listen', 'x'], os.EX_USAGE),
     (['send', '--target', 'http://127.0.0.1:1', '--endpoint', '/x:github:/nonexistent', '--count', '1'], 1),
     (['send', '--target', 'http://127.0.0.1:1', '--endpoint', '/x:nobody:/dev/null', '--count', '1'], 1),
+    (['send', '--target', 'http://127.0.0.1:1', '--endpoint', '/x:github:/dev/null', '--key', 'k'], os.EX_USAGE),
+    (['find', '--target', 'http://127.0.0.1:1', '--endpoint', '/x:github:/dev/null'], os.EX_USAGE),
+    (['chaos', '--target', 'http://127.0.0.1:1', '--endpoint', '/x:github:/dev/null', '--listen', '127.0.0.1:1'],
+     os.EX_USAGE), (['chaos', '--faults', 'kill,storm'], os.EX_USAGE),
     (['--help'], 0)], ids=lambda value: ' '.join(value)[:40] if isinstance(value, list) else '')
 def test_exit_codes(arguments, code):
     """Wrong usage exits 64, trouble 1, and both say what is wrong."""

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "run.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "find.h"
+#include "measure.h"
+#include "page.h"
+#include "process.h"
+#include "report.h"
+
+enum {
+	CONNECT_S_MAX = 10,
+	DEATHS_MAX = 3, /* of a daemon that cannot start */
+};
+#define LINGER_S 0.3
+
+static bool sending_over(const struct bench *bench)
+{
+	const struct options *options = &bench->options;
+
+	if (bench_interrupted || sender_exhausted(bench->sender)) return true;
+	return options->count == 0 &&
+		bench_elapsed_s(bench) >= options->warmup_s + options->duration_s;
+}
+
+/* Time runs from when the connections stand: what their set-up takes is nobody's latency. A
+ * daemon that does not take all of them in time is measured with those it took. */
+static void begin(struct bench *bench)
+{
+	double until = bench_elapsed_s(bench) + CONNECT_S_MAX;
+
+	bench_turn(bench); /* the time of this moment, not of before the set-up */
+	while (sender_ready_count(bench->sender) < bench->options.connections &&
+		bench_elapsed_s(bench) < until && !bench_interrupted &&
+		bench->chaos.deaths < DEATHS_MAX) {
+		bench_turn(bench);
+	}
+	bench_begin(bench);
+}
+
+static void send_all(struct bench *bench)
+{
+	const struct options *options = &bench->options;
+
+	bench->live.until_s = options->count == 0 ? options->warmup_s + options->duration_s : 0;
+	if (options->warmup_s > 0) bench->live.phase = "warming up";
+	while (options->warmup_s > 0 && bench_elapsed_s(bench) < options->warmup_s &&
+		!bench_interrupted)
+		bench_turn(bench);
+	measure_begin(bench);
+	bench->live.phase = "measuring";
+	if (options->mode == MODE_CHAOS) {
+		bench->live.phase = "making its life hard";
+		chaos_begin(&bench->chaos);
+	}
+	while (!sending_over(bench)) bench_turn(bench);
+	if (options->mode == MODE_CHAOS) chaos_heal(&bench->chaos);
+	sender_finish(bench->sender);
+}
+
+/* Waits until everything sent is answered and, with a sink, delivered. */
+static void drain_all(struct bench *bench)
+{
+	double until = bench_elapsed_s(bench) + bench->options.drain_s;
+	const struct ledger *ledger = &bench->ledger;
+
+	bench->live.phase = "waiting for the last";
+	while (!sender_idle(bench->sender) && bench_elapsed_s(bench) < until) bench_turn(bench);
+	if (bench->sink == NULL) return;
+	while (ledger->delivered < ledger->acked && bench_elapsed_s(bench) < until)
+		bench_turn(bench);
+	while (ledger_pending(ledger) > 0 && bench_elapsed_s(bench) < until) bench_turn(bench);
+}
+
+/* A moment for what should not come: second deliveries of replayed events. */
+static void linger(struct bench *bench)
+{
+	double until = bench_elapsed_s(bench) + LINGER_S;
+	while (bench_elapsed_s(bench) < until) bench_turn(bench);
+}
+
+/* NULL when none is wanted. */
+static FILE *file_open(const char *path)
+{
+	if (path == NULL) return NULL;
+	FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
+	if (file == NULL) bench_fail(path, strerror(errno));
+	return file;
+}
+
+static void file_close(FILE *file, const char *path)
+{
+	if (file == stdout ? fflush(file) != 0 : fclose(file) != 0) {
+		bench_fail(path, strerror(errno));
+	}
+}
+
+static void percentiles_write(const char *path, const struct histogram *histogram)
+{
+	FILE *file = file_open(path);
+	hdr_percentiles_write(file, histogram);
+	file_close(file, path);
+}
+
+static void report_write(const struct bench *bench, const struct report *report)
+{
+	const struct options *options = &bench->options;
+	const struct ledger *ledger = &bench->ledger;
+	char path[PATH_MAX];
+
+	if (!options->quiet) report_print(report, stdout);
+	FILE *json = file_open(options->json_file);
+	if (json != NULL) {
+		report_json(report, json);
+		file_close(json, options->json_file);
+	}
+	if (options->hgrm_file != NULL && report->has_sender) {
+		percentiles_write(options->hgrm_file, &ledger->ack.all);
+		snprintf(path, sizeof path, "%s.end-to-end", options->hgrm_file);
+		if (report->has_sink) percentiles_write(path, &ledger->end_to_end.all);
+	}
+	FILE *html = report->has_sender ? file_open(options->html_file) : NULL;
+	if (html == NULL) return;
+	page_write(
+		&(struct page){
+			.report = report,
+			.samples = bench->watch.samples,
+			.sample_count = bench->watch.count,
+			.warmup_s = options->warmup_s,
+			.arguments = options->arguments,
+		},
+		html);
+	file_close(html, options->html_file);
+}
+
+int run_send(struct bench *bench)
+{
+	const struct options *options = &bench->options;
+	struct ledger *ledger = &bench->ledger;
+	struct report report = {
+		.ledger = ledger,
+		.has_sender = true,
+		.has_sink = bench->sink != NULL,
+		.connections = options->connections,
+		.size = options->size,
+		.rate = options->rate,
+		.full_handshakes = options->full_handshakes,
+		.p99_limit_ms = options->mode == MODE_FIND ? options->p99_ms : 0,
+	};
+
+	bench_open_sender(bench);
+	begin(bench);
+	if (options->mode == MODE_FIND) {
+		find_highest(bench, &report);
+		sender_finish(bench->sender);
+		drain_all(bench);
+	} else {
+		send_all(bench);
+		if (bench->sink == NULL) measure_end(bench, &report);
+		drain_all(bench);
+		/* The cost of an event includes its delivery: measured until the last one. */
+		if (bench->sink != NULL) measure_end(bench, &report);
+	}
+	bench_end(bench);
+	if (bench->sink != NULL) {
+		linger(bench);
+		report.sink = sink_counts(bench->sink);
+		uint64_t pending = ledger_pending(ledger);
+		report.pending = options->pending_ok ? pending : 0;
+		report.lost = options->pending_ok ? 0 : pending;
+	}
+	if (options->mode == MODE_CHAOS) {
+		chaos_close(&bench->chaos);
+		report.chaos = &bench->chaos;
+	}
+	report.security = sender_security(bench->sender);
+	ledger_settle(ledger);
+	report.clean = report.lost == 0 && ledger->corrupt == 0 && ledger->phantom == 0 &&
+		ledger->forged_accepted == 0 && ledger->stale_accepted == 0 &&
+		ledger->replay_delivered == 0 &&
+		(report.chaos == NULL || report.chaos->deaths == 0);
+	report_write(bench, &report);
+	if (!report.clean) return EXIT_UNBALANCED;
+	return options->mode == MODE_FIND && report.found_rate <= 0 ? EXIT_TROUBLE : EX_OK;
+}
+
+int run_sink(struct bench *bench)
+{
+	struct report report = { .ledger = &bench->ledger, .has_sink = true, .clean = true };
+
+	while (!bench_interrupted) bench_turn(bench);
+	report.sink = sink_counts(bench->sink);
+	report_write(bench, &report);
+	return EX_OK;
+}
+
+/* Opens the connections and looks at what each costs the daemon. */
+int run_hold(struct bench *bench)
+{
+	const struct options *options = &bench->options;
+
+	uint64_t before = process_anonymous_size(options->pid);
+	bench_open_sender(bench);
+	while (sender_handshakes(bench->sender) < options->connections && !bench_interrupted &&
+		bench_elapsed_s(bench) < options->drain_s) {
+		bench_turn(bench);
+	}
+	/* Until handshake leftovers are freed and tickets read. */
+	double until = bench_elapsed_s(bench) + 1;
+	while (bench_elapsed_s(bench) < until) bench_turn(bench);
+	uint64_t held = sender_handshakes(bench->sender);
+	uint64_t after = process_anonymous_size(options->pid);
+	double each = held == 0 ? 0 : ((double)after - (double)before) / (double)held;
+	printf("{\"schema\": \"penstock.bench-hold/v1\", \"connections\": %llu, "
+	       "\"bytes_before\": %llu, \"bytes_after\": %llu, \"bytes_per_connection\": %.0f}\n",
+		(unsigned long long)held, (unsigned long long)before, (unsigned long long)after,
+		each);
+	return held == options->connections ? EX_OK : EXIT_TROUBLE;
+}

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The scripts that measure: `make bench` and `make bench-compare`.
+
+Question answered: do they run against the real peers, and is what they write complete and right? Their figures mean
+nothing here: the runs are far too short.
+"""
+import json
+import os
+import subprocess
+import sys
+import types
+
+import pytest
+
+import lab
+
+sys.path.insert(0, str(lab.ROOT / 'tools'))
+import bench_common  # noqa: E402
+import bench_compare  # noqa: E402
+
+RATIOS = {'verified_durable_vs_nginx_64', 'verified_durable_vs_nginx_256', 'verified_durable_vs_haproxy_hmac_64',
+          'end_to_end_vs_haproxy_proxy_64', 'ack_p99_vs_two_fdatasync', 'handshakes_vs_nginx',
+          'mtls_handshakes_vs_nginx'}
+
+
+def script(name, *arguments):
+    done = subprocess.run([sys.executable, lab.ROOT / 'tools' / name, *map(str, arguments)], capture_output=True,
+                          text=True, timeout=240, check=False, env={**os.environ, 'PENSTOCK_BUILD': str(lab.BUILD)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(os.cpu_count() < 2, reason='one CPU for the server, one for the generator')
+def test_comparison_with_real_peers(tmp_path):
+    """One short round against nginx and HAProxy fills every row and every ratio."""
+    out = script('bench_compare.py', '--rounds', 1, '--seconds', 0.3, '--warmup', 0.1, '--flush-seconds', 0.1, '--out',
+                 tmp_path / 'compare.json')
+    found = json.loads((tmp_path / 'compare.json').read_text())
+    assert set(found['ratios']) == RATIOS and all(value > 0 for value in found['ratios'].values()), found['ratios']
+    rows = {(row['server'], row['load']): row for row in found['results']}
+    acks = {(server, f'ack-{n}') for server in ('penstock', 'nginx', 'haproxy-hmac') for n in (64, 256)}
+    handshakes = {(server, load) for server in ('penstock', 'nginx') for load in ('handshakes', 'mtls-handshakes')}
+    assert set(rows) == acks | handshakes | {('penstock', 'end-to-end-64'), ('haproxy-proxy', 'end-to-end-64'),
+                                             ('penstock', 'half-rate')}
+    for row in rows.values():
+        assert row['round'] == 1 and row['cipher'] == 'TLS_AES_128_GCM_SHA256', row
+        for key in ('events_per_s', 'cpu_us_per_event', 'p50_ms', 'p99_ms', 'p999_ms', 'memory_bytes'):
+            assert row[key] > 0, row
+    for name in RATIOS | {'ack-256', 'haproxy-proxy'}:
+        assert name in out
+    assert found['versions']['nginx'][0].isdigit() and found['versions']['haproxy'][0].isdigit(), found['versions']
+
+
+@pytest.mark.skipif(os.cpu_count() < 2, reason='one CPU for the server, one for the generator')
+def test_measuring_beside_nginx(tmp_path):
+    """`make bench` in short: a summary with its headline."""
+    script('bench_run.py', '--rounds', 1, '--seconds', 0.3, '--warmup', 0.1, '--connections', 8, '--only', 'ack', '--out',
+           tmp_path / 'summary.json')
+    found = json.loads((tmp_path / 'summary.json').read_text())
+    assert found['ratio'] > 0 and found['events_per_s'] > 0 and len(found['results']) == 2
+
+
+def comparison(cost, rounds):
+    """One with made-up costs: cost(server, round) for each load."""
+    made = bench_compare.Comparison(None, types.SimpleNamespace(connections=[64, 256], rounds=rounds))
+    servers = {'ack-64': ('penstock', 'nginx', 'haproxy-hmac'), 'ack-256': ('penstock', 'nginx', 'haproxy-hmac'),
+               'end-to-end-64': ('penstock', 'haproxy-proxy'), 'handshakes': ('penstock', 'nginx'),
+               'mtls-handshakes': ('penstock', 'nginx'), 'half-rate': ('penstock',)}
+    for number in range(1, rounds + 1):
+        made.flushes.append({'round': number, 'median_ms': 0.5})
+        for load, names in servers.items():
+            # Odd rounds forwards, even ones backwards, as they are run.
+            for name in names if number % 2 else reversed(names):
+                made.rows.append({'round': number, 'server': name, 'load': load, 'p99_ms': 2.0, 'cipher': 'one',
+                                  'cpu_us_per_event': cost(name, number), 'generator_cpu_share': 0.5})
+    return made
+
+
+def test_ratios_are_taken_within_a_round():
+    """A machine that is three times as slow in one round changes no ratio."""
+    made = comparison(lambda name, number: (18 if name == 'penstock' else 12) * (3 if number == 2 else 1), 3)
+    ratios = made.ratios()
+    assert set(ratios) == RATIOS
+    assert ratios.pop('ack_p99_vs_two_fdatasync') == [4.0] * 3
+    assert all(values == [1.5] * 3 for values in ratios.values()), ratios
+
+
+def test_doubtful_rows_are_named():
+    """A generator that was the bottleneck, and servers that used different ciphers."""
+    made = comparison(lambda name, number: 1, 1)
+    assert made.warnings() == []
+    made.rows[0]['generator_cpu_share'] = 0.99
+    made.rows[1]['cipher'] = 'another'
+    assert len(made.warnings()) == 2
+    assert 'bottleneck' in made.warnings()[0] and 'cipher' in made.warnings()[1]
+
+
+def test_median_and_range():
+    assert bench_compare.spread([3.0], 1) == '3.0'
+    assert bench_compare.spread([5.0, 1.0, 2.0], 1) == '2.0 (1.0–5.0)'
+    rows = [{'server': 'a', 'load': 'x', 'v': n} for n in (1, 9, 2)] + [{'server': 'b', 'load': 'x', 'v': 100}]
+    assert bench_common.median(rows, 'a', 'x', 'v') == 2
