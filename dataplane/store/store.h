@@ -92,6 +92,8 @@ MUST_USE enum result store_checkpoint(struct store *store);
 bool store_checkpoint_wanted(const struct store *store);
 /* Whether it should be done now: enough has gathered, or for long enough. Writer thread. */
 bool store_checkpoint_due(const struct store *store);
+/* Whether the last one found no space. Writer thread. */
+bool store_checkpoint_refused(const struct store *store);
 
 /* Any thread. A reader slot is kept per struct: begin again after end is cheap (mdb_txn_renew).
  * Zero the struct before the first begin; store_read_done() at the very end. */

@@ -39,7 +39,9 @@ struct store {
 	uint32_t pending_touched;
 	uint64_t pending_since_us;
 	bool rebuild;                   /* `pending` was lost: the journal has it all */
+	uint64_t pending_size;          /* bytes of its rows */
 	uint64_t checkpoint_refused_us; /* there was no space for it */
+	atomic_bool checkpoint_refused;
 	atomic_bool checkpoint_wanted;
 
 	/* Writer thread only. */
@@ -93,6 +95,8 @@ enum result store_space_open(struct store *store);
 uint64_t store_map_size(const struct store *store);
 /* What the file system behind the descriptor has left for us. */
 uint64_t store_disk_free(int fd);
+/* Of the file system, what ingest leaves alone. */
+uint64_t store_disk_reserve(const struct store *store);
 /* Allocates file space ahead of the transaction that begins, so that running out of it shows
  * before anything is written. */
 void store_space_extend(struct store *store);

@@ -35,7 +35,7 @@ static enum result write_buffer(struct journal *journal)
 		size += JOURNAL_PAGE_SIZE;
 	}
 	uint64_t offset = journal->buffer_position % journal->segment_size;
-	TRY(journal_write_at(journal->fd, journal->buffer, size, offset));
+	TRY(journal_write_at(journal->current->fd, journal->buffer, size, offset));
 	memmove(journal->buffer, journal->buffer + whole_size, rest_size);
 	journal->buffer_position += whole_size;
 	journal->used_size = rest_size;
@@ -55,7 +55,7 @@ void journal_load_buffer(struct journal *journal)
 
 static enum result sync_file(const struct journal *journal)
 {
-	if (fdatasync(journal->fd) == 0) return RESULT_OK;
+	if (fdatasync(journal->current->fd) == 0) return RESULT_OK;
 	log_error("store flush of the journal failed shard=%u", (unsigned)journal->shard);
 	return RESULT_DISK;
 }
@@ -115,36 +115,31 @@ static enum result add_record(struct journal *journal, const struct record_shape
 	memset(at, 0, padded(size) - size);
 	uint64_t sum = journal_checksum(journal, position, record, size);
 	memcpy(record, &sum, sizeof sum);
+	journal->chain = journal_chain(journal->chain, sum);
 	return RESULT_OK;
 }
 
-/* A mark holds the number of its batch. */
+/* A mark holds the number of its batch, and COMMIT what binds it to the records before. */
 static enum result add_mark(struct journal *journal, enum journal_kind kind)
 {
+	const struct bytes chain = bytes_of(&journal->chain, sizeof journal->chain);
 	const struct record_shape mark = {
 		.kind = kind,
 		.key = bytes_of(&journal->batch, sizeof journal->batch),
+		.parts = &chain,
+		.part_count = kind == JOURNAL_COMMIT,
 	};
 	return add_record(journal, &mark);
 }
 
 /* ---- From one segment to the next ------------------------------------------------------------ */
 
-static enum result enter_segment(struct journal *journal, uint64_t number)
+static void enter_segment(struct journal *journal, struct journal_segment *segment)
 {
-	uint8_t *header;
-
-	struct journal_segment *segment = journal_segment_take(journal, number);
-	if (segment == NULL) return RESULT_SPACE;
-	if (journal->fd >= 0) close(journal->fd);
-	journal->fd = journal_segment_open_file(journal, segment);
-	if (journal->fd < 0) return RESULT_DISK;
 	journal->current = segment;
-	journal->used_size = 0;
-	journal->buffer_position = number * journal->segment_size;
-	TRY(reserve(journal, JOURNAL_HEADER_SIZE, &header));
-	journal_write_header(journal, number, header);
-	return RESULT_OK;
+	journal->buffer_position = segment->number * journal->segment_size;
+	journal->used_size = JOURNAL_HEADER_SIZE;
+	journal_write_header(journal, segment->number, journal->buffer);
 }
 
 static uint64_t next_number(const struct journal *journal)
@@ -157,28 +152,39 @@ static uint64_t next_number(const struct journal *journal)
  * have to know of both. */
 static enum result change_segment(struct journal *journal)
 {
+	struct journal_segment *segment = journal_segment_take(journal, next_number(journal));
+	if (segment == NULL) return RESULT_SPACE;
 	TRY(add_mark(journal, JOURNAL_END));
 	TRY(write_buffer(journal));
 	TRY(sync_file(journal));
-	return enter_segment(journal, next_number(journal));
+	enter_segment(journal, segment);
+	return RESULT_OK;
+}
+
+void journal_batch(struct journal *journal)
+{
+	CHECK(!journal->open);
+	journal->overflow = false;
+	journal->undoable = false;
+	journal->values = 0;
 }
 
 static enum result begin(struct journal *journal)
 {
-	journal->open = true;
-	journal->undoable = false;
 	journal->position_before = journal->position;
-	journal->overflow = false;
-	journal->values = 0;
 	journal->before = journal->current;
+	journal->open = true;
+	journal->chain = 0;
 	if (journal->current == NULL ||
 		journal->position % journal->segment_size + 2 * JOURNAL_PAGE_SIZE >
 			end_offset(journal)) {
-		enum result result = enter_segment(journal, next_number(journal));
-		if (result != RESULT_OK) {
+		struct journal_segment *segment =
+			journal_segment_take(journal, next_number(journal));
+		if (segment == NULL) {
 			journal->open = false;
-			return result;
+			return RESULT_SPACE;
 		}
+		enter_segment(journal, segment);
 	}
 	journal->first_number = journal->current->number;
 	return add_mark(journal, JOURNAL_BEGIN);
@@ -194,7 +200,11 @@ static enum result add(struct journal *journal, const struct record_shape *shape
 		end_offset(journal)) {
 		TRY(change_segment(journal));
 	}
-	*ret_place = (struct journal_place){ buffer_end(journal), (uint32_t)shape_size(shape) };
+	*ret_place = (struct journal_place){
+		.position = buffer_end(journal),
+		.size = (uint32_t)shape_size(shape),
+		.file = journal->current->file,
+	};
 	return add_record(journal, shape);
 }
 
@@ -288,46 +298,47 @@ static void uncount_written(struct journal *journal)
 	journal->before->written_size = size;
 }
 
-void journal_abort(struct journal *journal)
+/* Segments it went on to hold nothing that counts, but have a number that comes again. */
+static enum result give_back(struct journal *journal)
 {
-	if (!journal->open && !journal->undoable) return;
+	uint64_t last = journal->before == NULL ? 0 : journal->before->number;
+
+	journal->current = journal->before;
+	for (uint32_t i = 0; i < journal->segment_count; i++) {
+		struct journal_segment *segment = &journal->segments[i];
+		if (segment->number <= last) continue;
+		TRY(journal_segment_wipe(journal, segment));
+		journal_segment_free(journal, segment);
+	}
+	return RESULT_OK;
+}
+
+enum result journal_abort(struct journal *journal)
+{
+	if (!journal->open && !journal->undoable) return RESULT_OK;
 	if (journal->undoable) journal->batch--;
 	journal->position = journal->position_before;
 	journal->open = false;
 	journal->undoable = false;
-	journal->overflow = false;
 	uncount_written(journal);
-	/* Segments it went on to hold nothing that counts, but have a number that comes again. */
-	while (journal->current != journal->before) {
-		struct journal_segment *last = journal->current;
-		uint64_t number = last->number;
-		bool only = number == 1 || journal->before == NULL;
-		journal->current = only
-			? journal->before
-			: journal_segment_of(journal, (number - 1) * journal->segment_size);
-		enum result result = journal_segment_wipe(journal, last);
-		MAYBE(result != RESULT_OK); /* then so does the next write here, which counts */
-		journal_segment_free(journal, last);
-	}
-	if (journal->fd >= 0) close(journal->fd);
-	journal->fd = journal->current == NULL
-		? -1
-		: journal_segment_open_file(journal, journal->current);
+	TRY(give_back(journal));
+	if (journal->current != NULL) TRY(journal_segment_open(journal, journal->current));
 	journal_load_buffer(journal);
+	return RESULT_OK;
 }
 
 /* ---- Rows ------------------------------------------------------------------------------------ */
 
-void journal_row_added(struct journal *journal, uint64_t position)
+void journal_row_added(struct journal *journal, struct journal_place place)
 {
-	struct journal_segment *segment = journal_segment_of(journal, position);
+	struct journal_segment *segment = journal_segment_at(journal, place);
 	CHECK(segment != NULL);
 	segment->row_count++;
 }
 
-void journal_row_deleted(struct journal *journal, uint64_t position)
+void journal_row_deleted(struct journal *journal, struct journal_place place)
 {
-	struct journal_segment *segment = journal_segment_of(journal, position);
+	struct journal_segment *segment = journal_segment_at(journal, place);
 	/* A place that leads nowhere is a damaged store's: whoever reads it says so. */
 	if (segment != NULL && segment->row_count > 0) segment->row_count--;
 }
@@ -358,14 +369,14 @@ enum result journal_view(const struct journal *journal, struct journal_place pla
 	uint64_t offset = place.position % journal->segment_size;
 
 	*ret_value = BYTES_EMPTY;
-	const struct journal_segment *segment = journal_segment_of(journal, place.position);
+	const struct journal_segment *segment = journal_segment_at(journal, place);
 	if (segment == NULL) return RESULT_NOT_FOUND;
 	if (place.size < JOURNAL_RECORD_HEAD_SIZE || offset + place.size > journal->segment_size) {
 		return RESULT_MALFORMED;
 	}
 	enum result result = view(place, journal, segment->map + offset, table, key, ret_value);
 	/* Given up meanwhile: not rotten, gone. */
-	if (journal_segment_of(journal, place.position) != segment) return RESULT_NOT_FOUND;
+	if (journal_segment_at(journal, place) != segment) return RESULT_NOT_FOUND;
 	return result;
 }
 

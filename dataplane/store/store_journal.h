@@ -12,7 +12,8 @@
  * disk. A position is number · segment size + offset.
  *
  *   record   checksum(8) size(4) kind(1) table(1) key size(2) key value, padded to 8
- *   batch    BEGIN (its number) … COMMIT (the same), padded to a sector
+ *   batch    BEGIN (its number) … COMMIT (the same, and a hash of all checksums in between), padded
+ *            to a sector
  *
  * A checksum is seeded with the record's position and a number that the store was made with: what
  * a segment held before, or what a payload makes believe, is no record.
@@ -40,13 +41,14 @@ enum journal_kind { JOURNAL_BEGIN = 1, JOURNAL_COMMIT, JOURNAL_END, JOURNAL_PUT,
 struct journal_place {
 	uint64_t position;
 	uint32_t size; /* of the whole record */
+	uint32_t file; /* that has its segment */
 };
 
 struct journal_segment {
 	_Atomic uint64_t number; /* 0: not in use */
-	const uint8_t *map;      /* read only; stays while the journal is open */
+	const uint8_t *map;      /* read only; stays while the journal is open. NULL: no file */
 	uint32_t file;           /* journal-<file> */
-	bool wiped;              /* its header on disk has no number */
+	int fd;                  /* while it is free or written to: no lack of them can hurt then */
 	uint64_t freed_at;       /* generation that may still read it; 0: none */
 
 	/* As of now, and as of the last checkpoint. */
@@ -74,9 +76,10 @@ struct journal {
 	uint16_t shard;
 	uint32_t segment_size;
 	uint64_t seed;
+	uint64_t keep_free_size;          /* of the file system: no new segment takes it */
 	struct journal_segment *segments; /* by file; JOURNAL_SEGMENTS_MAX */
 	_Atomic uint32_t segment_count;
-	_Atomic uint32_t *files; /* by number % JOURNAL_SEGMENTS_MAX: the file */
+	uint32_t found; /* file that journal_segment_of() found last */
 	struct journal_spare spare;
 	uint64_t extend_refused_at;
 
@@ -84,12 +87,12 @@ struct journal {
 	uint64_t position;
 	uint64_t batch;
 	struct journal_segment *current;
-	int fd; /* of the current segment */
 
 	/* The batch being written. */
 	bool open;
 	bool overflow;   /* a record that could do without found no space: only LMDB has it */
 	uint32_t values; /* EVENTS records in it */
+	uint64_t chain;  /* over the checksums of its records; its COMMIT holds it */
 	uint8_t *buffer; /* from the page on that is not full in the file yet … */
 	size_t used_size;
 	uint64_t buffer_position;       /* … and where that is */
@@ -106,13 +109,17 @@ struct journal {
 	_Atomic uint64_t used_total; /* written in segments in use */
 };
 
-/* folder_fd, shard, segment_size and seed are set by the caller; reads the headers of all files. */
-MUST_USE enum result journal_open(struct journal *journal, char *error, size_t error_size);
+/* folder_fd, shard, segment_size, seed and keep_free_size are set by the caller; reads the headers
+ * of all files. `new`: there must be none. */
+MUST_USE enum result journal_open(struct journal *journal, bool new, char *error,
+	size_t error_size);
 void journal_close(struct journal *journal);
 /* The thread that makes a segment before it is needed: zeros written, so that filling it later
  * changes no metadata. Without it they are made when needed, and not written beforehand. */
 void journal_start_helper(struct journal *journal, int cpu);
 
+/* A batch begins with its first record; before it: nothing of the last one counts any more. */
+void journal_batch(struct journal *journal);
 /* Adds a record to the batch, which begins with its first. RESULT_SPACE: there is no room for it,
  * give up the batch; only for values that live here, others can do without (`overflow`). */
 MUST_USE enum result journal_put(struct journal *journal, enum store_table table, struct bytes key,
@@ -122,8 +129,9 @@ MUST_USE enum result journal_delete(struct journal *journal, enum store_table ta
 /* Ends the batch and makes it durable. `whole` false: a commit of LMDB will say that it is part of
  * the store, the journal alone will not. */
 MUST_USE enum result journal_commit(struct journal *journal, bool whole);
-/* The batch did not happen: the one that is open, or one that journal_commit() ended not whole. */
-void journal_abort(struct journal *journal);
+/* The batch did not happen: the one that is open, or one that journal_commit() ended not whole.
+ * RESULT_DISK: the files say otherwise, nothing may be written any more. */
+MUST_USE enum result journal_abort(struct journal *journal);
 
 /* A checkpoint is about to have all there is: writes the table of segments into its transaction …
  * */
@@ -157,8 +165,8 @@ MUST_USE enum result journal_redo(struct journal *journal, uint64_t until, journ
 	void *owner, char *error, size_t error_size);
 
 /* Rows of EVENTS come and go. Their segments are free when the last has gone. */
-void journal_row_added(struct journal *journal, uint64_t position);
-void journal_row_deleted(struct journal *journal, uint64_t position);
+void journal_row_added(struct journal *journal, struct journal_place place);
+void journal_row_deleted(struct journal *journal, struct journal_place place);
 
 /* The value of the record at a place. Any thread; the view is the file's memory and stays as long
  * as the generation of the reader. RESULT_NOT_FOUND: the segment was given up; RESULT_MALFORMED:
@@ -174,14 +182,23 @@ uint64_t journal_files_size(int folder_fd);
 bool journal_has_room(struct journal *journal, uint64_t size);
 
 /* store_journal_segment.c: files. */
-struct journal_segment *journal_segment_of(const struct journal *journal, uint64_t position);
+struct journal_segment *journal_segment_of(struct journal *journal, uint64_t position);
+/* Any thread. NULL: it was given up. */
+struct journal_segment *journal_segment_at(const struct journal *journal,
+	struct journal_place place);
 /* The next number for a file that is free, or that can be made now. NULL: no space. */
 struct journal_segment *journal_segment_take(struct journal *journal, uint64_t number);
 void journal_segment_free(struct journal *journal, struct journal_segment *segment);
+/* It is full: only read from now on. */
+void journal_segment_done(struct journal_segment *segment);
+/* Takes the number out of the file. */
 MUST_USE enum result journal_segment_wipe(struct journal *journal, struct journal_segment *segment);
-int journal_segment_open_file(const struct journal *journal, const struct journal_segment *segment);
+MUST_USE enum result journal_segment_open(const struct journal *journal,
+	struct journal_segment *segment);
 uint64_t journal_checksum(const struct journal *journal, uint64_t position, const uint8_t *record,
 	size_t size);
+/* The hash over the checksums of a batch's records so far, and one more. */
+uint64_t journal_chain(uint64_t chain, uint64_t sum);
 MUST_USE enum result journal_write_at(int fd, const uint8_t *bytes, size_t size, uint64_t offset);
 /* store_journal.c: the page that the next batch goes on in. */
 void journal_load_buffer(struct journal *journal);

@@ -81,6 +81,7 @@ void journal_saved(struct journal *journal, uint64_t generation)
 		segment->saved_size = segment->written_size;
 		segment->saved_count = segment->row_count;
 		if (is_used_up(journal, segment)) segment->freed_at = generation;
+		if (segment != journal->current) journal_segment_done(segment);
 	}
 	journal->saved_position = journal->position;
 	journal->saved_batch = journal->batch;
@@ -181,13 +182,12 @@ enum result journal_load(struct journal *journal, struct store_txn *txn, char *e
 		snprintf(error, error_size, "the last segment of the store's journal is missing");
 		return RESULT_MALFORMED;
 	}
-	journal->fd = journal_segment_open_file(journal, journal->current);
-	return journal->fd >= 0 ? RESULT_OK : RESULT_DISK;
+	return RESULT_OK;
 }
 
 /* ---- Doing it again -------------------------------------------------------------------------- */
 
-static bool record_at(const struct journal *journal, uint64_t position, struct journal_record *ret)
+static bool record_at(struct journal *journal, uint64_t position, struct journal_record *ret)
 {
 	uint64_t offset = position % journal->segment_size;
 	const struct journal_segment *segment = journal_segment_of(journal, position);
@@ -211,10 +211,12 @@ static bool record_at(const struct journal *journal, uint64_t position, struct j
 		.key = bytes_of(record + JOURNAL_RECORD_HEAD_SIZE, key_size),
 		.value = bytes_of(record + JOURNAL_RECORD_HEAD_SIZE + key_size,
 			size - JOURNAL_RECORD_HEAD_SIZE - key_size),
-		.place = { position, size },
+		.place = { position, size, segment->file },
 	};
 	return true;
 }
+
+enum { BEGIN_SIZE = JOURNAL_RECORD_HEAD_SIZE + 8, COMMIT_SIZE = BEGIN_SIZE + 8 };
 
 static bool is_mark(const struct journal_record *record, enum journal_kind kind,
 	uint64_t *ret_batch)
@@ -224,19 +226,19 @@ static bool is_mark(const struct journal_record *record, enum journal_kind kind,
 	return true;
 }
 
-static bool begins_at(const struct journal *journal, uint64_t position, uint64_t *ret_batch)
+static bool begins_at(struct journal *journal, uint64_t position, uint64_t *ret_batch)
 {
 	struct journal_record record;
 	return record_at(journal, position, &record) && is_mark(&record, JOURNAL_BEGIN, ret_batch);
 }
 
-static uint64_t next_start(const struct journal *journal, uint64_t position)
+static uint64_t next_start(struct journal *journal, uint64_t position)
 {
 	return (position / journal->segment_size + 1) * journal->segment_size + JOURNAL_HEADER_SIZE;
 }
 
 /* Where batch `batch` begins when the one before ended at `position`. 0: nowhere. */
-static uint64_t find_begin(const struct journal *journal, uint64_t position, uint64_t batch)
+static uint64_t find_begin(struct journal *journal, uint64_t position, uint64_t batch)
 {
 	uint64_t found;
 	if (position != 0 && begins_at(journal, position, &found) && found == batch)
@@ -245,48 +247,122 @@ static uint64_t find_begin(const struct journal *journal, uint64_t position, uin
 	return begins_at(journal, start, &found) && found == batch ? start : 0;
 }
 
+static uint64_t record_sum(const struct journal_record *record)
+{
+	uint64_t sum;
+	memcpy(&sum, record->key.data - JOURNAL_RECORD_HEAD_SIZE, sizeof sum);
+	return sum;
+}
+
+static bool commits(const struct journal_record *record, uint64_t batch, uint64_t chain)
+{
+	uint64_t found;
+	uint64_t bound;
+
+	if (!is_mark(record, JOURNAL_COMMIT, &found) || found != batch) return false;
+	if (record->value.size != sizeof bound) return false;
+	memcpy(&bound, record->value.data, sizeof bound);
+	return bound == chain;
+}
+
+/* The first byte behind a record. */
+static uint64_t end_of(const struct journal_record *record)
+{
+	return record->place.position + ((record->place.size + 7) & ~UINT64_C(7));
+}
+
 /* Goes over a batch. RESULT_NOT_FOUND: it is not whole. With `redo` NULL only looks. */
-static enum result walk_batch(const struct journal *journal, uint64_t position, uint64_t batch,
+static enum result walk_batch(struct journal *journal, uint64_t position, uint64_t batch,
 	journal_redo_fn *redo, void *owner, uint64_t *ret_end)
 {
 	struct journal_record record;
-	uint64_t found;
+	uint64_t chain = 0;
 
-	CHECK(record_at(journal, position, &record));
+	CHECK(record_at(journal, position, &record) && record.kind == JOURNAL_BEGIN);
 	for (;;) {
-		position += (record.place.size + 7) & ~UINT64_C(7);
+		chain = journal_chain(chain, record_sum(&record));
+		position = record.kind == JOURNAL_END ? next_start(journal, record.place.position)
+						      : end_of(&record);
 		if (!record_at(journal, position, &record)) return RESULT_NOT_FOUND;
 		if (record.kind == JOURNAL_COMMIT) break;
 		if (record.kind == JOURNAL_BEGIN) return RESULT_NOT_FOUND;
-		if (record.kind == JOURNAL_END) {
-			position = next_start(journal, position);
-			if (!record_at(journal, position, &record)) return RESULT_NOT_FOUND;
-			if (record.kind == JOURNAL_COMMIT) break;
-			if (record.kind != JOURNAL_PUT && record.kind != JOURNAL_DELETE)
-				return RESULT_NOT_FOUND;
-		}
+		if (record.kind == JOURNAL_END) continue;
 		if (record.table >= STORE_TABLE_COUNT) return RESULT_MALFORMED;
 		if (redo != NULL) TRY(redo(owner, &record));
 	}
-	if (!is_mark(&record, JOURNAL_COMMIT, &found) || found != batch) return RESULT_NOT_FOUND;
-	*ret_end = (position + record.place.size + JOURNAL_SECTOR_SIZE - 1) / JOURNAL_SECTOR_SIZE *
+	if (!commits(&record, batch, chain)) return RESULT_NOT_FOUND;
+	*ret_end = (end_of(&record) + JOURNAL_SECTOR_SIZE - 1) / JOURNAL_SECTOR_SIZE *
 		JOURNAL_SECTOR_SIZE;
 	return RESULT_OK;
 }
 
-/* Whether a batch from `batch` on begins anywhere behind `position`. */
-static bool more_follows(const struct journal *journal, uint64_t position, uint64_t batch)
+/* Whether a batch from `batch` on begins in this segment, at this position or behind it. */
+static bool begins_behind(struct journal *journal, uint64_t position, uint64_t batch)
 {
+	uint64_t end = (position / journal->segment_size + 1) * journal->segment_size;
+	const struct journal_segment *segment = journal_segment_of(journal, position);
+	uint32_t size;
 	uint64_t found;
 
-	if (position == 0) position = journal->segment_size;
-	while (journal_segment_of(journal, position) != NULL) {
-		uint64_t next = (position / journal->segment_size + 1) * journal->segment_size;
-		for (; position < next; position += JOURNAL_SECTOR_SIZE) {
-			if (begins_at(journal, position, &found) && found >= batch) return true;
-		}
+	for (; position < end; position += JOURNAL_SECTOR_SIZE) {
+		/* Before hashing what a payload may claim to be. */
+		const uint8_t *record = segment->map + position % journal->segment_size;
+		memcpy(&size, record + 8, sizeof size);
+		if (record[12] != JOURNAL_BEGIN || size != BEGIN_SIZE) continue;
+		if (begins_at(journal, position, &found) && found >= batch) return true;
 	}
 	return false;
+}
+
+/* Whether a batch from `batch` on begins anywhere behind `position`. */
+static bool more_follows(struct journal *journal, uint64_t position, uint64_t batch)
+{
+	uint64_t last = position / journal->segment_size;
+
+	if (last > 0 && begins_behind(journal, position, batch)) return true;
+	for (uint32_t i = 0; i < journal->segment_count; i++) {
+		uint64_t number = journal->segments[i].number;
+		if (number <= last) continue;
+		uint64_t start = number * journal->segment_size + JOURNAL_HEADER_SIZE;
+		if (begins_behind(journal, start, batch)) return true;
+	}
+	return false;
+}
+
+/* What the last process wrote and did not flush is in the memory of the kernel alone, as far as we
+ * know, even if a flush failed in between and it says otherwise: written again, and flushed, before
+ * LMDB relies on it. */
+static enum result write_again(struct journal *journal, struct journal_segment *segment,
+	uint64_t from, uint64_t end)
+{
+	from -= from % JOURNAL_PAGE_SIZE;
+	end += (JOURNAL_PAGE_SIZE - end % JOURNAL_PAGE_SIZE) % JOURNAL_PAGE_SIZE;
+	TRY(journal_segment_open(journal, segment));
+	while (from < end) {
+		size_t size = end - from < JOURNAL_BUFFER_SIZE ? (size_t)(end - from)
+							       : JOURNAL_BUFFER_SIZE;
+		memcpy(journal->buffer, segment->map + from, size);
+		TRY(journal_write_at(segment->fd, journal->buffer, size, from));
+		from += size;
+	}
+	return fdatasync(segment->fd) == 0 ? RESULT_OK : RESULT_DISK;
+}
+
+static enum result keep_segment(struct journal *journal, struct journal_segment *segment,
+	uint64_t position)
+{
+	uint64_t number = segment->number;
+	bool is_first = number == journal->saved_position / journal->segment_size;
+	bool is_last = number == position / journal->segment_size;
+	uint32_t end = is_last ? (uint32_t)(position % journal->segment_size)
+			       : journal->segment_size;
+	uint32_t from = is_first ? (uint32_t)(journal->saved_position % journal->segment_size) : 0;
+
+	if (end > from) TRY(write_again(journal, segment, from, end));
+	atomic_fetch_add(&journal->used_total, end - segment->written_size);
+	segment->written_size = end;
+	if (!is_last) journal_segment_done(segment);
+	return RESULT_OK;
 }
 
 /* The journal ends at `position`: what comes later in it does not count. */
@@ -297,27 +373,19 @@ static enum result end_here(struct journal *journal, uint64_t position, uint64_t
 
 	for (uint32_t i = 0; i < journal->segment_count; i++) {
 		struct journal_segment *segment = &journal->segments[i];
-		uint64_t number = segment->number;
-		if (number > last) {
+		if (segment->number > last) {
 			TRY(journal_segment_wipe(journal, segment));
 			journal_segment_free(journal, segment);
-		} else if (number >= first && number > 0) {
-			uint32_t size = number == last
-				? (uint32_t)(position % journal->segment_size)
-				: journal->segment_size;
-			atomic_fetch_add(&journal->used_total, size - segment->written_size);
-			segment->written_size = size;
+		} else if (segment->number >= first && segment->number > 0) {
+			TRY(keep_segment(journal, segment, position));
 		}
 	}
 	journal->position = position;
 	journal->batch = batch;
-	if (journal->fd >= 0) close(journal->fd);
-	journal->fd = -1;
 	journal->current = journal_segment_of(journal, position);
+	if (journal->current != NULL) TRY(journal_segment_open(journal, journal->current));
 	journal_load_buffer(journal);
-	if (journal->current == NULL) return RESULT_OK;
-	journal->fd = journal_segment_open_file(journal, journal->current);
-	return journal->fd >= 0 ? RESULT_OK : RESULT_DISK;
+	return RESULT_OK;
 }
 
 enum result journal_redo(struct journal *journal, uint64_t until, journal_redo_fn *redo,

@@ -6,6 +6,7 @@
  * holds data now: a journal commit beside ours. So the helper thread writes zeros first; later the
  * file is used again and again. (PostgreSQL's wal_init_zero and wal_recycle.)
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -24,7 +25,7 @@
 #include "store/store_internal.h"
 #include "store/store_journal.h"
 
-enum { FILE_NAME_SIZE = 24, JOURNAL_FORMAT = 1, ZERO_SIZE = 2 << 20 };
+enum { FILE_NAME_SIZE = 24, JOURNAL_FORMAT = 1, ZERO_SIZE = 2 << 20, HEADER_COPY_OFFSET = 2048 };
 #define JOURNAL_MAGIC BYTES_LITERAL("PENSTJNL")
 
 static void file_name(uint32_t file, char name[static FILE_NAME_SIZE])
@@ -39,11 +40,20 @@ static uint64_t now_second(void)
 	return (uint64_t)now.tv_sec;
 }
 
-int journal_segment_open_file(const struct journal *journal, const struct journal_segment *segment)
+enum result journal_segment_open(const struct journal *journal, struct journal_segment *segment)
 {
 	char name[FILE_NAME_SIZE];
+
+	if (segment->fd >= 0) return RESULT_OK;
 	file_name(segment->file, name);
-	return openat(journal->folder_fd, name, O_RDWR | O_CLOEXEC);
+	segment->fd = openat(journal->folder_fd, name, O_RDWR | O_CLOEXEC);
+	return segment->fd >= 0 ? RESULT_OK : RESULT_DISK;
+}
+
+void journal_segment_done(struct journal_segment *segment)
+{
+	if (segment->fd >= 0) close(segment->fd);
+	segment->fd = -1;
 }
 
 enum result journal_write_at(int fd, const uint8_t *bytes, size_t size, uint64_t offset)
@@ -71,99 +81,164 @@ uint64_t journal_checksum(const struct journal *journal, uint64_t position, cons
 	return hash_xxh3(bytes_of(record + 8, size - 8), journal->seed ^ position);
 }
 
-/* magic(8) format(4) segment size(4) shard(2) number(8) checksum(8) */
+uint64_t journal_chain(uint64_t chain, uint64_t sum)
+{
+	return hash_xxh3(bytes_of(&sum, sizeof sum), chain);
+}
+
+/* magic(8) format(4) segment size(4) shard(2) number(8) checksum(8), twice */
 void journal_write_header(const struct journal *journal, uint64_t number, uint8_t *page)
 {
 	memset(page, 0, JOURNAL_HEADER_SIZE);
-	struct writer writer = writer_of(page, JOURNAL_HEADER_SIZE);
+	struct writer writer = writer_of(page, HEADER_COPY_OFFSET);
 	write_bytes(&writer, JOURNAL_MAGIC);
 	write_u32(&writer, JOURNAL_FORMAT);
 	write_u32(&writer, journal->segment_size);
 	write_u16(&writer, journal->shard);
 	write_u64(&writer, number);
 	write_u64(&writer, hash_xxh3(writer_bytes(&writer), journal->seed));
+	memcpy(page + HEADER_COPY_OFFSET, page, HEADER_COPY_OFFSET);
 }
 
-/* The number in a segment's header, or 0. */
-static uint64_t read_header(const struct journal *journal, const uint8_t *page)
+static uint64_t read_header_copy(const struct journal *journal, const uint8_t *copy)
 {
-	struct reader reader = reader_of(bytes_of(page, JOURNAL_HEADER_SIZE));
+	struct reader reader = reader_of(bytes_of(copy, HEADER_COPY_OFFSET));
 	bool known = bytes_equal(read_bytes(&reader, JOURNAL_MAGIC.size), JOURNAL_MAGIC);
 	known &= read_u32(&reader) == JOURNAL_FORMAT;
 	known &= read_u32(&reader) == journal->segment_size;
 	known &= read_u16(&reader) == journal->shard;
 	uint64_t number = read_u64(&reader);
-	size_t size = JOURNAL_HEADER_SIZE - reader.rest.size;
-	return known && read_u64(&reader) == hash_xxh3(bytes_of(page, size), journal->seed) ? number
+	size_t size = HEADER_COPY_OFFSET - reader.rest.size;
+	return known && read_u64(&reader) == hash_xxh3(bytes_of(copy, size), journal->seed) ? number
 											    : 0;
+}
+
+static bool is_zero(const uint8_t *page)
+{
+	for (size_t i = 0; i < JOURNAL_HEADER_SIZE; i++) {
+		if (page[i] != 0) return false;
+	}
+	return true;
 }
 
 enum result journal_segment_wipe(struct journal *journal, struct journal_segment *segment)
 {
 	static const uint8_t zeros[JOURNAL_HEADER_SIZE];
 
-	int fd = journal_segment_open_file(journal, segment);
-	if (fd < 0) return RESULT_DISK;
-	enum result result = journal_write_at(fd, zeros, sizeof zeros, 0);
-	if (result == RESULT_OK && fdatasync(fd) != 0) result = RESULT_DISK;
-	close(fd);
-	segment->wiped = true;
-	return result;
+	TRY(journal_segment_open(journal, segment));
+	TRY(journal_write_at(segment->fd, zeros, sizeof zeros, 0));
+	return fdatasync(segment->fd) == 0 ? RESULT_OK : RESULT_DISK;
 }
 
 /* ---- Finding and making files ---------------------------------------------------------------- */
 
-static bool map_segment(const struct journal *journal, struct journal_segment *segment, int fd)
+static bool map_segment(const struct journal *journal, struct journal_segment *segment)
 {
-	void *map = mmap(NULL, journal->segment_size, PROT_READ, MAP_SHARED, fd, 0);
+	void *map = mmap(NULL, journal->segment_size, PROT_READ, MAP_SHARED, segment->fd, 0);
 	if (map == MAP_FAILED) return false;
 	segment->map = map;
 	return true;
 }
 
-static void number_file(struct journal *journal, struct journal_segment *segment, uint64_t number)
-{
-	atomic_store_explicit(&journal->files[number % JOURNAL_SEGMENTS_MAX], segment->file,
-		memory_order_relaxed);
-	atomic_store_explicit(&segment->number, number, memory_order_release);
-}
-
-enum result journal_open(struct journal *journal, char *error, size_t error_size)
+static enum result refuse(char *error, size_t error_size, uint32_t file, const char *what)
 {
 	char name[FILE_NAME_SIZE];
+	file_name(file, name);
+	snprintf(error, error_size, "%s of the store %s", name, what);
+	return RESULT_MALFORMED;
+}
+
+/* Its file is open. */
+static enum result number_segment(struct journal *journal, struct journal_segment *segment,
+	bool new, char *error, size_t error_size)
+{
+	uint64_t number = read_header_copy(journal, segment->map);
+	if (number == 0) number = read_header_copy(journal, segment->map + HEADER_COPY_OFFSET);
+	if (number == 0) {
+		if (is_zero(segment->map)) return RESULT_OK;
+		/* Taken for a free one it would be overwritten, and the journal seem to end
+		 * before. */
+		return refuse(error, error_size, segment->file,
+			new ? "is there without its data.mdb: restore or remove both"
+			    : "has a damaged header");
+	}
+	if (journal_segment_of(journal, number * journal->segment_size) != NULL) {
+		return refuse(error, error_size, segment->file,
+			"has the same number as another file");
+	}
+	atomic_store(&segment->number, number);
+	return RESULT_OK;
+}
+
+static enum result open_file(struct journal *journal, uint32_t file, bool new, char *error,
+	size_t error_size)
+{
+	struct journal_segment *segment = &journal->segments[file];
+	struct stat status;
+
+	if (journal_segment_open(journal, segment) != RESULT_OK ||
+		fstat(segment->fd, &status) != 0) {
+		refuse(error, error_size, file, strerror(errno));
+		return RESULT_DISK;
+	}
+	if (status.st_size < (off_t)journal->segment_size) {
+		return refuse(error, error_size, file,
+			new ? "is there without its data.mdb: restore or remove both"
+			    : "is cut off");
+	}
+	if (!map_segment(journal, segment)) {
+		refuse(error, error_size, file, strerror(errno));
+		return RESULT_DISK;
+	}
+	atomic_fetch_add(&journal->file_size, journal->segment_size);
+	if (file >= journal->segment_count) atomic_store(&journal->segment_count, file + 1);
+	TRY(number_segment(journal, segment, new, error, error_size));
+	if (segment->number != 0) journal_segment_done(segment);
+	return RESULT_OK;
+}
+
+/* The file's number, or JOURNAL_SEGMENTS_MAX for what is none of ours. */
+static uint32_t file_of_name(const char *name)
+{
+	static const char prefix[] = "journal-";
+	char again[FILE_NAME_SIZE];
+
+	if (strncmp(name, prefix, sizeof prefix - 1) != 0) return JOURNAL_SEGMENTS_MAX;
+	unsigned long file = strtoul(name + sizeof prefix - 1, NULL, 10);
+	if (file >= JOURNAL_SEGMENTS_MAX) return JOURNAL_SEGMENTS_MAX;
+	file_name((uint32_t)file, again);
+	return strcmp(name, again) == 0 ? (uint32_t)file : JOURNAL_SEGMENTS_MAX;
+}
+
+enum result journal_open(struct journal *journal, bool new, char *error, size_t error_size)
+{
+	enum result result = RESULT_OK;
 
 	CHECK(pthread_mutex_init(&journal->spare.lock, NULL) == 0);
 	CHECK(pthread_cond_init(&journal->spare.wake, NULL) == 0);
 	journal->segments = alloc_map(JOURNAL_SEGMENTS_MAX * sizeof *journal->segments);
-	journal->files = alloc_map(JOURNAL_SEGMENTS_MAX * sizeof *journal->files);
 	journal->buffer = alloc_map(JOURNAL_BUFFER_SIZE);
-	journal->fd = -1;
 	for (uint32_t file = 0; file < JOURNAL_SEGMENTS_MAX; file++) {
-		struct journal_segment *segment = &journal->segments[file];
-		struct stat status;
-		segment->file = file;
-		file_name(file, name);
-		int fd = openat(journal->folder_fd, name, O_RDWR | O_CLOEXEC);
-		if (fd < 0 && errno == ENOENT) break;
-		bool fine = fd >= 0 && fstat(fd, &status) == 0;
-		/* One that was being made when the process died. */
-		if (fine && status.st_size < (off_t)journal->segment_size) {
-			fine = ftruncate(fd, (off_t)journal->segment_size) == 0;
-		}
-		fine = fine && map_segment(journal, segment, fd);
-		if (fd >= 0) close(fd);
-		if (!fine) {
-			snprintf(error, error_size, "cannot open %s of the store: %s", name,
-				strerror(errno));
-			return RESULT_DISK;
-		}
-		atomic_store(&journal->segment_count, file + 1);
-		atomic_fetch_add(&journal->file_size, journal->segment_size);
-		uint64_t number = read_header(journal, segment->map);
-		segment->wiped = number == 0;
-		if (number != 0) number_file(journal, segment, number);
+		journal->segments[file].file = file;
+		journal->segments[file].fd = -1;
 	}
-	return RESULT_OK;
+	int fd = openat(journal->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+	if (folder == NULL) {
+		if (fd >= 0) close(fd);
+		snprintf(error, error_size, "the store's folder cannot be read: %s",
+			strerror(errno));
+		return RESULT_DISK;
+	}
+	for (struct dirent *entry = readdir(folder); entry != NULL && result == RESULT_OK;
+		entry = readdir(folder)) {
+		uint32_t file = file_of_name(entry->d_name);
+		if (file < JOURNAL_SEGMENTS_MAX) {
+			result = open_file(journal, file, new, error, error_size);
+		}
+	}
+	closedir(folder);
+	return result;
 }
 
 uint64_t journal_files_size(int folder_fd)
@@ -180,41 +255,59 @@ uint64_t journal_files_size(int folder_fd)
 	return size;
 }
 
-/* Makes file `file` with zeros in it, or with nothing when it is wanted at once. 0 or errno. */
-static int make_file(const struct journal *journal, uint32_t file, bool with_zeros)
+static int write_zeros(const struct journal *journal, int fd)
 {
-	char name[FILE_NAME_SIZE];
-	uint8_t *zeros = NULL;
+	/* One large page, and touched: few and large requests to the disk. */
+	uint8_t *zeros = alloc_map_huge(ZERO_SIZE);
 	int code = 0;
 
-	file_name(file, name);
-	int fd = openat(journal->folder_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0) return errno;
-	if (fallocate(fd, 0, 0, (off_t)journal->segment_size) != 0) {
-		code = errno;
-		if (code == EOPNOTSUPP || code == ENOSYS) {
-			code = ftruncate(fd, (off_t)journal->segment_size) == 0 ? 0 : errno;
-		}
-	}
-	if (with_zeros) {
-		/* One large page, and touched: few and large requests to the disk. */
-		zeros = alloc_map_huge(ZERO_SIZE);
-		memset(zeros, 0, ZERO_SIZE);
-	}
-	/* Past the page cache where the file system can: nobody will read them. */
-	bool direct = with_zeros && fcntl(fd, F_SETFL, O_DIRECT) == 0;
-	MAYBE(!direct);
-	for (uint64_t at = 0; with_zeros && code == 0 && at < journal->segment_size;
-		at += ZERO_SIZE) {
+	memset(zeros, 0, ZERO_SIZE);
+	for (uint64_t at = 0; code == 0 && at < journal->segment_size; at += ZERO_SIZE) {
 		uint64_t left = journal->segment_size - at;
 		size_t size = left < ZERO_SIZE ? (size_t)left : ZERO_SIZE;
 		if (journal_write_at(fd, zeros, size, at) != RESULT_OK) code = ENOSPC;
 	}
-	if (zeros != NULL) alloc_unmap(zeros, ZERO_SIZE);
-	if (code == 0 && fsync(fd) != 0) code = errno;
+	alloc_unmap(zeros, ZERO_SIZE);
+	return code;
+}
+
+/* So that running out of space shows here: without fallocate() the zeros do it. */
+static int fill_file(const struct journal *journal, int fd, bool with_zeros)
+{
+	int code = fallocate(fd, 0, 0, (off_t)journal->segment_size) == 0 ? 0 : errno;
+	bool unknown = code == EOPNOTSUPP || code == ENOSYS;
+
+	if (code != 0 && !unknown) return code;
+	if (with_zeros || unknown) {
+		/* Past the page cache where the file system can: nobody will read them. */
+		bool direct = with_zeros && fcntl(fd, F_SETFL, O_DIRECT) == 0;
+		MAYBE(!direct);
+		code = write_zeros(journal, fd);
+	}
+	return code == 0 && fsync(fd) != 0 ? errno : code;
+}
+
+/* Makes file `file`: with zeros in it, or only allocated when it is wanted at once. It has its name
+ * when it is whole. 0 or errno. */
+static int make_file(const struct journal *journal, uint32_t file, bool with_zeros)
+{
+	static const char new_name[] = "journal.new";
+	char name[FILE_NAME_SIZE];
+
+	if (file >= JOURNAL_SEGMENTS_MAX) return ENOSPC;
+	if (store_disk_free(journal->folder_fd) < journal->segment_size + journal->keep_free_size) {
+		return ENOSPC;
+	}
+	file_name(file, name);
+	int fd = openat(journal->folder_fd, new_name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0) return errno;
+	int code = fill_file(journal, fd, with_zeros);
 	close(fd);
+	if (code == 0 && renameat(journal->folder_fd, new_name, journal->folder_fd, name) != 0) {
+		code = errno;
+	}
 	if (code == 0 && fsync(journal->folder_fd) != 0) code = errno;
-	if (code != 0) unlinkat(journal->folder_fd, name, 0);
+	if (code != 0) unlinkat(journal->folder_fd, new_name, 0);
 	return code;
 }
 
@@ -222,12 +315,9 @@ static int make_file(const struct journal *journal, uint32_t file, bool with_zer
 static struct journal_segment *add_segment(struct journal *journal, uint32_t file)
 {
 	struct journal_segment *segment = &journal->segments[file];
-	segment->file = file;
-	int fd = journal_segment_open_file(journal, segment);
-	bool mapped = fd >= 0 && map_segment(journal, segment, fd);
-	if (fd >= 0) close(fd);
-	if (!mapped) return NULL;
-	segment->wiped = true;
+
+	if (journal_segment_open(journal, segment) != RESULT_OK) return NULL;
+	if (!map_segment(journal, segment)) return NULL;
 	atomic_fetch_add(&journal->file_size, journal->segment_size);
 	atomic_store(&journal->segment_count, file + 1);
 	return segment;
@@ -255,7 +345,7 @@ static void *helper_main(void *argument)
 		if (spare->stopping) break;
 		uint32_t file = atomic_load(&journal->segment_count);
 		pthread_mutex_unlock(&spare->lock);
-		int code = file < JOURNAL_SEGMENTS_MAX ? make_file(journal, file, true) : ENOSPC;
+		int code = make_file(journal, file, true);
 		pthread_mutex_lock(&spare->lock);
 		spare->wanted = false;
 		spare->ready = code == 0;
@@ -297,12 +387,13 @@ void journal_close(struct journal *journal)
 		CHECK(pthread_join(spare->thread, NULL) == 0);
 	}
 	if (journal->segments == NULL) return;
-	if (journal->fd >= 0) close(journal->fd);
 	for (uint32_t i = 0; i < journal->segment_count; i++) {
-		munmap((void *)(uintptr_t)journal->segments[i].map, journal->segment_size);
+		struct journal_segment *segment = &journal->segments[i];
+		journal_segment_done(segment);
+		if (segment->map == NULL) continue;
+		munmap((void *)(uintptr_t)segment->map, journal->segment_size);
 	}
 	alloc_unmap(journal->segments, JOURNAL_SEGMENTS_MAX * sizeof *journal->segments);
-	alloc_unmap(journal->files, JOURNAL_SEGMENTS_MAX * sizeof *journal->files);
 	alloc_unmap(journal->buffer, JOURNAL_BUFFER_SIZE);
 	pthread_mutex_destroy(&spare->lock);
 	pthread_cond_destroy(&spare->wake);
@@ -310,20 +401,38 @@ void journal_close(struct journal *journal)
 
 /* ---- In use, and free again ------------------------------------------------------------------ */
 
-struct journal_segment *journal_segment_of(const struct journal *journal, uint64_t position)
+struct journal_segment *journal_segment_of(struct journal *journal, uint64_t position)
 {
 	uint64_t number = position / journal->segment_size;
-	uint32_t file = atomic_load_explicit(&journal->files[number % JOURNAL_SEGMENTS_MAX],
-		memory_order_relaxed);
-	struct journal_segment *segment = &journal->segments[file];
+	uint32_t count = journal->segment_count;
+
 	if (number == 0) return NULL;
-	return atomic_load_explicit(&segment->number, memory_order_acquire) == number ? segment
-										      : NULL;
+	if (journal->segments[journal->found].number == number) {
+		return &journal->segments[journal->found];
+	}
+	for (uint32_t file = 0; file < count; file++) {
+		if (journal->segments[file].number != number) continue;
+		journal->found = file;
+		return &journal->segments[file];
+	}
+	return NULL;
+}
+
+struct journal_segment *journal_segment_at(const struct journal *journal,
+	struct journal_place place)
+{
+	if (place.file >= atomic_load_explicit(&journal->segment_count, memory_order_acquire)) {
+		return NULL;
+	}
+	struct journal_segment *segment = &journal->segments[place.file];
+	uint64_t number = atomic_load_explicit(&segment->number, memory_order_acquire);
+	return number == place.position / journal->segment_size ? segment : NULL;
 }
 
 static bool is_free(const struct journal_segment *segment)
 {
-	return atomic_load_explicit(&segment->number, memory_order_relaxed) == 0;
+	return segment->map != NULL && segment->fd >= 0 &&
+		atomic_load_explicit(&segment->number, memory_order_relaxed) == 0;
 }
 
 static struct journal_segment *find_free(const struct journal *journal)
@@ -352,8 +461,12 @@ static struct journal_segment *take_spare(struct journal *journal)
 static struct journal_segment *make_now(struct journal *journal)
 {
 	uint32_t file = atomic_load(&journal->segment_count);
-	int code = file < JOURNAL_SEGMENTS_MAX ? make_file(journal, file, false) : ENOSPC;
-	if (code == 0) return add_segment(journal, file);
+	int code = make_file(journal, file, false);
+	if (code == 0) {
+		struct journal_segment *segment = add_segment(journal, file);
+		if (segment != NULL) return segment;
+		code = errno;
+	}
 	if (journal->extend_refused_at != now_second()) warn_full(journal, code);
 	journal->extend_refused_at = now_second();
 	return NULL;
@@ -385,8 +498,7 @@ struct journal_segment *journal_segment_take(struct journal *journal, uint64_t n
 	segment->saved_size = 0;
 	segment->saved_count = 0;
 	segment->freed_at = 0;
-	segment->wiped = false;
-	number_file(journal, segment, number);
+	atomic_store_explicit(&segment->number, number, memory_order_release);
 	want_spare(journal);
 	return segment;
 }
@@ -396,6 +508,8 @@ void journal_segment_free(struct journal *journal, struct journal_segment *segme
 	atomic_fetch_sub(&journal->used_total, segment->written_size);
 	segment->written_size = 0;
 	atomic_store_explicit(&segment->number, 0, memory_order_release);
+	enum result result = journal_segment_open(journal, segment);
+	MAYBE(result != RESULT_OK); /* then it waits for the next start */
 }
 
 bool journal_has_room(struct journal *journal, uint64_t size)

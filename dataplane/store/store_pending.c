@@ -59,7 +59,6 @@ enum result store_pending_begin(struct store *store)
 	char error[256] = "";
 
 	if (store->pending != NULL) return RESULT_OK;
-	store_space_extend(store);
 	int code = mdb_txn_begin(store->env, NULL, 0, &store->pending);
 	if (code != 0) {
 		store->pending = NULL;
@@ -68,6 +67,7 @@ enum result store_pending_begin(struct store *store)
 		return txn.result;
 	}
 	store->pending_touched = 0;
+	store->pending_size = 0;
 	if (!store->rebuild) return RESULT_OK;
 	enum result result = redo(store, store->journal.position, error, sizeof error);
 	if (result == RESULT_OK) {
@@ -110,7 +110,8 @@ static void checkpoint_done(struct store *store, const uint64_t *tree_pages)
 
 	store_space_publish(store, tree_pages);
 	store->pending_touched = 0;
-	store->checkpoint_refused_us = 0;
+	store->pending_size = 0;
+	atomic_store(&store->checkpoint_refused, false);
 	atomic_store(&store->checkpoint_wanted, false);
 	bool turned = recents_turn(&store->recents);
 	MAYBE(!turned); /* who reads slowly keeps segments from being used again, no more */
@@ -144,6 +145,7 @@ enum result store_checkpoint(struct store *store)
 	}
 	store_pending_lose(store);
 	store->checkpoint_refused_us = now_us();
+	atomic_store(&store->checkpoint_refused, true);
 	return txn.result;
 }
 
@@ -156,13 +158,19 @@ bool store_checkpoint_due(const struct store *store)
 {
 	if (!store_checkpoint_wanted(store)) return false;
 	uint64_t now = now_us();
-	uint64_t refused = store->checkpoint_refused_us;
-	if (refused != 0 && now - refused < STORE_CHECKPOINT_US) return false;
+	if (store_checkpoint_refused(store)) {
+		return now - store->checkpoint_refused_us >= STORE_CHECKPOINT_US;
+	}
 	uint64_t size = store->journal.position - store->journal.saved_position;
 	uint64_t size_max = store->quota_size / JOURNAL_SEGMENT_QUOTA_PART;
 	if (size_max > STORE_CHECKPOINT_SIZE) size_max = STORE_CHECKPOINT_SIZE;
 	return size >= size_max || now - store->pending_since_us >= STORE_CHECKPOINT_US ||
 		recents_room(&store->recents) < 2 * RECENT_ROWS_PER_BATCH;
+}
+
+bool store_checkpoint_refused(const struct store *store)
+{
+	return atomic_load(&store->checkpoint_refused);
 }
 
 void store_pending_note(struct store *store, uint32_t touched)
@@ -218,7 +226,8 @@ enum result store_journal_open(struct store *store, char *error, size_t error_si
 			result_text(result));
 		return result;
 	}
-	TRY(journal_open(journal, error, error_size));
+	journal->keep_free_size = store_disk_reserve(store);
+	TRY(journal_open(journal, new, error, error_size));
 	TRY(journal_load(journal, &txn, error, error_size));
 	uint64_t batch = journal->batch;
 	TRY(redo(store, UINT64_MAX, error, error_size));

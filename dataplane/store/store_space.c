@@ -28,6 +28,8 @@ enum { EXTEND_QUOTA_PART = 64 };
 #define DISK_RESERVE_SIZE_MAX (64 * MIB)
 /* Rows are rounded up to parts of pages: a 1,400-byte row takes half of one. */
 enum { PAGE_OVERHEAD_FACTOR = 2 };
+/* Of what an event adds, this part is LMDB's: places, leaves, fingerprints. */
+enum { ROWS_PART = 4 };
 /* Free pages of the last two transactions cannot be reused yet, and a reader holds more: the
  * map is larger than the quota by this. Address space costs nothing. */
 #define MAP_SLACK_SIZE (UINT64_C(1) << 30)
@@ -113,7 +115,8 @@ void store_space_extend(struct store *store)
 	if (store->no_fallocate) return;
 	CHECK(mdb_env_info(store->env, &info) == 0);
 	uint64_t used_end = ((uint64_t)info.me_last_pgno + 1) * store->page_size;
-	uint64_t wanted = extend_size(store);
+	/* Pages are not filled to the last byte. */
+	uint64_t wanted = extend_size(store) + 2 * store->pending_size;
 	if (used_end > store->file_end) store->file_end = used_end;
 	if (store->file_end - used_end >= wanted / 2) return;
 
@@ -214,18 +217,34 @@ void store_set_promised(struct store *store, uint64_t size)
 	atomic_store_explicit(&store->promised_size, size, memory_order_relaxed);
 }
 
+uint64_t store_disk_reserve(const struct store *store)
+{
+	return store->reserve_size < DISK_RESERVE_SIZE_MAX ? store->reserve_size
+							   : DISK_RESERVE_SIZE_MAX;
+}
+
+/* What LMDB can still get: pages that are free in its file, and the disk. Free segments of the
+ * journal are of no use to it. */
+static uint64_t lmdb_free_size(struct store *store)
+{
+	uint64_t used_size = atomic_load_explicit(&store->used_size, memory_order_relaxed);
+	uint64_t file_size = atomic_load_explicit(&store->file_size, memory_order_relaxed);
+	return (file_size > used_size ? file_size - used_size : 0) + disk_free_size(store);
+}
+
 bool store_has_room(struct store *store, uint64_t size)
 {
 	struct store_space space = store_space(store);
 	uint64_t wanted = size * PAGE_OVERHEAD_FACTOR;
-	uint64_t disk_reserve = store->reserve_size < DISK_RESERVE_SIZE_MAX ? store->reserve_size
-									    : DISK_RESERVE_SIZE_MAX;
 
 	uint64_t promised = atomic_load_explicit(&store->promised_size, memory_order_relaxed);
 	uint64_t kept = store->reserve_size + promised;
 	if (space.used_size + wanted + kept > space.quota_size) return false;
-	uint64_t free_in_file =
-		space.file_size > space.used_size ? space.file_size - space.used_size : 0;
-	if (wanted + disk_reserve + promised > free_in_file + space.disk_free_size) return false;
+	/* LMDB must be able to take over what there is, and what settling will add. */
+	if (store_checkpoint_refused(store)) return false;
+	uint64_t pending_size = 2 * store->pending_size + size / ROWS_PART;
+	if (pending_size + store_disk_reserve(store) + promised > lmdb_free_size(store)) {
+		return false;
+	}
 	return journal_has_room(&store->journal, size);
 }

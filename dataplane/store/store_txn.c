@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "store/store_internal.h"
 
-enum { PLACE_SIZE = 12, EVENT_KEY_SIZE = 8 };
+enum { PLACE_SIZE = 16, EVENT_KEY_SIZE = 8, ROW_OVERHEAD_SIZE = 32 };
 
 void store_txn_fail(struct store_txn *txn, const char *what, int code)
 {
@@ -45,18 +45,17 @@ void store_write_begin(struct store_txn *txn, struct store *store)
 		txn->result = RESULT_DISK;
 		return;
 	}
-	if (recents_room(&store->recents) < RECENT_ROWS_PER_BATCH) {
-		txn->result = store_checkpoint(store);
-		/* Who reads leaves no room for more: not for long. */
-		if (recents_room(&store->recents) < RECENT_ROWS_PER_BATCH) {
-			txn->result = RESULT_SPACE;
-		}
+	if (recents_room(&store->recents) < RECENT_ROWS_PER_BATCH && store_checkpoint_due(store)) {
+		enum result result = store_checkpoint(store);
+		MAYBE(result != RESULT_OK); /* what needs room for events finds none */
 	}
-	if (txn->result == RESULT_OK) txn->result = store_pending_begin(store);
+	txn->result = store_pending_begin(store);
+	store_space_extend(store);
+	journal_batch(&store->journal);
 	txn->handle = store->pending;
 }
 
-static enum result commit_to_log(struct store *store, const struct store_txn *txn)
+static enum result commit_to_journal(struct store *store, const struct store_txn *txn)
 {
 	TRY(journal_commit(&store->journal, true));
 	recents_publish(&store->recents);
@@ -68,24 +67,31 @@ static enum result commit_to_log(struct store *store, const struct store_txn *tx
  * */
 static enum result commit_to_lmdb(struct store *store, const struct store_txn *txn)
 {
-	if (store->journal.values > 0 && store->journal.open) {
+	if (store->journal.values > 0) {
 		TRY(journal_commit(&store->journal, false));
 	} else {
-		journal_abort(&store->journal);
+		TRY(journal_abort(&store->journal));
 	}
 	store->pending_touched |= txn->touched;
 	return store_checkpoint(store);
 }
 
+static enum result commit(struct store *store, const struct store_txn *txn)
+{
+	if ((txn->touched & STORE_PROMPT_TABLES) != 0 || store->journal.overflow) {
+		return commit_to_lmdb(store, txn);
+	}
+	enum result result = commit_to_journal(store, txn);
+	/* Without events it can do without the journal, as long as LMDB has space. */
+	if (result == RESULT_SPACE && store->journal.values == 0) return commit_to_lmdb(store, txn);
+	return result;
+}
+
 enum result store_write_commit(struct store_txn *txn)
 {
-	struct store *store = txn->store;
-
 	CHECK(txn->writable);
 	if (txn->result == RESULT_OK && txn->touched != 0) {
-		bool to_lmdb = (txn->touched & STORE_PROMPT_TABLES) != 0 || store->journal.overflow;
-		txn->result = to_lmdb ? commit_to_lmdb(store, txn) : commit_to_log(store, txn);
-		if (txn->result == RESULT_DISK) atomic_store(&store->failed, true);
+		txn->result = commit(txn->store, txn);
 	}
 	if (txn->result != RESULT_OK) {
 		store_write_abort(txn);
@@ -97,12 +103,20 @@ enum result store_write_commit(struct store_txn *txn)
 
 void store_write_abort(struct store_txn *txn)
 {
+	struct store *store = txn->store;
+
 	txn->handle = NULL;
+	/* Whether it is on the disk nobody knows: the next start finds out, from files that have
+	 * not been touched since. */
+	if (txn->result == RESULT_DISK) atomic_store(&store->failed, true);
 	if (txn->touched == 0) return;
 	txn->touched = 0;
-	journal_abort(&txn->store->journal);
-	recents_abort(&txn->store->recents);
-	store_pending_lose(txn->store);
+	recents_abort(&store->recents);
+	store_pending_lose(store);
+	if (atomic_load(&store->failed)) return;
+	if (journal_abort(&store->journal) == RESULT_OK) return;
+	atomic_store(&store->failed, true);
+	txn->result = RESULT_DISK;
 }
 
 void store_write_through(struct store_txn *txn)
@@ -187,6 +201,7 @@ static void put_row(struct store_txn *txn, enum store_table table, struct bytes 
 		memcpy(at, parts[i].data, parts[i].size);
 		at += parts[i].size;
 	}
+	txn->store->pending_size += key.size + data.mv_size + ROW_OVERHEAD_SIZE;
 	uint64_t sum = checksum(table, key, bytes_of(at - size, size));
 	memcpy(data.mv_data, &sum, sizeof sum);
 }
@@ -201,9 +216,10 @@ void store_put_place(struct store_txn *txn, struct bytes key, struct journal_pla
 	txn->touched |= 1u << STORE_EVENTS;
 	write_u64(&row, place.position);
 	write_u32(&row, place.size);
+	write_u32(&row, place.file);
 	struct bytes value = writer_bytes(&row);
 	put_row(txn, STORE_EVENTS, key, &value, 1, flags);
-	journal_row_added(&txn->store->journal, place.position);
+	journal_row_added(&txn->store->journal, place);
 }
 
 static uint64_t event_key(struct bytes key)
@@ -222,6 +238,10 @@ static void put(struct store_txn *txn, enum store_table table, struct bytes key,
 	CHECK(txn->writable);
 	if (txn->result != RESULT_OK) return;
 	txn->touched |= 1u << table;
+	if (table == STORE_EVENTS && recents_room(&txn->store->recents) == 0) {
+		txn->result = RESULT_SPACE; /* until LMDB has the others, or a reader is done */
+		return;
+	}
 	if (!txn->unlogged) {
 		enum result result =
 			journal_put(&txn->store->journal, table, key, parts, part_count, &place);
@@ -258,6 +278,7 @@ static enum result place_decode(struct bytes row, struct journal_place *ret)
 	struct reader reader = reader_of(row);
 	ret->position = read_u64(&reader);
 	ret->size = read_u32(&reader);
+	ret->file = read_u32(&reader);
 	return reader_complete(&reader) ? RESULT_OK : RESULT_MALFORMED;
 }
 
@@ -310,6 +331,7 @@ bool store_delete(struct store_txn *txn, enum store_table table, struct bytes ke
 	CHECK(txn->writable);
 	if (txn->result != RESULT_OK) return false;
 
+	txn->touched |= 1u << table;
 	MDB_val key_value = { .mv_size = key.size, .mv_data = (void *)(uintptr_t)key.data };
 	MDB_val data;
 	struct bytes row;
@@ -318,7 +340,7 @@ bool store_delete(struct store_txn *txn, enum store_table table, struct bytes ke
 		mdb_get(txn->handle, txn->store->tables[table], &key_value, &data) == 0 &&
 		row_open(table, key_value, data, &row) == RESULT_OK &&
 		place_decode(row, &place) == RESULT_OK) {
-		journal_row_deleted(&txn->store->journal, place.position);
+		journal_row_deleted(&txn->store->journal, place);
 	}
 	int code = mdb_del(txn->handle, txn->store->tables[table], &key_value, NULL);
 	if (code == MDB_NOTFOUND) return false;
@@ -326,7 +348,6 @@ bool store_delete(struct store_txn *txn, enum store_table table, struct bytes ke
 		store_txn_fail(txn, "delete", code);
 		return false;
 	}
-	txn->touched |= 1u << table;
 	if (!txn->unlogged) txn->result = journal_delete(&txn->store->journal, table, key);
 	return true;
 }

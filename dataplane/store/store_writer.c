@@ -169,6 +169,11 @@ static enum result commit_one_by_one(struct store_writer *writer, unsigned *ret_
 		enum result result = commit_jobs(writer, i, i + 1);
 		if (result == RESULT_SPACE) {
 			writer->jobs[i]->result = RESULT_SPACE;
+			/* Not the job's fault: each more would cost as much again. */
+			if (store_checkpoint_refused(writer->store)) {
+				fail_jobs(writer, i, RESULT_SPACE);
+				return RESULT_OK;
+			}
 		} else if (result != RESULT_OK) {
 			*ret_index = i;
 			return result;
@@ -246,7 +251,9 @@ static void sleep_until_woken(struct store_writer *writer)
 		idled = wanted && code != 0 && errno == ETIMEDOUT;
 	}
 	atomic_store(&writer->sleep_state, WRITER_AWAKE);
-	if (idled) checkpoint(writer);
+	if (!idled) return;
+	bool refused = store_checkpoint_refused(writer->store);
+	if (!refused || store_checkpoint_due(writer->store)) checkpoint(writer);
 }
 
 static void wake(struct store_writer *writer)

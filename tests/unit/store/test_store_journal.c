@@ -219,7 +219,7 @@ static void change_byte(const struct fixture *fixture, uint64_t position)
 	char name[32];
 	char path[FOLDER_PATH_SIZE];
 	uint8_t byte;
-	const struct journal *journal = &fixture->store->journal;
+	struct journal *journal = &fixture->store->journal;
 
 	snprintf(name, sizeof name, "journal-%u",
 		(unsigned)journal_segment_of(journal, position)->file);
@@ -319,7 +319,10 @@ static void test_a_missing_segment(void **state)
 	assert_int_equal(store_checkpoint(fixture->store), RESULT_OK);
 	crash(fixture);
 	folder_path(path, fixture->folder, "journal-1");
-	assert_int_equal(truncate(path, 0), 0);
+	assert_int_equal(truncate(path, 1000), 0);
+	assert_int_equal(open_store(fixture), RESULT_MALFORMED);
+	assert_non_null(strstr(fixture->error, "journal-1 of the store is cut off"));
+	assert_int_equal(unlink(path), 0);
 	assert_int_equal(open_store(fixture), RESULT_MALFORMED);
 	assert_non_null(strstr(fixture->error, "is missing"));
 }
