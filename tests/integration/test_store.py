@@ -323,9 +323,9 @@ def test_file_size_limit_is_no_space(tmp_path):
     """Past the process's limit of file sizes the store is full: 503, and 200 again once the limit is raised."""
     with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
         peers.wait_state(daemon, peers.send(daemon, {'before': 1}), 'delivered')
-        data = daemon.folder / 'store' / 'shard-00' / 'data.mdb'
         _, hard = resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (data.stat().st_size, hard))
+        # In the middle of a segment of the journal.
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (32 * MIB, hard))
         accepted, refused = fill(daemon, 1000)
         check_refusal(refused)
         resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
