@@ -101,8 +101,8 @@ BOUND((IO_BUFFER_COUNT & (IO_BUFFER_COUNT - 1)) == 0 && IO_BUFFER_COUNT <= 32768
  * the time of so many commits, at most so long; and after it was in vain not for so many
  * batches. A commit is 0.2 to 2 ms. */
 #define STORE_GATHER_JOBS_MIN 8u
-#define STORE_GATHER_COMMITS 4u
-#define STORE_GATHER_US_MAX 2000u
+#define STORE_GATHER_COMMITS 10u
+#define STORE_GATHER_US_MAX 6000u
 #define STORE_GATHER_PAUSES 16u
 /* A value in the journal. Small against a segment; a payload of 1 MiB is 16 of them. */
 #define STORE_EVENT_VALUE_SIZE_MAX (64u * 1024u)
@@ -114,16 +114,21 @@ BOUND((IO_BUFFER_COUNT & (IO_BUFFER_COUNT - 1)) == 0 && IO_BUFFER_COUNT <= 32768
 BOUND(STORE_EVENT_VALUE_SIZE_MAX <= JOURNAL_SEGMENT_SIZE_MIN / 8);
 /* 2 TiB a shard; a map and a name each. */
 #define JOURNAL_SEGMENTS_MAX 32768u
-/* What a batch writes at once; larger ones take several writes. */
+/* The journal since the last checkpoint, and before it, stays in memory: what is delivered at once
+ * is not read from the disk. Four of them per shard; of more than that between two checkpoints the
+ * rest goes through a buffer. */
+#define JOURNAL_TAIL_SIZE (9u * 1024u * 1024u)
 #define JOURNAL_BUFFER_SIZE (1u * 1024u * 1024u)
+
 BOUND(JOURNAL_BUFFER_SIZE >= 2 * STORE_EVENT_VALUE_SIZE_MAX && JOURNAL_BUFFER_SIZE % 4096 == 0);
 /* LMDB commits after so much of the journal, or of time with something to commit, or when there is
  * nothing to do for a while: bounds what a restart does again, and the memory for what is not
  * there yet. */
-#define STORE_CHECKPOINT_SIZE (32u * 1024u * 1024u)
+#define STORE_CHECKPOINT_SIZE (8u * 1024u * 1024u)
 #define STORE_CHECKPOINT_US 1000000u
 #define STORE_CHECKPOINT_IDLE_US 50000u
-/* Values between two checkpoints: 32 MiB of events with a payload of 500 bytes. */
+BOUND(JOURNAL_TAIL_SIZE > STORE_CHECKPOINT_SIZE);
+/* Values between two checkpoints. */
 #define RECENT_ROWS_MAX 65536u
 /* Of one batch: each job one event, and all that its bytes can hold beside. */
 #define RECENT_ROWS_PER_BATCH \

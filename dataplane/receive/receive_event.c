@@ -144,7 +144,6 @@ static void event_append(struct request *request, const struct flow_endpoint *en
 	append->payload = request_body(request);
 	append->identity = identity;
 	append->body_hash = outcome->body_hash;
-	event_fill(request, endpoint, outcome);
 	append->replay_expires.us = append->event.received.us +
 		endpoint->config->replay_window_s * US_PER_S;
 	request->reply.open = event_returned;
@@ -166,6 +165,9 @@ static void event_admit(struct request *request, const struct flow_endpoint *end
 	struct hash128 identity = identity_at(endpoint, outcome->identity);
 	struct replay_place original;
 
+	/* Filling in hashes the payload: time enough for the table's memory to come. */
+	replay_prefetch(receive->config.replay, identity);
+	event_fill(request, endpoint, outcome);
 	enum replay_verdict verdict = replay_reserve(receive->config.replay, identity,
 		outcome->body_hash, io_wall(receive->loop->io), &original);
 	switch (verdict) {

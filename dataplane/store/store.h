@@ -73,6 +73,7 @@ struct store_txn {
 	bool unlogged;    /* what it writes is in the journal already, or has no place there */
 	uint32_t touched; /* a bit for each table written to */
 	struct store_generation *generation;
+	struct store_generation *last_generation;
 };
 
 /* The writer thread only; one at a time. Its results are RESULT_OK, RESULT_SPACE (only this

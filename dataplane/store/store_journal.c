@@ -22,8 +22,13 @@ static uint64_t buffer_end(const struct journal *journal)
 	return journal->buffer_position + journal->used_size;
 }
 
-/* Whole pages: of a part of one the file system would have to read the rest first. What was in the
- * last page before comes again, unchanged, so it stays in the buffer. */
+static bool in_tail(const struct journal *journal)
+{
+	return journal->buffer != journal->scratch;
+}
+
+/* Whole pages, past the page cache: a copy of what nobody will read there costs as much as all the
+ * rest. What was in the last page before is written again, unchanged. */
 static enum result write_buffer(struct journal *journal)
 {
 	size_t whole_size = journal->used_size / JOURNAL_PAGE_SIZE * JOURNAL_PAGE_SIZE;
@@ -36,21 +41,42 @@ static enum result write_buffer(struct journal *journal)
 	}
 	uint64_t offset = journal->buffer_position % journal->segment_size;
 	TRY(journal_write_at(journal->current->fd, journal->buffer, size, offset));
-	memmove(journal->buffer, journal->buffer + whole_size, rest_size);
+	if (in_tail(journal)) {
+		journal->buffer += whole_size;
+	} else {
+		memmove(journal->buffer, journal->buffer + whole_size, rest_size);
+	}
 	journal->buffer_position += whole_size;
 	journal->used_size = rest_size;
 	return RESULT_OK;
 }
 
-/* As it is after the last batch. */
 void journal_load_buffer(struct journal *journal)
 {
+	journal->buffer = journal->scratch;
 	journal->used_size = (size_t)(journal->position % JOURNAL_PAGE_SIZE);
 	journal->buffer_position = journal->position - journal->used_size;
 	if (journal->current == NULL) return;
 	memcpy(journal->buffer,
 		journal->current->map + journal->buffer_position % journal->segment_size,
 		journal->used_size);
+}
+
+void journal_set_tail(struct journal *journal, uint8_t *tail)
+{
+	CHECK(!journal->open && journal->used_size < JOURNAL_PAGE_SIZE);
+	if (journal->used_size > 0) memcpy(tail, journal->buffer, journal->used_size);
+	journal->tail = tail;
+	journal->buffer = tail;
+}
+
+/* Room for so many more bytes, and for what fills the page up. */
+static bool has_buffer(const struct journal *journal, size_t size)
+{
+	const uint8_t *start = in_tail(journal) ? journal->tail : journal->scratch;
+	size_t capacity = in_tail(journal) ? JOURNAL_TAIL_SIZE : JOURNAL_BUFFER_SIZE;
+	size_t used_size = (size_t)(journal->buffer - start) + journal->used_size;
+	return used_size + size + JOURNAL_PAGE_SIZE <= capacity;
 }
 
 static enum result sync_file(const struct journal *journal)
@@ -60,11 +86,17 @@ static enum result sync_file(const struct journal *journal)
 	return RESULT_DISK;
 }
 
-/* Room in the buffer; the record's bytes are the caller's to fill. */
+/* The record's bytes are the caller's to fill. */
 static enum result reserve(struct journal *journal, size_t size, uint8_t **ret)
 {
-	if (journal->used_size + size > JOURNAL_BUFFER_SIZE) TRY(write_buffer(journal));
-	CHECK(journal->used_size + size <= JOURNAL_BUFFER_SIZE);
+	if (!has_buffer(journal, size)) {
+		TRY(write_buffer(journal));
+		if (in_tail(journal)) {
+			memcpy(journal->scratch, journal->buffer, journal->used_size);
+			journal->buffer = journal->scratch;
+		}
+		CHECK(has_buffer(journal, size));
+	}
 	*ret = journal->buffer + journal->used_size;
 	journal->used_size += size;
 	return RESULT_OK;
@@ -137,6 +169,10 @@ static enum result add_mark(struct journal *journal, enum journal_kind kind)
 static void enter_segment(struct journal *journal, struct journal_segment *segment)
 {
 	journal->current = segment;
+	/* Memory and file go by the same pages. */
+	if (in_tail(journal) && journal->used_size > 0) journal->buffer += JOURNAL_PAGE_SIZE;
+	journal->used_size = 0;
+	if (!has_buffer(journal, JOURNAL_HEADER_SIZE)) journal->buffer = journal->scratch;
 	journal->buffer_position = segment->number * journal->segment_size;
 	journal->used_size = JOURNAL_HEADER_SIZE;
 	journal_write_header(journal, segment->number, journal->buffer);
@@ -173,6 +209,8 @@ static enum result begin(struct journal *journal)
 {
 	journal->position_before = journal->position;
 	journal->before = journal->current;
+	journal->buffer_before = journal->buffer;
+	journal->used_before = journal->used_size;
 	journal->open = true;
 	journal->chain = 0;
 	if (journal->current == NULL ||
@@ -191,7 +229,7 @@ static enum result begin(struct journal *journal)
 }
 
 static enum result add(struct journal *journal, const struct record_shape *shape,
-	struct journal_place *ret_place)
+	struct journal_place *ret_place, const uint8_t **ret_record)
 {
 	if (!journal->open) TRY(begin(journal));
 	size_t size = padded(shape_size(shape));
@@ -205,11 +243,15 @@ static enum result add(struct journal *journal, const struct record_shape *shape
 		.size = (uint32_t)shape_size(shape),
 		.file = journal->current->file,
 	};
-	return add_record(journal, shape);
+	TRY(add_record(journal, shape));
+	const uint8_t *end = journal->buffer + journal->used_size;
+	*ret_record = in_tail(journal) ? end - padded(ret_place->size) : NULL;
+	return RESULT_OK;
 }
 
 enum result journal_put(struct journal *journal, enum store_table table, struct bytes key,
-	const struct bytes *parts, size_t part_count, struct journal_place *ret_place)
+	const struct bytes *parts, size_t part_count, struct journal_place *ret_place,
+	const uint8_t **ret_record)
 {
 	const struct record_shape shape = {
 		.kind = JOURNAL_PUT,
@@ -221,7 +263,7 @@ enum result journal_put(struct journal *journal, enum store_table table, struct 
 	bool lives_here = table == STORE_EVENTS;
 
 	if (!lives_here && journal->overflow) return RESULT_OK;
-	enum result result = add(journal, &shape, ret_place);
+	enum result result = add(journal, &shape, ret_place, ret_record);
 	if (result == RESULT_OK) {
 		journal->values += lives_here;
 	} else if (result == RESULT_SPACE && !lives_here) {
@@ -235,9 +277,10 @@ enum result journal_delete(struct journal *journal, enum store_table table, stru
 {
 	const struct record_shape shape = { .kind = JOURNAL_DELETE, .table = table, .key = key };
 	struct journal_place place;
+	const uint8_t *record;
 
 	if (journal->overflow) return RESULT_OK;
-	enum result result = add(journal, &shape, &place);
+	enum result result = add(journal, &shape, &place, &record);
 	if (result != RESULT_SPACE) return result;
 	journal->overflow = true;
 	return RESULT_OK;
@@ -323,7 +366,14 @@ enum result journal_abort(struct journal *journal)
 	uncount_written(journal);
 	TRY(give_back(journal));
 	if (journal->current != NULL) TRY(journal_segment_open(journal, journal->current));
-	journal_load_buffer(journal);
+	if (journal->buffer_before == journal->scratch) {
+		journal_load_buffer(journal);
+	} else {
+		/* What the batch put behind it is overwritten. */
+		journal->buffer = journal->buffer_before;
+		journal->used_size = journal->used_before;
+		journal->buffer_position = journal->position - journal->used_size;
+	}
 	return RESULT_OK;
 }
 
@@ -343,12 +393,13 @@ void journal_row_deleted(struct journal *journal, struct journal_place place)
 	if (segment != NULL && segment->row_count > 0) segment->row_count--;
 }
 
-static enum result view(const struct journal_place place, const struct journal *journal,
+enum result journal_view_record(const struct journal *journal, struct journal_place place,
 	const uint8_t *record, enum store_table table, struct bytes key, struct bytes *ret_value)
 {
 	uint64_t sum;
 	uint16_t key_size;
 
+	*ret_value = BYTES_EMPTY;
 	memcpy(&sum, record, sizeof sum);
 	memcpy(&key_size, record + 14, sizeof key_size);
 	size_t head_size = JOURNAL_RECORD_HEAD_SIZE + key.size;
@@ -374,7 +425,8 @@ enum result journal_view(const struct journal *journal, struct journal_place pla
 	if (place.size < JOURNAL_RECORD_HEAD_SIZE || offset + place.size > journal->segment_size) {
 		return RESULT_MALFORMED;
 	}
-	enum result result = view(place, journal, segment->map + offset, table, key, ret_value);
+	enum result result =
+		journal_view_record(journal, place, segment->map + offset, table, key, ret_value);
 	/* Given up meanwhile: not rotten, gone. */
 	if (journal_segment_at(journal, place) != segment) return RESULT_NOT_FOUND;
 	return result;
@@ -389,5 +441,5 @@ enum result journal_view_own(const struct journal *journal, struct journal_place
 	if (!buffered) return journal_view(journal, place, table, key, ret_value);
 	*ret_value = BYTES_EMPTY;
 	const uint8_t *record = journal->buffer + (place.position - journal->buffer_position);
-	return view(place, journal, record, table, key, ret_value);
+	return journal_view_record(journal, place, record, table, key, ret_value);
 }

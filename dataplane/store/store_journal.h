@@ -93,9 +93,15 @@ struct journal {
 	bool overflow;   /* a record that could do without found no space: only LMDB has it */
 	uint32_t values; /* EVENTS records in it */
 	uint64_t chain;  /* over the checksums of its records; its COMMIT holds it */
-	uint8_t *buffer; /* from the page on that is not full in the file yet … */
+	/* What it has written, in memory: from the page on that is not full in the file yet.
+	 * Records stay where they are in the tail; in the scratch buffer they do not. */
+	uint8_t *buffer;
 	size_t used_size;
-	uint64_t buffer_position;       /* … and where that is */
+	uint64_t buffer_position; /* where that is */
+	uint8_t *tail;            /* JOURNAL_TAIL_SIZE, the reader's generation's */
+	uint8_t *scratch;         /* JOURNAL_BUFFER_SIZE: when the tail is full */
+	uint8_t *buffer_before;
+	size_t used_before;
 	struct journal_segment *before; /* current one when the batch began */
 	uint64_t first_number;          /* segment of its BEGIN */
 	uint64_t position_before;
@@ -120,12 +126,16 @@ void journal_start_helper(struct journal *journal, int cpu);
 
 /* A batch begins with its first record; before it: nothing of the last one counts any more. */
 void journal_batch(struct journal *journal);
-/* Adds a record to the batch, which begins with its first. RESULT_SPACE: there is no room for it,
+/* Adds a record to the batch, which begins with its first. *ret_record: where it is in the tail, or
+ * NULL. RESULT_SPACE: there is no room for it,
  * give up the batch; only for values that live here, others can do without (`overflow`). */
 MUST_USE enum result journal_put(struct journal *journal, enum store_table table, struct bytes key,
-	const struct bytes *parts, size_t part_count, struct journal_place *ret_place);
+	const struct bytes *parts, size_t part_count, struct journal_place *ret_place,
+	const uint8_t **ret_record);
 MUST_USE enum result journal_delete(struct journal *journal, enum store_table table,
 	struct bytes key);
+/* Between batches: goes on in another tail. What is in the old one is not touched any more. */
+void journal_set_tail(struct journal *journal, uint8_t *tail);
 /* Ends the batch and makes it durable. `whole` false: a commit of LMDB will say that it is part of
  * the store, the journal alone will not. */
 MUST_USE enum result journal_commit(struct journal *journal, bool whole);
@@ -178,6 +188,10 @@ MUST_USE enum result journal_view_own(const struct journal *journal, struct jour
 
 /* Bytes on the disk of the journal files in a folder. */
 uint64_t journal_files_size(int folder_fd);
+/* The same of a record in a tail. */
+MUST_USE enum result journal_view_record(const struct journal *journal, struct journal_place place,
+	const uint8_t *record, enum store_table table, struct bytes key, struct bytes *ret_value);
+
 /* Whether `size` bytes of events can be written now. Writer thread. */
 bool journal_has_room(struct journal *journal, uint64_t size);
 

@@ -341,8 +341,8 @@ static enum result write_again(struct journal *journal, struct journal_segment *
 	while (from < end) {
 		size_t size = end - from < JOURNAL_BUFFER_SIZE ? (size_t)(end - from)
 							       : JOURNAL_BUFFER_SIZE;
-		memcpy(journal->buffer, segment->map + from, size);
-		TRY(journal_write_at(segment->fd, journal->buffer, size, from));
+		memcpy(journal->scratch, segment->map + from, size);
+		TRY(journal_write_at(segment->fd, journal->scratch, size, from));
 		from += size;
 	}
 	return fdatasync(segment->fd) == 0 ? RESULT_OK : RESULT_DISK;

@@ -40,6 +40,17 @@ static uint64_t now_second(void)
 	return (uint64_t)now.tv_sec;
 }
 
+/* Past the page cache, when pages are what the file system wants. */
+static bool can_be_direct(int fd)
+{
+	struct statx found;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &found) != 0) return false;
+	if ((found.stx_mask & STATX_DIOALIGN) == 0 || found.stx_dio_offset_align == 0) return false;
+	return JOURNAL_PAGE_SIZE % found.stx_dio_offset_align == 0 &&
+		JOURNAL_PAGE_SIZE % found.stx_dio_mem_align == 0;
+}
+
 enum result journal_segment_open(const struct journal *journal, struct journal_segment *segment)
 {
 	char name[FILE_NAME_SIZE];
@@ -47,7 +58,10 @@ enum result journal_segment_open(const struct journal *journal, struct journal_s
 	if (segment->fd >= 0) return RESULT_OK;
 	file_name(segment->file, name);
 	segment->fd = openat(journal->folder_fd, name, O_RDWR | O_CLOEXEC);
-	return segment->fd >= 0 ? RESULT_OK : RESULT_DISK;
+	if (segment->fd < 0) return RESULT_DISK;
+	bool direct = can_be_direct(segment->fd) && fcntl(segment->fd, F_SETFL, O_DIRECT) == 0;
+	MAYBE(!direct);
+	return RESULT_OK;
 }
 
 void journal_segment_done(struct journal_segment *segment)
@@ -123,7 +137,7 @@ static bool is_zero(const uint8_t *page)
 
 enum result journal_segment_wipe(struct journal *journal, struct journal_segment *segment)
 {
-	static const uint8_t zeros[JOURNAL_HEADER_SIZE];
+	static _Alignas(JOURNAL_PAGE_SIZE) const uint8_t zeros[JOURNAL_HEADER_SIZE];
 
 	TRY(journal_segment_open(journal, segment));
 	TRY(journal_write_at(segment->fd, zeros, sizeof zeros, 0));
@@ -217,7 +231,8 @@ enum result journal_open(struct journal *journal, bool new, char *error, size_t 
 	CHECK(pthread_mutex_init(&journal->spare.lock, NULL) == 0);
 	CHECK(pthread_cond_init(&journal->spare.wake, NULL) == 0);
 	journal->segments = alloc_map(JOURNAL_SEGMENTS_MAX * sizeof *journal->segments);
-	journal->buffer = alloc_map(JOURNAL_BUFFER_SIZE);
+	journal->scratch = alloc_map(JOURNAL_BUFFER_SIZE);
+	journal->buffer = journal->scratch;
 	for (uint32_t file = 0; file < JOURNAL_SEGMENTS_MAX; file++) {
 		journal->segments[file].file = file;
 		journal->segments[file].fd = -1;
@@ -394,7 +409,7 @@ void journal_close(struct journal *journal)
 		munmap((void *)(uintptr_t)segment->map, journal->segment_size);
 	}
 	alloc_unmap(journal->segments, JOURNAL_SEGMENTS_MAX * sizeof *journal->segments);
-	alloc_unmap(journal->buffer, JOURNAL_BUFFER_SIZE);
+	alloc_unmap(journal->scratch, JOURNAL_BUFFER_SIZE);
 	pthread_mutex_destroy(&spare->lock);
 	pthread_cond_destroy(&spare->wake);
 }

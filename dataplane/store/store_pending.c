@@ -114,7 +114,8 @@ static void checkpoint_done(struct store *store, const uint64_t *tree_pages)
 	atomic_store(&store->checkpoint_refused, false);
 	atomic_store(&store->checkpoint_wanted, false);
 	bool turned = recents_turn(&store->recents);
-	MAYBE(!turned); /* who reads slowly keeps segments from being used again, no more */
+	/* Otherwise who reads slowly keeps segments from being used again, no more. */
+	if (turned) journal_set_tail(&store->journal, store->recents.now->tail);
 	journal_saved(&store->journal, generation);
 	journal_reclaim(&store->journal, recents_oldest(&store->recents));
 }
@@ -231,6 +232,7 @@ enum result store_journal_open(struct store *store, char *error, size_t error_si
 	TRY(journal_load(journal, &txn, error, error_size));
 	uint64_t batch = journal->batch;
 	TRY(redo(store, UINT64_MAX, error, error_size));
+	journal_set_tail(journal, store->recents.now->tail);
 	if (!new && journal->batch == batch) {
 		mdb_txn_abort(store->pending);
 		store->pending = NULL;

@@ -9,6 +9,7 @@ void recents_init(struct recents *recents)
 	for (unsigned i = 0; i < RECENT_GENERATIONS; i++) {
 		recents->blocks[i].rows =
 			alloc_map(RECENT_ROWS_MAX * sizeof *recents->blocks[i].rows);
+		recents->blocks[i].tail = alloc_map_huge(JOURNAL_TAIL_SIZE);
 	}
 	recents->now = &recents->blocks[0];
 	recents->now->number = 1;
@@ -20,15 +21,17 @@ void recents_done(struct recents *recents)
 	for (unsigned i = 0; i < RECENT_GENERATIONS; i++) {
 		alloc_unmap(recents->blocks[i].rows,
 			RECENT_ROWS_MAX * sizeof *recents->blocks[i].rows);
+		alloc_unmap(recents->blocks[i].tail, JOURNAL_TAIL_SIZE);
 	}
 	pthread_mutex_destroy(&recents->lock);
 }
 
-void recents_add(struct recents *recents, uint64_t key, struct journal_place place)
+void recents_add(struct recents *recents, uint64_t key, struct journal_place place,
+	const uint8_t *record)
 {
 	CHECK(recents->added_count < RECENT_ROWS_MAX);
 	CHECK(recents->added_count == 0 || recents->now->rows[recents->added_count - 1].key < key);
-	recents->now->rows[recents->added_count++] = (struct recent){ key, place };
+	recents->now->rows[recents->added_count++] = (struct recent){ key, place, record };
 }
 
 void recents_publish(struct recents *recents)
@@ -58,6 +61,7 @@ bool recents_turn(struct recents *recents)
 	if (next != NULL) {
 		next->number = recents->now->number + 1;
 		atomic_store_explicit(&next->count, 0, memory_order_relaxed);
+		recents->last = recents->now;
 		recents->now = next;
 		recents->added_count = 0;
 	}
@@ -78,11 +82,12 @@ uint64_t recents_oldest(struct recents *recents)
 	return oldest;
 }
 
-struct store_generation *recents_acquire_begin(struct recents *recents)
+struct store_generations recents_acquire_begin(struct recents *recents)
 {
 	pthread_mutex_lock(&recents->lock);
 	recents->now->reader_count++;
-	return recents->now;
+	if (recents->last != NULL) recents->last->reader_count++;
+	return (struct store_generations){ recents->now, recents->last };
 }
 
 void recents_acquire_end(struct recents *recents)
@@ -90,11 +95,12 @@ void recents_acquire_end(struct recents *recents)
 	pthread_mutex_unlock(&recents->lock);
 }
 
-void recents_release(struct recents *recents, struct store_generation *generation)
+void recents_release(struct recents *recents, struct store_generations generations)
 {
 	pthread_mutex_lock(&recents->lock);
-	CHECK(generation->reader_count > 0);
-	generation->reader_count--;
+	CHECK(generations.now->reader_count > 0);
+	generations.now->reader_count--;
+	if (generations.last != NULL) generations.last->reader_count--;
 	pthread_mutex_unlock(&recents->lock);
 }
 

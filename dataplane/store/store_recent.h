@@ -17,11 +17,13 @@ enum { RECENT_GENERATIONS = 4 };
 struct recent {
 	uint64_t key; /* the row's, as a number: rows of EVENTS sort by it */
 	struct journal_place place;
+	const uint8_t *record; /* in the generation's tail, or NULL */
 };
 
 struct store_generation {
 	uint64_t number;
 	struct recent *rows; /* RECENT_ROWS_MAX, sorted by key */
+	uint8_t *tail;       /* the journal's end in memory; JOURNAL_TAIL_SIZE */
 	_Atomic uint32_t count;
 	uint32_t reader_count; /* under the lock */
 };
@@ -29,15 +31,19 @@ struct store_generation {
 struct recents {
 	pthread_mutex_t lock;
 	struct store_generation blocks[RECENT_GENERATIONS];
-	struct store_generation *now; /* changed under the lock */
-	uint32_t added_count;         /* writer: with those of the open batch */
+	/* Changed under the lock. Of the last one LMDB has all places, but what is in its tail need
+	 * not be read from the disk. */
+	struct store_generation *now;
+	struct store_generation *last; /* or NULL */
+	uint32_t added_count;          /* writer: with those of the open batch */
 };
 
 void recents_init(struct recents *recents);
 void recents_done(struct recents *recents);
 
 /* Writer thread. Keys only grow. */
-void recents_add(struct recents *recents, uint64_t key, struct journal_place place);
+void recents_add(struct recents *recents, uint64_t key, struct journal_place place,
+	const uint8_t *record);
 void recents_publish(struct recents *recents);
 void recents_abort(struct recents *recents);
 /* What else fits. */
@@ -48,10 +54,13 @@ bool recents_turn(struct recents *recents);
 /* The oldest that is read in, or may be. */
 uint64_t recents_oldest(struct recents *recents);
 
-/* Readers. Between begin and end of the call the generation does not turn: take the snapshot
- * there. */
-struct store_generation *recents_acquire_begin(struct recents *recents);
+/* Readers. Between begin and end of the call no generation turns: take the snapshot there. */
+struct store_generations {
+	struct store_generation *now;
+	struct store_generation *last; /* or NULL */
+};
+struct store_generations recents_acquire_begin(struct recents *recents);
 void recents_acquire_end(struct recents *recents);
-void recents_release(struct recents *recents, struct store_generation *generation);
+void recents_release(struct recents *recents, struct store_generations generations);
 /* Index of the first row whose key is not less; the number of rows when there is none. */
 uint32_t recents_seek(const struct store_generation *generation, uint64_t key);

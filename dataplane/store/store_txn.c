@@ -124,6 +124,14 @@ void store_write_through(struct store_txn *txn)
 	txn->touched |= STORE_WRITE_THROUGH;
 }
 
+static void release(struct store_txn *txn)
+{
+	const struct store_generations generations = { txn->generation, txn->last_generation };
+	if (txn->generation != NULL) recents_release(&txn->store->recents, generations);
+	txn->generation = NULL;
+	txn->last_generation = NULL;
+}
+
 void store_read_begin(struct store_txn *txn, struct store *store)
 {
 	CHECK(!txn->writable);
@@ -132,8 +140,10 @@ void store_read_begin(struct store_txn *txn, struct store *store)
 	txn->store = store;
 	txn->result = RESULT_OK;
 	int code;
-	if (txn->generation != NULL) recents_release(&store->recents, txn->generation);
-	txn->generation = recents_acquire_begin(&store->recents);
+	release(txn);
+	struct store_generations generations = recents_acquire_begin(&store->recents);
+	txn->generation = generations.now;
+	txn->last_generation = generations.last;
 	if (txn->handle != NULL) {
 		code = mdb_txn_renew(txn->handle);
 	} else {
@@ -143,12 +153,6 @@ void store_read_begin(struct store_txn *txn, struct store *store)
 	}
 	recents_acquire_end(&store->recents);
 	if (code != 0) store_txn_fail(txn, "read", code);
-}
-
-static void release(struct store_txn *txn)
-{
-	if (txn->generation != NULL) recents_release(&txn->store->recents, txn->generation);
-	txn->generation = NULL;
 }
 
 void store_read_end(struct store_txn *txn)
@@ -234,6 +238,7 @@ static void put(struct store_txn *txn, enum store_table table, struct bytes key,
 	const struct bytes *parts, size_t part_count, unsigned flags)
 {
 	struct journal_place place;
+	const uint8_t *record = NULL;
 
 	CHECK(txn->writable);
 	if (txn->result != RESULT_OK) return;
@@ -243,8 +248,8 @@ static void put(struct store_txn *txn, enum store_table table, struct bytes key,
 		return;
 	}
 	if (!txn->unlogged) {
-		enum result result =
-			journal_put(&txn->store->journal, table, key, parts, part_count, &place);
+		enum result result = journal_put(&txn->store->journal, table, key, parts,
+			part_count, &place, &record);
 		if (result != RESULT_OK) {
 			txn->result = result;
 			return;
@@ -253,7 +258,7 @@ static void put(struct store_txn *txn, enum store_table table, struct bytes key,
 	if (table == STORE_EVENTS) {
 		CHECK(!txn->unlogged);
 		if (flags == MDB_APPEND) {
-			recents_add(&txn->store->recents, event_key(key), place);
+			recents_add(&txn->store->recents, event_key(key), place, record);
 		}
 		store_put_place(txn, key, place, flags);
 	} else {
@@ -300,6 +305,25 @@ static enum result row_open(enum store_table table, MDB_val key, MDB_val data,
 	return RESULT_OK;
 }
 
+static const struct recent *find_recent(const struct store_generation *generation, struct bytes key)
+{
+	if (generation == NULL || key.size != EVENT_KEY_SIZE) return NULL;
+	uint64_t wanted = event_key(key);
+	uint32_t recent = recents_seek(generation, wanted);
+	if (recent == atomic_load_explicit(&generation->count, memory_order_acquire)) return NULL;
+	return generation->rows[recent].key == wanted ? &generation->rows[recent] : NULL;
+}
+
+static enum result recent_open(const struct store_txn *txn, const struct recent *row,
+	struct bytes key, struct bytes *ret_value)
+{
+	const struct journal *journal = &txn->store->journal;
+	if (row->record == NULL) {
+		return journal_view(journal, row->place, STORE_EVENTS, key, ret_value);
+	}
+	return journal_view_record(journal, row->place, row->record, STORE_EVENTS, key, ret_value);
+}
+
 enum result store_value_open(const struct store_txn *txn, enum store_table table, MDB_val key,
 	MDB_val data, struct bytes *ret_value)
 {
@@ -311,6 +335,11 @@ enum result store_value_open(const struct store_txn *txn, enum store_table table
 	TRY(row_open(table, key, data, &row));
 	TRY(place_decode(row, &place));
 	struct bytes name = bytes_of(key.mv_data, key.mv_size);
+	const struct recent *recent = find_recent(txn->last_generation, name);
+	if (recent != NULL && recent->record != NULL && recent->place.position == place.position) {
+		return journal_view_record(&txn->store->journal, place, recent->record, table, name,
+			ret_value);
+	}
 	return txn->writable ? journal_view_own(&txn->store->journal, place, table, name, ret_value)
 			     : journal_view(&txn->store->journal, place, table, name, ret_value);
 }
@@ -322,8 +351,7 @@ enum result store_recent_open(const struct store_txn *txn, uint32_t recent, uint
 	struct writer writer = writer_of(key, EVENT_KEY_SIZE);
 
 	write_u64_be(&writer, row->key);
-	return journal_view(&txn->store->journal, row->place, STORE_EVENTS, writer_bytes(&writer),
-		ret_value);
+	return recent_open(txn, row, writer_bytes(&writer), ret_value);
 }
 
 bool store_delete(struct store_txn *txn, enum store_table table, struct bytes key)
@@ -352,30 +380,16 @@ bool store_delete(struct store_txn *txn, enum store_table table, struct bytes ke
 	return true;
 }
 
-static bool get_recent(struct store_txn *txn, struct bytes key, struct bytes *ret_value,
-	enum result *ret_result)
-{
-	uint8_t memory[EVENT_KEY_SIZE];
-
-	if (txn->generation == NULL || key.size != EVENT_KEY_SIZE) return false;
-	uint64_t wanted = event_key(key);
-	uint32_t recent = recents_seek(txn->generation, wanted);
-	if (recent == atomic_load_explicit(&txn->generation->count, memory_order_acquire) ||
-		txn->generation->rows[recent].key != wanted) {
-		return false;
-	}
-	*ret_result = store_recent_open(txn, recent, memory, ret_value);
-	return true;
-}
-
 enum result store_get(struct store_txn *txn, enum store_table table, struct bytes key,
 	struct bytes *ret_value)
 {
 	*ret_value = BYTES_EMPTY;
 	if (txn->result != RESULT_OK) return txn->result;
 
-	enum result result;
-	if (table == STORE_EVENTS && get_recent(txn, key, ret_value, &result)) return result;
+	if (table == STORE_EVENTS) {
+		const struct recent *row = find_recent(txn->generation, key);
+		if (row != NULL) return recent_open(txn, row, key, ret_value);
+	}
 	MDB_val key_value = { .mv_size = key.size, .mv_data = (void *)(uintptr_t)key.data };
 	MDB_val data;
 	int code = mdb_get(txn->handle, txn->store->tables[table], &key_value, &data);

@@ -118,15 +118,25 @@ static uint32_t home_of(const struct replay *replay, struct hash128 identity)
 	return (uint32_t)spread(identity) & (replay->stripe_entries - 1);
 }
 
-static struct stripe *stripe_lock(struct replay *replay, struct hash128 identity)
+static uint32_t stripe_index(const struct replay *replay, struct hash128 identity)
 {
 	/* Bits that home_of() does not use: there are at most 2^11 slots in a stripe. */
-	uint32_t index = (uint32_t)(spread(identity) >> 11) & (replay->stripe_count - 1);
-	struct stripe *stripe = &replay->stripe[index];
+	return (uint32_t)(spread(identity) >> 11) & (replay->stripe_count - 1);
+}
+
+void replay_prefetch(const struct replay *replay, struct hash128 identity)
+{
+	uint32_t index = stripe_index(replay, identity);
 	size_t slot = (size_t)index * replay->stripe_entries + home_of(replay, identity);
 
-	/* Lock and slot are two cache misses; this lets them overlap. */
+	/* Lock and slot are two cache misses. */
+	__builtin_prefetch(&replay->stripe[index], 1);
 	__builtin_prefetch(&replay->entries[slot], 1);
+}
+
+static struct stripe *stripe_lock(struct replay *replay, struct hash128 identity)
+{
+	struct stripe *stripe = &replay->stripe[stripe_index(replay, identity)];
 	CHECK(pthread_mutex_lock(&stripe->lock) == 0);
 	return stripe;
 }
