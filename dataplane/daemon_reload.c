@@ -31,17 +31,23 @@ void flow_give_slots(struct flow *flow)
 /* So that records can be read by people long after an endpoint has gone. */
 enum result flow_remember_names(const struct daemon *daemon, const struct flow *flow)
 {
-	for (uint32_t s = 0; s < daemon->worker_count; s++) {
-		for (uint32_t i = 0; i < flow->endpoint_count; i++) {
-			TRY(shard_remember_name(daemon->shards[s], 'e', flow->endpoints[i].id,
-				flow->endpoints[i].name));
-		}
-		for (uint32_t i = 0; i < flow->target_count; i++) {
-			TRY(shard_remember_name(daemon->shards[s], 't', flow->targets[i].id,
-				flow->targets[i].name));
-		}
+	size_t count = (size_t)flow->endpoint_count + flow->target_count;
+	struct shard_name *names = alloc_array(count + 1, sizeof *names);
+	enum result result = RESULT_OK;
+
+	for (uint32_t i = 0; i < flow->endpoint_count; i++) {
+		names[i] =
+			(struct shard_name){ 'e', flow->endpoints[i].id, flow->endpoints[i].name };
 	}
-	return RESULT_OK;
+	for (uint32_t i = 0; i < flow->target_count; i++) {
+		names[flow->endpoint_count + i] =
+			(struct shard_name){ 't', flow->targets[i].id, flow->targets[i].name };
+	}
+	for (uint32_t i = 0; i < daemon->worker_count && result == RESULT_OK; i++) {
+		result = shard_remember_names(daemon->shards[i], names, count);
+	}
+	alloc_free(names);
+	return result;
 }
 
 static void body_sizes_check(const struct daemon *daemon, const struct config *next,

@@ -5,6 +5,7 @@
 
 #include <semaphore.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
@@ -20,6 +21,9 @@ enum { RETENTION_ROWS_PER_EVENT = 8, RETENTION_ROWS_MIN = 16, RETENTION_ROWS_MAX
 /* What settling a delivery adds to the store at most, as a rule: an attempt with its texts, a
  * leaf, and the room that pages leave. */
 enum { SETTLE_SIZE = 512 };
+
+/* What a name adds, roughly. */
+enum { NAME_ROW_SIZE = 128 };
 
 #define STATE_KEY BYTES_LITERAL("state")
 
@@ -274,57 +278,73 @@ uint64_t shard_committed_next(const struct shard *shard)
 
 /* ---- Names ----------------------------------------------------------------------------------- */
 
-struct name_job {
+struct names_job {
 	struct store_job job;
-	struct row_key key;
-	struct bytes name;
+	const struct shard_name *names;
+	size_t count;
 	sem_t done;
 };
 
-static void name_apply(struct store_job *job, struct store_txn *txn)
+static bool name_is_known(struct store_txn *txn, const struct shard_name *name)
 {
-	struct name_job *name = CONTAINER_OF(job, struct name_job, job);
-	store_put(txn, STORE_NAMES, row_key_bytes(&name->key), &name->name, 1);
+	struct row_key key = row_name_key(name->kind, name->id);
+	struct bytes stored;
+	return store_get(txn, STORE_NAMES, row_key_bytes(&key), &stored) == RESULT_OK &&
+		bytes_equal(stored, bytes_of_text(name->text));
 }
 
-static void name_complete(struct store_job *job)
+static void names_apply(struct store_job *job, struct store_txn *txn)
 {
-	sem_post(&CONTAINER_OF(job, struct name_job, job)->done);
+	struct names_job *names = CONTAINER_OF(job, struct names_job, job);
+
+	for (size_t i = 0; i < names->count; i++) {
+		const struct shard_name *name = &names->names[i];
+		if (name_is_known(txn, name)) continue;
+		struct row_key key = row_name_key(name->kind, name->id);
+		struct bytes text = bytes_of_text(name->text);
+		store_put(txn, STORE_NAMES, row_key_bytes(&key), &text, 1);
+	}
 }
 
-static bool name_is_known(struct shard *shard, const struct name_job *name)
+static void names_complete(struct store_job *job)
+{
+	sem_post(&CONTAINER_OF(job, struct names_job, job)->done);
+}
+
+static bool names_are_known(struct shard *shard, const struct shard_name *names, size_t count)
 {
 	struct store_txn txn = { 0 };
-	struct bytes stored;
+	bool known = true;
 
 	store_read_begin(&txn, shard->store);
-	bool known = store_get(&txn, STORE_NAMES, row_key_bytes(&name->key), &stored) ==
-			RESULT_OK &&
-		bytes_equal(stored, name->name);
+	for (size_t i = 0; i < count && known; i++) known = name_is_known(&txn, &names[i]);
 	store_read_done(&txn);
 	return known;
 }
 
-enum result shard_remember_name(struct shard *shard, char kind, uint32_t id, const char *text)
+enum result shard_remember_names(struct shard *shard, const struct shard_name *names, size_t count)
 {
-	struct name_job name = {
-		.job = { .apply = name_apply, .complete = name_complete, .size = 128 },
-		.key = row_name_key(kind, id),
-		.name = bytes_of_text(text),
+	struct names_job job = {
+		.job = { .apply = names_apply, .complete = names_complete, .uses_reserve = true },
+		.names = names,
+		.count = count,
 	};
 
-	CHECK(name.name.size > 0 && name.name.size <= NAME_SIZE_MAX);
-	if (name_is_known(shard, &name)) return RESULT_OK;
-	name.job.uses_reserve = true;
-	CHECK(sem_init(&name.done, 0, 0) == 0);
-	store_writer_submit(shard->writer, &name.job);
-	while (sem_trywait(&name.done) != 0) {
+	for (size_t i = 0; i < count; i++) {
+		size_t size = strlen(names[i].text);
+		CHECK(size > 0 && size <= NAME_SIZE_MAX);
+	}
+	if (names_are_known(shard, names, count)) return RESULT_OK;
+	job.job.size = (uint32_t)(count * NAME_ROW_SIZE);
+	CHECK(sem_init(&job.done, 0, 0) == 0);
+	store_writer_submit(shard->writer, &job.job);
+	while (sem_trywait(&job.done) != 0) {
 		if (!shard->threaded) {
 			store_writer_step(shard->writer);
-		} else if (sem_wait(&name.done) == 0) {
+		} else if (sem_wait(&job.done) == 0) {
 			break;
 		}
 	}
-	sem_destroy(&name.done);
-	return name.job.result;
+	sem_destroy(&job.done);
+	return job.job.result;
 }

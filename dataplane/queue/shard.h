@@ -61,20 +61,21 @@ struct shard_append {
 };
 void shard_append_submit(struct shard *shard, struct shard_append *append);
 
-/* Deletes a bounded number of settled events older than the retention. Asynchronous, any
- * thread; a call while the last one is still under way does nothing. */
-void shard_expire(struct shard *shard, wall_t now);
-
 /* Retention is tied to commits: each deletes some rows that have expired. This makes one more
  * commit happen, for a shard that is idle or full; call it every second or so. One is under
  * way at most. Any thread. */
 enum { SHARD_EXPIRE_ROWS_MAX = 512 };
 void shard_expire(struct shard *shard, wall_t now);
 
-/* Remembers what an id is called, for people. Kind 'e' endpoint, 't' target. Blocking: cold
- * thread. */
-MUST_USE enum result shard_remember_name(struct shard *shard, char kind, uint32_t id,
-	const char *name);
+/* Remembers what ids are called, for people; those that are not known yet, in one commit. Kind 'e'
+ * endpoint, 't' target. Blocking: cold thread. */
+struct shard_name {
+	char kind;
+	uint32_t id;
+	const char *text; /* 1 … NAME_SIZE_MAX */
+};
+MUST_USE enum result shard_remember_names(struct shard *shard, const struct shard_name *names,
+	size_t count);
 
 /* ---- Reading (any thread, own transaction) --------------------------------------------------- */
 

@@ -121,14 +121,12 @@ static void open_flow(struct rig *rig)
 
 static void remember_names(struct shard *shard)
 {
-	static const struct {
-		char kind;
-		const char *name;
-	} names[] = { { 'e', "github" }, { 't', "orders" }, { 't', "audit" } };
-	for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
-		CHECK(shard_remember_name(shard, names[i].kind, flow_id_of_name(names[i].name),
-			      names[i].name) == RESULT_OK);
-	}
+	const struct shard_name names[] = {
+		{ 'e', flow_id_of_name("github"), "github" },
+		{ 't', flow_id_of_name("orders"), "orders" },
+		{ 't', flow_id_of_name("audit"), "audit" },
+	};
+	CHECK(shard_remember_names(shard, names, ARRAY_COUNT(names)) == RESULT_OK);
 }
 
 void rig_open_stopped(struct rig *rig)

@@ -244,3 +244,9 @@ uint64_t world_row_count(struct world *world, enum store_table table)
 	store_read_done(&txn);
 	return count;
 }
+
+enum result world_remember_name(struct shard *shard, char kind, uint32_t id, const char *text)
+{
+	const struct shard_name name = { kind, id, text };
+	return shard_remember_names(shard, &name, 1);
+}

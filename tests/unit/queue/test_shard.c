@@ -151,11 +151,11 @@ static void test_names(void **state)
 
 	memset(longest, 'n', NAME_SIZE_MAX);
 	longest[NAME_SIZE_MAX] = '\0';
-	assert_int_equal(shard_remember_name(world->shard, 't', 1, "orders"), RESULT_OK);
-	assert_int_equal(shard_remember_name(world->shard, 't', 1, "orders"), RESULT_OK);
-	assert_int_equal(shard_remember_name(world->shard, 'e', 1, "github"), RESULT_OK);
-	assert_int_equal(shard_remember_name(world->shard, 't', 2, longest), RESULT_OK);
-	assert_int_equal(shard_remember_name(world->shard, 't', 1, "invoices"), RESULT_OK);
+	assert_int_equal(world_remember_name(world->shard, 't', 1, "orders"), RESULT_OK);
+	assert_int_equal(world_remember_name(world->shard, 't', 1, "orders"), RESULT_OK);
+	assert_int_equal(world_remember_name(world->shard, 'e', 1, "github"), RESULT_OK);
+	assert_int_equal(world_remember_name(world->shard, 't', 2, longest), RESULT_OK);
+	assert_int_equal(world_remember_name(world->shard, 't', 1, "invoices"), RESULT_OK);
 	world_reopen(world);
 	shard_read_begin(world->shard, &txn);
 	shard_name(&txn, 't', 1, name);
@@ -166,6 +166,32 @@ static void test_names(void **state)
 	assert_string_equal(name, longest);
 	shard_name(&txn, 't', 3, name);
 	assert_string_equal(name, "?");
+	store_read_done(&txn);
+}
+
+/* A start with thousands of endpoints is one commit, the next with the same ones none. */
+static void test_many_names_are_one_commit(void **state)
+{
+	enum { COUNT = 3000 };
+	struct world *world = *state;
+	static struct shard_name names[COUNT];
+	static char texts[COUNT][16];
+	char name[NAME_SIZE_MAX + 1];
+	struct store_txn txn = { 0 };
+
+	for (unsigned i = 0; i < COUNT; i++) {
+		snprintf(texts[i], sizeof texts[i], "endpoint-%u", i);
+		names[i] = (struct shard_name){ 'e', i + 1, texts[i] };
+	}
+	for (unsigned round = 0; round < 2; round++) {
+		assert_int_equal(shard_remember_names(world->shard, names, COUNT), RESULT_OK);
+		assert_int_equal(store_writer_statistics(shard_writer(world->shard)).commits, 1);
+	}
+	shard_read_begin(world->shard, &txn);
+	for (unsigned i = 0; i < COUNT; i++) {
+		shard_name(&txn, 'e', i + 1, name);
+		assert_string_equal(name, texts[i]);
+	}
 	store_read_done(&txn);
 }
 
@@ -430,7 +456,7 @@ static void test_appending_and_reading_at_once(void **state)
 	}
 	atomic_store(&reader.stop, true);
 	assert_int_equal(pthread_join(thread, NULL), 0);
-	assert_int_equal(shard_remember_name(world->shard, 't', 5, "five"), RESULT_OK);
+	assert_int_equal(world_remember_name(world->shard, 't', 5, "five"), RESULT_OK);
 	assert_int_equal(shard_counters(world->shard).events_accepted, FLIGHTS * ROUNDS);
 	struct audit_report report;
 	assert_int_equal(shard_audit_verify(world->shard, NULL, NULL, &report), RESULT_OK);
@@ -446,6 +472,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_counters_survive, begin, end),
 		cmocka_unit_test_setup_teardown(test_replay_memory_survives, begin, end),
 		cmocka_unit_test_setup_teardown(test_names, begin, end),
+		cmocka_unit_test_setup_teardown(test_many_names_are_one_commit, begin, end),
 		cmocka_unit_test_setup_teardown(test_attempts_and_dead_letters_are_listed, begin,
 			end),
 		cmocka_unit_test_setup_teardown(test_changed_header, begin, end),

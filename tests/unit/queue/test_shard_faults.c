@@ -243,7 +243,7 @@ static void test_an_error_stops_the_shard(void **state)
 	assert_int_equal(world.failed, RESULT_DISK);
 	disk_arm(FAULT_NONE, 0, false);
 	assert_int_equal(world_append(&world, 100, 1, 5), RESULT_DISK);
-	assert_int_equal(shard_remember_name(world.shard, 't', 5, "five"), RESULT_DISK);
+	assert_int_equal(world_remember_name(world.shard, 't', 5, "five"), RESULT_DISK);
 	assert_events(&world, 1, 100);
 	assert_int_equal(shard_counters(world.shard).deliveries_delivered, 0);
 	world_run(&world);
