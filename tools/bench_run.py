@@ -94,7 +94,7 @@ def main():
         rows.append(measure_end_to_end(lab, 64, options))
         summary['end_to_end'] = rows[-1]
         lab.say('memory of idle TLS connections')
-        summary['idle'] = measure_idle(lab, 2000)
+        summary['idle'] = measure_idle(lab, 8000)
     # The headline, for 64 connections (or the first load that was measured).
     summary.update(summary['loads'][str(options.connections[0])])
     summary['results'] = rows
