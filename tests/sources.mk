@@ -68,6 +68,7 @@ UNIT_TESTS := \
 	tests/unit/store/test_store.c \
 	tests/unit/store/test_store_cursor.c \
 	tests/unit/store/test_store_journal.c \
+	tests/unit/store/test_store_journal_faults.c \
 	tests/unit/store/test_store_writer.c \
 	tests/unit/tls/test_stream.c \
 	tests/unit/tls/test_stream_input.c \
@@ -109,6 +110,7 @@ TEST_SUPPORT_SRC := \
 	tests/lib/folder.c \
 	tests/lib/guard.c \
 	tests/lib/io_chaos.c \
+	tests/lib/journal_rig.c \
 	tests/lib/stream_peer.c \
 	tests/lib/tls_pair.c \
 	tests/lib/webhook.c \

@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The journal when the disk, the kernel or the power fails under it: what was acknowledged is there
+ * after the next start, or the store says that it is not and is not opened.
+ *
+ * The system calls of the store are caught here: the program's own functions of these names come
+ * before libc's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/journal_rig.h"
+
+/* ---- The failing kernel -------------------------------------------------------------------- */
+
+enum meta_fault {
+	META_FINE,
+	META_ON_DISK_WITH_EIO, /* the next write of it; all later ones to its file fail */
+	META_FAILS,
+};
+enum { KILLED = 9 };
+
+static struct {
+	int fallocate_errno; /* 0: as the kernel answers */
+	bool disk_is_full;   /* as statvfs() sees it */
+	bool journal_full;   /* no write to it finds space */
+	bool wipe_fails;
+	bool sync_kills;
+	unsigned opens_to_fail; /* of journal files */
+	enum meta_fault meta;
+	ino_t meta_inode;
+	unsigned journal_syncs;
+} fault;
+
+static bool has_name(int fd, const char *name)
+{
+	char link[64];
+	char path[FOLDER_PATH_SIZE];
+
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	ssize_t size = readlink(link, path, sizeof path - 1);
+	if (size < 0) return false;
+	path[size] = '\0';
+	return strstr(path, name) != NULL;
+}
+
+static int fails_with(int code)
+{
+	errno = code;
+	return -1;
+}
+
+int fallocate(int fd, int mode, off_t offset, off_t size)
+{
+	if (fault.fallocate_errno != 0) return fails_with(fault.fallocate_errno);
+	return (int)syscall(SYS_fallocate, fd, mode, offset, size);
+}
+
+int fstatvfs(int fd, struct statvfs *ret)
+{
+	(void)fd;
+	*ret = (struct statvfs){ .f_frsize = 4096, .f_bavail = fault.disk_is_full ? 0 : 1 << 20 };
+	return 0;
+}
+
+int fdatasync(int fd)
+{
+	if (has_name(fd, "/journal-")) {
+		fault.journal_syncs++;
+		if (fault.sync_kills) _exit(KILLED);
+	}
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+int openat(int fd, const char *path, int flags, ...)
+{
+	if (strncmp(path, "journal-", 8) == 0 && fault.opens_to_fail > 0) {
+		fault.opens_to_fail--;
+		return fails_with(EMFILE);
+	}
+	return (int)syscall(SYS_openat, fd, path, flags, 0600);
+}
+
+/* Whether the call is answered here. */
+static bool meta_write(int fd, const void *bytes, size_t size, off_t offset)
+{
+	struct stat status;
+
+	if (fault.meta == META_FINE || fstat(fd, &status) != 0) return false;
+	if (fault.meta == META_FAILS) return status.st_ino == fault.meta_inode;
+	/* It alone is written through a descriptor of its own. */
+	if ((fcntl(fd, F_GETFL) & O_DSYNC) == 0) return false;
+	assert_int_equal(syscall(SYS_pwrite64, fd, bytes, size, offset), size);
+	fault.meta = META_FAILS;
+	fault.meta_inode = status.st_ino;
+	return true;
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
+{
+	bool wipes = offset == 0 && size == JOURNAL_HEADER_SIZE;
+
+	if (fault.journal_full && has_name(fd, "/journal-")) return fails_with(ENOSPC);
+	if (fault.wipe_fails && wipes && has_name(fd, "/journal-")) return fails_with(EIO);
+	if (meta_write(fd, bytes, size, offset)) return fails_with(EIO);
+	return syscall(SYS_pwrite64, fd, bytes, size, offset);
+}
+
+static int begin(void **state)
+{
+	memset(&fault, 0, sizeof fault);
+	return journal_rig_begin(state);
+}
+
+static int end(void **state)
+{
+	memset(&fault, 0, sizeof fault);
+	return journal_rig_end(state);
+}
+
+/* ---- Helpers ------------------------------------------------------------------------------- */
+
+static const struct bytes row = BYTES_LITERAL("a row");
+
+static void put(struct store_txn *txn, enum store_table table, uint64_t number)
+{
+	store_put(txn, table, journal_rig_key(number), &row, 1);
+}
+
+static void add(struct journal_rig *rig, struct store_txn *txn, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) journal_rig_add(rig, txn, JOURNAL_RIG_VALUE_SIZE);
+}
+
+static void read_journal(const struct journal_rig *rig, uint32_t file, uint8_t *ret)
+{
+	char path[FOLDER_PATH_SIZE];
+
+	memset(ret, 0, JOURNAL_SEGMENT_SIZE_MIN);
+	journal_rig_path(rig, file, path);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) return;
+	assert_int_equal(pread(fd, ret, JOURNAL_SEGMENT_SIZE_MIN, 0), JOURNAL_SEGMENT_SIZE_MIN);
+	close(fd);
+}
+
+static void write_file(const char *path, const uint8_t *bytes, size_t size, off_t offset)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(syscall(SYS_pwrite64, fd, bytes, size, offset), size);
+	close(fd);
+}
+
+static void write_journal(const struct journal_rig *rig, uint32_t file, const uint8_t *bytes)
+{
+	char path[FOLDER_PATH_SIZE];
+	journal_rig_path(rig, file, path);
+	write_file(path, bytes, JOURNAL_SEGMENT_SIZE_MIN, 0);
+}
+
+/* Another process opens the store and does `work`, in which a fault must kill it. */
+static void in_killed_process(struct journal_rig *rig, void (*work)(struct journal_rig *rig))
+{
+	int status;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		if (journal_rig_open(rig) != RESULT_OK) _exit(1);
+		work(rig);
+		_exit(2);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), KILLED);
+}
+
+/* ---- A batch that does without the journal ------------------------------------------------- */
+
+/* Its first row found no segment, a later one did: the first must not be forgotten. */
+static void test_space_comes_back_within_a_batch(void **state)
+{
+	struct journal_rig *rig = *state;
+	struct store_txn txn;
+
+	journal_rig_commit(rig, 1);
+	journal_rig_fill_segment(rig);
+	journal_rig_checkpoint(rig);
+	store_write_begin(&txn, rig->store);
+	fault.fallocate_errno = ENOSPC;
+	put(&txn, STORE_ATTEMPTS, 1);
+	fault.fallocate_errno = 0;
+	add(rig, &txn, 1);
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+	journal_rig_reopen(rig);
+	assert_int_equal(journal_rig_row_count(rig, STORE_ATTEMPTS), 1);
+	journal_rig_assert_events(rig, 1);
+}
+
+/* The batch after one that went without is a batch of the journal again. */
+static void test_space_comes_back_with_the_next_batch(void **state)
+{
+	struct journal_rig *rig = *state;
+	struct store_txn txn;
+
+	journal_rig_commit(rig, 1);
+	journal_rig_fill_segment(rig);
+	fault.fallocate_errno = ENOSPC;
+	store_write_begin(&txn, rig->store);
+	put(&txn, STORE_ATTEMPTS, 1);
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+	fault.fallocate_errno = 0;
+	store_write_begin(&txn, rig->store);
+	put(&txn, STORE_ATTEMPTS, 2);
+	add(rig, &txn, 1);
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+	journal_rig_reopen(rig);
+	assert_int_equal(journal_rig_row_count(rig, STORE_ATTEMPTS), 2);
+	journal_rig_assert_events(rig, 1);
+}
+
+/* A journal that cannot be written to for lack of space does not hold up what LMDB has room for. */
+static void test_no_space_to_write_in_the_journal(void **state)
+{
+	struct journal_rig *rig = *state;
+	struct store_txn txn;
+
+	journal_rig_commit(rig, 1);
+	journal_rig_checkpoint(rig);
+	fault.journal_full = true;
+	store_write_begin(&txn, rig->store);
+	put(&txn, STORE_ATTEMPTS, 1);
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+	fault.journal_full = false;
+	journal_rig_commit(rig, 1);
+	journal_rig_reopen(rig);
+	assert_int_equal(journal_rig_row_count(rig, STORE_ATTEMPTS), 1);
+	journal_rig_assert_events(rig, 1);
+}
+
+/* ---- Killed, started again, and then the power fails --------------------------------------- */
+
+static void commit_unflushed(struct journal_rig *rig)
+{
+	fault.sync_kills = true;
+	journal_rig_commit(rig, 1);
+}
+
+/* What the start has done again is on disk before LMDB says so. */
+static void test_what_was_not_flushed_is_flushed_at_start(void **state)
+{
+	struct journal_rig *rig = *state;
+	static uint8_t flushed[JOURNAL_SEGMENT_SIZE_MIN];
+
+	journal_rig_commit(rig, 1);
+	journal_rig_crash(rig);
+	read_journal(rig, 0, flushed);
+	in_killed_process(rig, commit_unflushed);
+	fault.journal_syncs = 0;
+	assert_int_equal(journal_rig_open(rig), RESULT_OK);
+	rig->next = 3;
+	journal_rig_assert_events(rig, 1);
+	journal_rig_crash(rig);
+	if (fault.journal_syncs == 0) write_journal(rig, 0, flushed);
+	assert_int_equal(journal_rig_open(rig), RESULT_OK);
+	journal_rig_assert_events(rig, 1);
+}
+
+/* The same, with the batch in a segment that it was the first in. */
+static void test_a_new_segment_is_flushed_at_start(void **state)
+{
+	struct journal_rig *rig = *state;
+	static uint8_t flushed[2][JOURNAL_SEGMENT_SIZE_MIN];
+
+	journal_rig_commit(rig, 1);
+	journal_rig_fill_segment(rig);
+	journal_rig_crash(rig);
+	for (uint32_t i = 0; i < 2; i++) read_journal(rig, i, flushed[i]);
+	in_killed_process(rig, commit_unflushed);
+	fault.journal_syncs = 0;
+	assert_int_equal(journal_rig_open(rig), RESULT_OK);
+	rig->next = 3;
+	journal_rig_assert_events(rig, 1);
+	journal_rig_crash(rig);
+	if (fault.journal_syncs == 0) {
+		for (uint32_t i = 0; i < 2; i++) write_journal(rig, i, flushed[i]);
+	}
+	assert_int_equal(journal_rig_open(rig), RESULT_OK);
+	journal_rig_assert_events(rig, 1);
+}
+
+/* ---- Headers and numbers ------------------------------------------------------------------- */
+
+/* A segment that is kept while so many others come and go that a number could come again. */
+static void test_a_segment_older_than_all_numbers(void **state)
+{
+	struct journal_rig *rig = *state;
+	struct journal *journal = &rig->store->journal;
+
+	journal_rig_commit(rig, 1);
+	journal_rig_checkpoint(rig);
+	journal->current = NULL;
+	journal->before = NULL;
+	journal->position = (uint64_t)JOURNAL_SEGMENTS_MAX * journal->segment_size +
+		2 * JOURNAL_PAGE_SIZE;
+	journal_rig_checkpoint(rig);
+	journal_rig_commit(rig, 1);
+	assert_int_equal(journal->current->number, JOURNAL_SEGMENTS_MAX + 1);
+	journal_rig_checkpoint(rig);
+	journal_rig_assert_events(rig, 1);
+	journal_rig_reopen(rig);
+	journal_rig_assert_events(rig, 1);
+}
+
+enum { SECOND_COPY = JOURNAL_HEADER_SIZE / 2, NUMBER = 10 };
+
+/* A header is there twice. */
+static void test_a_header_rots(void **state)
+{
+	struct journal_rig *rig = *state;
+	uint64_t segment = 2 * (uint64_t)rig->store->journal.segment_size;
+
+	journal_rig_checkpoint(rig);
+	for (unsigned i = 0; i < 60; i++) journal_rig_commit(rig, 1);
+	assert_true(rig->store->journal.current->number >= 3);
+	journal_rig_change_byte(rig, segment + NUMBER);
+	journal_rig_reopen(rig);
+	journal_rig_assert_events(rig, 1);
+}
+
+/* With neither copy the segment is not taken for a free one, nor for the end of the journal. */
+static void test_both_copies_of_a_header_rot(void **state)
+{
+	struct journal_rig *rig = *state;
+	uint64_t segment = 2 * (uint64_t)rig->store->journal.segment_size;
+
+	journal_rig_checkpoint(rig);
+	for (unsigned i = 0; i < 60; i++) journal_rig_commit(rig, 1);
+	journal_rig_change_byte(rig, segment + NUMBER);
+	journal_rig_change_byte(rig, segment + SECOND_COPY + NUMBER);
+	journal_rig_crash(rig);
+	assert_int_equal(journal_rig_open(rig), RESULT_MALFORMED);
+	assert_non_null(strstr(rig->error, "journal-1 of the store has a damaged header"));
+}
+
+static void test_two_files_of_one_number(void **state)
+{
+	struct journal_rig *rig = *state;
+	static uint8_t image[JOURNAL_SEGMENT_SIZE_MIN];
+
+	journal_rig_commit(rig, 1);
+	journal_rig_crash(rig);
+	read_journal(rig, 0, image);
+	write_journal(rig, 1, image);
+	assert_int_equal(journal_rig_open(rig), RESULT_MALFORMED);
+	assert_non_null(strstr(rig->error, "has the same number as another file"));
+}
+
+static void test_a_journal_without_its_data(void **state)
+{
+	struct journal_rig *rig = *state;
+	char path[FOLDER_PATH_SIZE];
+
+	journal_rig_commit(rig, 1);
+	journal_rig_crash(rig);
+	folder_path(path, rig->folder, "data.mdb");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(journal_rig_open(rig), RESULT_MALFORMED);
+	assert_non_null(strstr(rig->error, "is there without its data.mdb"));
+}
+
+/* ---- Batches that are not whole ------------------------------------------------------------ */
+
+enum { PAIR_ROWS = 4, SECTOR = JOURNAL_SECTOR_SIZE };
+
+/* BEGIN and the first row fill one sector, the others two each. */
+static void put_pair(struct journal_rig *rig, uint8_t what)
+{
+	struct store_txn txn;
+	uint8_t memory[2 * SECTOR];
+	const size_t head_size = JOURNAL_RECORD_HEAD_SIZE + 8;
+
+	memset(memory, what, sizeof memory);
+	store_write_begin(&txn, rig->store);
+	for (unsigned i = 0; i < PAIR_ROWS; i++) {
+		size_t size = i == 0 ? SECTOR - 2 * head_size : 2 * SECTOR - head_size;
+		struct bytes value = bytes_of(memory, size);
+		store_put(&txn, STORE_ATTEMPTS, journal_rig_key(i), &value, 1);
+	}
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+}
+
+/* Two batches of the same number and shape at the same place: of the first all reached the disk but
+ * its COMMIT, of the second all but what the first has. Together they are none. */
+static void test_two_batches_do_not_make_one(void **state)
+{
+	struct journal_rig *rig = *state;
+	static uint8_t first[16 * 1024];
+	static const uint8_t zeros[SECTOR];
+	char path[FOLDER_PATH_SIZE];
+
+	journal_rig_commit(rig, 1);
+	uint64_t position = rig->store->journal.position;
+	off_t offset = (off_t)(position % rig->store->journal.segment_size);
+	put_pair(rig, 'A');
+	uint64_t end_position = rig->store->journal.position;
+	size_t size = (size_t)(end_position - position);
+	journal_rig_path(rig, 0, path);
+	write_file(path, zeros, SECTOR, offset + (off_t)size - SECTOR);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(pread(fd, first, size, offset), size);
+	close(fd);
+	journal_rig_reopen(rig);
+	assert_int_equal(journal_rig_row_count(rig, STORE_ATTEMPTS), 0);
+	put_pair(rig, 'B');
+	assert_int_equal(rig->store->journal.position, end_position);
+	size_t missing_size = 4 * (size_t)SECTOR;
+	write_file(path, first + SECTOR, missing_size, offset + SECTOR);
+	journal_rig_reopen(rig);
+	assert_int_equal(journal_rig_row_count(rig, STORE_ATTEMPTS), 0);
+	journal_rig_assert_events(rig, 1);
+}
+
+/* The first batch of a new store, over several segments: there is none to go back to. */
+static void test_the_first_batch_is_given_up(void **state)
+{
+	struct journal_rig *rig = *state;
+	const struct journal *journal = &rig->store->journal;
+	struct store_txn txn;
+	unsigned in_use_count = 0;
+
+	store_write_begin(&txn, rig->store);
+	add(rig, &txn, 50);
+	store_write_abort(&txn);
+	rig->next = 1;
+	journal_rig_commit(rig, 1);
+	for (uint32_t i = 0; i < journal->segment_count; i++) {
+		in_use_count += journal->segments[i].number != 0;
+	}
+	assert_int_equal(in_use_count, 1);
+	assert_int_equal(journal->current->number, 1);
+	journal_rig_reopen(rig);
+	journal_rig_assert_events(rig, 1);
+}
+
+/* The number of a segment that was given up cannot be taken out of it: then nothing is written any
+ * more, or it would be there twice. */
+static void test_a_segment_cannot_be_given_back(void **state)
+{
+	struct journal_rig *rig = *state;
+	const struct journal *journal = &rig->store->journal;
+	struct store_txn txn;
+	uint64_t first = 1;
+
+	while (journal->current == NULL || journal->current->number < 3) journal_rig_commit(rig, 1);
+	journal_rig_approach_end(rig, 2 * JOURNAL_RIG_VALUE_SIZE);
+	journal_rig_checkpoint(rig);
+	journal_rig_delete_below(rig, &first, 25);
+	uint64_t next = rig->next;
+	store_write_begin(&txn, rig->store);
+	add(rig, &txn, 25);
+	assert_int_equal(journal->current->number, 5);
+	fault.wipe_fails = true;
+	store_write_abort(&txn);
+	fault.wipe_fails = false;
+	rig->next = next;
+	store_write_begin(&txn, rig->store);
+	assert_int_equal(txn.result, RESULT_DISK);
+	store_write_abort(&txn);
+	journal_rig_reopen(rig);
+	for (unsigned i = 0; i < 30; i++) journal_rig_commit(rig, 1);
+	journal_rig_reopen(rig);
+	journal_rig_assert_events(rig, first);
+}
+
+/* ---- LMDB's meta page fails ---------------------------------------------------------------- */
+
+/* A commit over two segments that LMDB has an error for, although it is on the disk: nothing is
+ * touched of what it may speak of. */
+static void fail_meta(struct journal_rig *rig, bool disk_is_full)
+{
+	struct store_txn txn;
+
+	journal_rig_commit(rig, 1);
+	journal_rig_approach_end(rig, 2 * JOURNAL_RIG_VALUE_SIZE);
+	journal_rig_checkpoint(rig);
+	store_write_begin(&txn, rig->store);
+	put(&txn, STORE_DEAD, 1);
+	add(rig, &txn, 5);
+	fault.meta = META_ON_DISK_WITH_EIO;
+	fault.disk_is_full = disk_is_full;
+	assert_int_equal(store_write_commit(&txn), RESULT_DISK);
+	assert_int_equal(fault.meta, META_FAILS);
+	fault.meta = META_FINE;
+	fault.disk_is_full = false;
+	store_write_begin(&txn, rig->store);
+	assert_int_equal(txn.result, RESULT_DISK);
+	journal_rig_reopen(rig);
+	assert_int_equal(journal_rig_row_count(rig, STORE_DEAD), 1);
+	journal_rig_assert_events(rig, 1);
+}
+
+static void test_a_meta_page_with_an_error_on_disk(void **state)
+{
+	fail_meta(*state, false);
+}
+
+/* ---- The kernel has no more ---------------------------------------------------------------- */
+
+/* Segments to go on in, not in use. */
+static void make_free_segments(struct journal_rig *rig)
+{
+	struct store_txn txn;
+	uint64_t next = rig->next;
+
+	store_write_begin(&txn, rig->store);
+	add(rig, &txn, 30);
+	store_write_abort(&txn);
+	rig->next = next;
+}
+
+static void test_no_descriptor_at_a_change_of_segment(void **state)
+{
+	struct journal_rig *rig = *state;
+	struct store_txn txn;
+
+	journal_rig_commit(rig, 1);
+	make_free_segments(rig);
+	journal_rig_approach_end(rig, 2 * JOURNAL_RIG_VALUE_SIZE);
+	store_write_begin(&txn, rig->store);
+	fault.opens_to_fail = 1;
+	add(rig, &txn, 3);
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+	fault.opens_to_fail = 0;
+	journal_rig_commit(rig, 1);
+	journal_rig_reopen(rig);
+	journal_rig_assert_events(rig, 1);
+}
+
+/* ---- Time ---------------------------------------------------------------------------------- */
+
+static uint64_t cpu_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* What a segment held before are payloads that look like heads of large records: hashing each would
+ * be 64 GiB. */
+static void test_a_start_is_not_made_slow(void **state)
+{
+	struct journal_rig *rig = *state;
+	char path[FOLDER_PATH_SIZE];
+
+	journal_rig_renew(rig, UINT64_C(256) << 20);
+	journal_rig_commit(rig, 1);
+	uint32_t size = rig->store->journal.segment_size;
+	uint64_t position = rig->store->journal.position;
+	journal_rig_crash(rig);
+	journal_rig_path(rig, 0, path);
+	for (uint32_t at = (uint32_t)(position % size); at + SECTOR < size; at += SECTOR) {
+		uint8_t sector[SECTOR] = { 0 };
+		uint32_t record_size = size - at;
+		memcpy(sector + 8, &record_size, sizeof record_size);
+		sector[12] = JOURNAL_PUT;
+		write_file(path, sector, sizeof sector, at);
+	}
+	uint64_t before_ms = cpu_ms();
+	assert_int_equal(journal_rig_open(rig), RESULT_OK);
+	assert_true(cpu_ms() - before_ms < 2000);
+	journal_rig_assert_events(rig, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_space_comes_back_within_a_batch),
+		TEST(test_space_comes_back_with_the_next_batch),
+		TEST(test_no_space_to_write_in_the_journal),
+		TEST(test_what_was_not_flushed_is_flushed_at_start),
+		TEST(test_a_new_segment_is_flushed_at_start),
+		TEST(test_a_segment_older_than_all_numbers),
+		TEST(test_a_header_rots),
+		TEST(test_both_copies_of_a_header_rot),
+		TEST(test_two_files_of_one_number),
+		TEST(test_a_journal_without_its_data),
+		TEST(test_two_batches_do_not_make_one),
+		TEST(test_the_first_batch_is_given_up),
+		TEST(test_a_segment_cannot_be_given_back),
+		TEST(test_a_meta_page_with_an_error_on_disk),
+		TEST(test_no_descriptor_at_a_change_of_segment),
+		TEST(test_a_start_is_not_made_slow),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
