@@ -250,6 +250,31 @@ static void test_no_space_to_write_in_the_journal(void **state)
 	journal_rig_assert_events(rig, 1);
 }
 
+/* No space for a row just where a segment ends, and for the events behind it there is: one segment
+ * is taken into use, not two of the same number. */
+static void test_no_space_at_the_end_of_a_segment(void **state)
+{
+	struct journal_rig *rig = *state;
+	struct store_txn txn;
+
+	journal_rig_commit(rig, 1);
+	journal_rig_approach_end(rig, 2 * JOURNAL_RIG_VALUE_SIZE);
+	store_write_begin(&txn, rig->store);
+	fault.journal_full = true;
+	for (unsigned i = 0; i < 40; i++) {
+		struct bytes value = journal_rig_value(i, 4000);
+		store_put(&txn, STORE_ATTEMPTS, journal_rig_key(i), &value, 1);
+	}
+	assert_true(rig->store->journal.overflow);
+	fault.journal_full = false;
+	add(rig, &txn, 25);
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+	assert_int_equal(rig->store->journal.current->number, 3);
+	journal_rig_reopen(rig);
+	journal_rig_assert_events(rig, 1);
+	assert_int_equal(journal_rig_row_count(rig, STORE_ATTEMPTS), 40);
+}
+
 /* ---- Killed, started again, and then the power fails --------------------------------------- */
 
 static void commit_unflushed(struct journal_rig *rig)
@@ -592,6 +617,7 @@ int main(void)
 		TEST(test_space_comes_back_within_a_batch),
 		TEST(test_space_comes_back_with_the_next_batch),
 		TEST(test_no_space_to_write_in_the_journal),
+		TEST(test_no_space_at_the_end_of_a_segment),
 		TEST(test_what_was_not_flushed_is_flushed_at_start),
 		TEST(test_a_new_segment_is_flushed_at_start),
 		TEST(test_a_segment_older_than_all_numbers),
