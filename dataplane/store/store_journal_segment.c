@@ -317,7 +317,11 @@ static struct journal_segment *add_segment(struct journal *journal, uint32_t fil
 	struct journal_segment *segment = &journal->segments[file];
 
 	if (journal_segment_open(journal, segment) != RESULT_OK) return NULL;
-	if (!map_segment(journal, segment)) return NULL;
+	if (!map_segment(journal, segment)) {
+		/* The next try makes the file anew: this would be the old one, without a name. */
+		journal_segment_done(segment);
+		return NULL;
+	}
 	atomic_fetch_add(&journal->file_size, journal->segment_size);
 	atomic_store(&journal->segment_count, file + 1);
 	return segment;

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -38,6 +39,7 @@ static struct {
 	bool wipe_fails;
 	bool sync_kills;
 	unsigned opens_to_fail; /* of journal files */
+	unsigned maps_to_fail;
 	enum meta_fault meta;
 	ino_t meta_inode;
 	unsigned journal_syncs;
@@ -90,6 +92,16 @@ int openat(int fd, const char *path, int flags, ...)
 		return fails_with(EMFILE);
 	}
 	return (int)syscall(SYS_openat, fd, path, flags, 0600);
+}
+
+void *mmap(void *at, size_t size, int access, int flags, int fd, off_t offset)
+{
+	if (fault.maps_to_fail > 0 && fd >= 0) {
+		fault.maps_to_fail--;
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	return (void *)syscall(SYS_mmap, at, size, access, flags, fd, offset);
 }
 
 /* Whether the call is answered here. */
@@ -574,6 +586,26 @@ static void test_no_descriptor_at_a_change_of_segment(void **state)
 	journal_rig_assert_events(rig, 1);
 }
 
+/* No memory to map a new segment: that batch finds no space, the next one is on the disk. */
+static void test_a_segment_cannot_be_mapped(void **state)
+{
+	struct journal_rig *rig = *state;
+	struct store_txn txn;
+
+	journal_rig_commit(rig, 1);
+	journal_rig_approach_end(rig, 2 * JOURNAL_RIG_VALUE_SIZE);
+	uint64_t next = rig->next;
+	store_write_begin(&txn, rig->store);
+	fault.maps_to_fail = 1;
+	add(rig, &txn, 3);
+	assert_int_equal(fault.maps_to_fail, 0);
+	assert_int_equal(store_write_commit(&txn), RESULT_SPACE);
+	rig->next = next;
+	journal_rig_commit(rig, 3);
+	journal_rig_reopen(rig);
+	journal_rig_assert_events(rig, 1);
+}
+
 /* ---- Time ---------------------------------------------------------------------------------- */
 
 static uint64_t cpu_ms(void)
@@ -630,6 +662,7 @@ int main(void)
 		TEST(test_a_segment_cannot_be_given_back),
 		TEST(test_a_meta_page_with_an_error_on_disk),
 		TEST(test_no_descriptor_at_a_change_of_segment),
+		TEST(test_a_segment_cannot_be_mapped),
 		TEST(test_a_start_is_not_made_slow),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
