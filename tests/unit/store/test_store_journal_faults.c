@@ -21,6 +21,7 @@
 
 #include <cmocka.h>
 
+#include "base/alloc.h"
 #include "lib/journal_rig.h"
 
 /* ---- The failing kernel -------------------------------------------------------------------- */
@@ -606,6 +607,19 @@ static void test_a_segment_cannot_be_mapped(void **state)
 	journal_rig_assert_events(rig, 1);
 }
 
+/* The writer's thread must not allocate, and has to write zeros where there is no fallocate(). */
+static void test_a_file_system_without_fallocate(void **state)
+{
+	struct journal_rig *rig = *state;
+
+	fault.fallocate_errno = EOPNOTSUPP;
+	alloc_thread_is_hot();
+	for (unsigned i = 0; i < 30; i++) journal_rig_commit(rig, 2);
+	alloc_thread_is_cold();
+	journal_rig_reopen(rig);
+	journal_rig_assert_events(rig, 1);
+}
+
 /* ---- Time ---------------------------------------------------------------------------------- */
 
 static uint64_t cpu_ms(void)
@@ -663,6 +677,7 @@ int main(void)
 		TEST(test_a_meta_page_with_an_error_on_disk),
 		TEST(test_no_descriptor_at_a_change_of_segment),
 		TEST(test_a_segment_cannot_be_mapped),
+		TEST(test_a_file_system_without_fallocate),
 		TEST(test_a_start_is_not_made_slow),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
