@@ -30,8 +30,9 @@ enum meta_fault {
 	META_FINE,
 	META_ON_DISK_WITH_EIO, /* the next write of it; all later ones to its file fail */
 	META_FAILS,
+	META_KILLS, /* after the write, before it is on disk */
 };
-enum { KILLED = 9 };
+enum { KILLED = 9, META_PAGES_SIZE = 2 * 4096 };
 
 static struct {
 	int fallocate_errno; /* 0: as the kernel answers */
@@ -44,6 +45,7 @@ static struct {
 	enum meta_fault meta;
 	ino_t meta_inode;
 	unsigned journal_syncs;
+	unsigned data_syncs;
 } fault;
 
 static bool has_name(int fd, const char *name)
@@ -82,6 +84,8 @@ int fdatasync(int fd)
 	if (has_name(fd, "/journal-")) {
 		fault.journal_syncs++;
 		if (fault.sync_kills) _exit(KILLED);
+	} else {
+		fault.data_syncs++;
 	}
 	return (int)syscall(SYS_fdatasync, fd);
 }
@@ -115,6 +119,7 @@ static bool meta_write(int fd, const void *bytes, size_t size, off_t offset)
 	/* It alone is written through a descriptor of its own. */
 	if ((fcntl(fd, F_GETFL) & O_DSYNC) == 0) return false;
 	assert_int_equal(syscall(SYS_pwrite64, fd, bytes, size, offset), size);
+	if (fault.meta == META_KILLS) _exit(KILLED);
 	fault.meta = META_FAILS;
 	fault.meta_inode = status.st_ino;
 	return true;
@@ -335,6 +340,43 @@ static void test_a_new_segment_is_flushed_at_start(void **state)
 	if (fault.journal_syncs == 0) {
 		for (uint32_t i = 0; i < 2; i++) write_journal(rig, i, flushed[i]);
 	}
+	assert_int_equal(journal_rig_open(rig), RESULT_OK);
+	journal_rig_assert_events(rig, 1);
+}
+
+static void checkpoint_unflushed(struct journal_rig *rig)
+{
+	struct store_txn txn;
+
+	store_write_begin(&txn, rig->store);
+	put(&txn, STORE_DEAD, 1);
+	add(rig, &txn, 1);
+	fault.meta = META_KILLS;
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+}
+
+/* Nor does the journal go on behind what only LMDB says is part of it, before that is on disk. */
+static void test_a_meta_page_that_was_not_flushed(void **state)
+{
+	struct journal_rig *rig = *state;
+	uint8_t flushed[META_PAGES_SIZE];
+	char path[FOLDER_PATH_SIZE];
+
+	journal_rig_commit(rig, 1);
+	journal_rig_checkpoint(rig);
+	journal_rig_crash(rig);
+	folder_path(path, rig->folder, "data.mdb");
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(pread(fd, flushed, sizeof flushed, 0), sizeof flushed);
+	close(fd);
+	in_killed_process(rig, checkpoint_unflushed);
+	fault.data_syncs = 0;
+	assert_int_equal(journal_rig_open(rig), RESULT_OK);
+	rig->next = 3;
+	journal_rig_assert_events(rig, 1);
+	journal_rig_commit(rig, 1);
+	journal_rig_crash(rig);
+	if (fault.data_syncs == 0) write_file(path, flushed, sizeof flushed, 0);
 	assert_int_equal(journal_rig_open(rig), RESULT_OK);
 	journal_rig_assert_events(rig, 1);
 }
@@ -666,6 +708,7 @@ int main(void)
 		TEST(test_no_space_at_the_end_of_a_segment),
 		TEST(test_what_was_not_flushed_is_flushed_at_start),
 		TEST(test_a_new_segment_is_flushed_at_start),
+		TEST(test_a_meta_page_that_was_not_flushed),
 		TEST(test_a_segment_older_than_all_numbers),
 		TEST(test_a_header_rots),
 		TEST(test_both_copies_of_a_header_rot),
