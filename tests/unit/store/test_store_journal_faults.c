@@ -597,6 +597,12 @@ static void test_a_meta_page_with_an_error_on_disk(void **state)
 	fail_meta(*state, false);
 }
 
+/* Nor is it taken for a lack of space. */
+static void test_a_meta_page_with_an_error_on_a_full_disk(void **state)
+{
+	fail_meta(*state, true);
+}
+
 /* ---- The kernel has no more ---------------------------------------------------------------- */
 
 /* Segments to go on in, not in use. */
@@ -718,6 +724,7 @@ int main(void)
 		TEST(test_the_first_batch_is_given_up),
 		TEST(test_a_segment_cannot_be_given_back),
 		TEST(test_a_meta_page_with_an_error_on_disk),
+		TEST(test_a_meta_page_with_an_error_on_a_full_disk),
 		TEST(test_no_descriptor_at_a_change_of_segment),
 		TEST(test_a_segment_cannot_be_mapped),
 		TEST(test_a_file_system_without_fallocate),
