@@ -62,6 +62,7 @@ UNIT_TESTS := \
 	tests/unit/queue/test_shard.c \
 	tests/unit/queue/test_shard_crash.c \
 	tests/unit/queue/test_shard_faults.c \
+	tests/unit/queue/test_shard_full.c \
 	tests/unit/queue/test_shard_retention.c \
 	tests/unit/secrets/test_mac.c \
 	tests/unit/secrets/test_secret.c \
