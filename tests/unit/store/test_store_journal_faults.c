@@ -39,7 +39,7 @@ static struct {
 	bool disk_is_full;   /* as statvfs() sees it */
 	bool journal_full;   /* no write to it finds space */
 	bool wipe_fails;
-	bool sync_kills;
+	unsigned killing_sync;  /* of the journal: the n-th from now; 0: none */
 	unsigned opens_to_fail; /* of journal files */
 	unsigned maps_to_fail;
 	enum meta_fault meta;
@@ -83,7 +83,7 @@ int fdatasync(int fd)
 {
 	if (has_name(fd, "/journal-")) {
 		fault.journal_syncs++;
-		if (fault.sync_kills) _exit(KILLED);
+		if (fault.killing_sync > 0 && --fault.killing_sync == 0) _exit(KILLED);
 	} else {
 		fault.data_syncs++;
 	}
@@ -297,7 +297,7 @@ static void test_no_space_at_the_end_of_a_segment(void **state)
 
 static void commit_unflushed(struct journal_rig *rig)
 {
-	fault.sync_kills = true;
+	fault.killing_sync = 1;
 	journal_rig_commit(rig, 1);
 }
 
@@ -565,6 +565,47 @@ static void test_a_segment_cannot_be_given_back(void **state)
 	journal_rig_assert_events(rig, first);
 }
 
+static void begin_a_segment(struct journal_rig *rig)
+{
+	struct store_txn txn;
+
+	store_write_begin(&txn, rig->store);
+	/* The first one is of the old segment. */
+	fault.killing_sync = 2;
+	add(rig, &txn, 25);
+	store_write_abort(&txn);
+}
+
+/* A segment that a batch had begun when the process was killed gives its number to another file
+ * after the start: the first has it no more. */
+static void test_a_number_comes_again_in_another_file(void **state)
+{
+	struct journal_rig *rig = *state;
+	const struct journal *journal = &rig->store->journal;
+	uint64_t first = 1;
+	uint64_t ends[4] = { 0 }; /* by number: behind the last event in the segment */
+
+	do {
+		journal_rig_commit(rig, 1);
+		ends[journal->current->number] = rig->next;
+	} while (journal->current->number < 3);
+	journal_rig_approach_end(rig, 2 * JOURNAL_RIG_VALUE_SIZE);
+	uint64_t second = ends[1];
+	journal_rig_delete_below(rig, &second, ends[2]);
+	journal_rig_checkpoint(rig);
+	assert_int_equal(journal->segments[1].number, 0);
+	journal_rig_crash(rig);
+	in_killed_process(rig, begin_a_segment);
+	assert_int_equal(journal_rig_open(rig), RESULT_OK);
+	journal = &rig->store->journal;
+	journal_rig_delete_below(rig, &first, ends[1]);
+	journal_rig_checkpoint(rig);
+	while (journal->current->number < 4) journal_rig_commit(rig, 1);
+	assert_int_equal(journal->current->file, 0);
+	journal_rig_reopen(rig);
+	journal_rig_assert_events(rig, ends[2]);
+}
+
 /* ---- LMDB's meta page fails ---------------------------------------------------------------- */
 
 /* A commit over two segments that LMDB has an error for, although it is on the disk: nothing is
@@ -723,6 +764,7 @@ int main(void)
 		TEST(test_two_batches_do_not_make_one),
 		TEST(test_the_first_batch_is_given_up),
 		TEST(test_a_segment_cannot_be_given_back),
+		TEST(test_a_number_comes_again_in_another_file),
 		TEST(test_a_meta_page_with_an_error_on_disk),
 		TEST(test_a_meta_page_with_an_error_on_a_full_disk),
 		TEST(test_no_descriptor_at_a_change_of_segment),
