@@ -70,6 +70,7 @@ UNIT_TESTS := \
 	tests/unit/store/test_store_cursor.c \
 	tests/unit/store/test_store_journal.c \
 	tests/unit/store/test_store_journal_faults.c \
+	tests/unit/store/test_store_journal_threads.c \
 	tests/unit/store/test_store_writer.c \
 	tests/unit/tls/test_stream.c \
 	tests/unit/tls/test_stream_input.c \
@@ -99,6 +100,7 @@ THREAD_TESTS := \
 	tests/unit/metrics/test_metrics.c \
 	tests/unit/queue/test_queue_threads.c \
 	tests/unit/queue/test_shard.c \
+	tests/unit/store/test_store_journal_threads.c \
 	tests/unit/store/test_store_writer.c \
 	tests/unit/tls/test_tls_threads.c \
 	tests/unit/verify/test_replay.c
