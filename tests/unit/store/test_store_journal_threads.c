@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The journal with all its threads: the writer with its checkpoints, the helper that makes segments,
+/* The journal with all its threads: the writer with its checkpoints, the helper that makes segments
  * and readers that walk the events while the oldest are deleted and their segments used again.
  */
 #include <pthread.h>
