@@ -119,6 +119,13 @@ static uint64_t read_header_copy(const struct journal *journal, const uint8_t *c
 											    : 0;
 }
 
+/* 0: neither copy is whole. */
+static uint64_t read_header(const struct journal *journal, const uint8_t *page)
+{
+	uint64_t number = read_header_copy(journal, page);
+	return number != 0 ? number : read_header_copy(journal, page + HEADER_COPY_OFFSET);
+}
+
 static bool is_zero(const uint8_t *page)
 {
 	for (size_t i = 0; i < JOURNAL_HEADER_SIZE; i++) {
@@ -131,9 +138,10 @@ enum result journal_segment_wipe(struct journal *journal, struct journal_segment
 {
 	static const uint8_t zeros[JOURNAL_HEADER_SIZE];
 
+	if (read_header(journal, segment->map) != segment->number) return RESULT_OK;
 	TRY(journal_segment_open(journal, segment));
-	TRY(journal_write_at(segment->fd, zeros, sizeof zeros, 0));
-	return fdatasync(segment->fd) == 0 ? RESULT_OK : RESULT_DISK;
+	enum result result = journal_write_at(segment->fd, zeros, sizeof zeros, 0);
+	return result == RESULT_OK && fdatasync(segment->fd) == 0 ? RESULT_OK : RESULT_DISK;
 }
 
 /* ---- Finding and making files ---------------------------------------------------------------- */
@@ -158,8 +166,7 @@ static enum result refuse(char *error, size_t error_size, uint32_t file, const c
 static enum result number_segment(struct journal *journal, struct journal_segment *segment,
 	bool new, char *error, size_t error_size)
 {
-	uint64_t number = read_header_copy(journal, segment->map);
-	if (number == 0) number = read_header_copy(journal, segment->map + HEADER_COPY_OFFSET);
+	uint64_t number = read_header(journal, segment->map);
 	if (number == 0) {
 		if (is_zero(segment->map)) return RESULT_OK;
 		/* Taken for a free one it would be overwritten, and the journal seem to end

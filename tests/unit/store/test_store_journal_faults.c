@@ -102,6 +102,53 @@ static void test_no_space_to_write_in_the_journal(void **state)
 	journal_rig_assert_events(rig, 1);
 }
 
+/* Nor does one that has just gone on to a new segment. */
+static void test_no_space_to_write_in_a_new_segment(void **state)
+{
+	struct journal_rig *rig = *state;
+	struct store_txn txn;
+
+	journal_rig_commit(rig, 1);
+	journal_rig_fill_segment(rig);
+	fault.journal_full = true;
+	store_write_begin(&txn, rig->store);
+	put(&txn, STORE_ATTEMPTS, 1);
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+	fault.journal_full = false;
+	journal_rig_commit(rig, 3);
+	journal_rig_reopen(rig);
+	assert_int_equal(journal_rig_row_count(rig, STORE_ATTEMPTS), 1);
+	journal_rig_assert_events(rig, 1);
+}
+
+/* A number that is in a file and cannot be taken out is an end, whatever the reason. */
+static void test_no_space_to_give_a_segment_back(void **state)
+{
+	struct journal_rig *rig = *state;
+	struct store_txn txn;
+
+	journal_rig_commit(rig, 1);
+	journal_rig_approach_end(rig, 2 * JOURNAL_RIG_VALUE_SIZE);
+	uint64_t next = rig->next;
+	store_write_begin(&txn, rig->store);
+	for (unsigned i = 0; i < 300; i++) {
+		struct bytes value = journal_rig_value(i, 4000);
+		store_put(&txn, STORE_ATTEMPTS, journal_rig_key(i), &value, 1);
+	}
+	assert_int_equal(rig->store->journal.current->number, 3);
+	fault.journal_full = true;
+	assert_int_equal(store_write_commit(&txn), RESULT_DISK);
+	fault.journal_full = false;
+	store_write_begin(&txn, rig->store);
+	assert_int_equal(txn.result, RESULT_DISK);
+	rig->next = next;
+	journal_rig_reopen(rig);
+	journal_rig_commit(rig, 1);
+	journal_rig_reopen(rig);
+	assert_int_equal(journal_rig_row_count(rig, STORE_ATTEMPTS), 0);
+	journal_rig_assert_events(rig, 1);
+}
+
 /* No space for a row just where a segment ends, and for the events behind it there is: one segment
  * is taken into use, not two of the same number. */
 static void test_no_space_at_the_end_of_a_segment(void **state)
@@ -238,6 +285,8 @@ int main(void)
 		TEST(test_space_comes_back_within_a_batch),
 		TEST(test_space_comes_back_with_the_next_batch),
 		TEST(test_no_space_to_write_in_the_journal),
+		TEST(test_no_space_to_write_in_a_new_segment),
+		TEST(test_no_space_to_give_a_segment_back),
 		TEST(test_no_space_at_the_end_of_a_segment),
 		TEST(test_a_meta_page_with_an_error_on_disk),
 		TEST(test_a_meta_page_with_an_error_on_a_full_disk),
