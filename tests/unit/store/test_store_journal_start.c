@@ -400,6 +400,23 @@ static void test_a_number_comes_again_in_another_file(void **state)
 	journal_rig_assert_events(rig, ends[2]);
 }
 
+/* Nor is the store opened when that cannot be done. */
+static void test_a_begun_segment_cannot_be_given_back(void **state)
+{
+	struct journal_rig *rig = *state;
+
+	journal_rig_commit(rig, 1);
+	journal_rig_approach_end(rig, 2 * JOURNAL_RIG_VALUE_SIZE);
+	journal_rig_crash(rig);
+	in_killed_process(rig, begin_a_segment);
+	fault.wipe_fails = true;
+	assert_int_equal(journal_rig_open(rig), RESULT_DISK);
+	assert_non_null(strstr(rig->error, "the journal of the store cannot be written"));
+	fault.wipe_fails = false;
+	assert_int_equal(journal_rig_open(rig), RESULT_OK);
+	journal_rig_assert_events(rig, 1);
+}
+
 /* ---- Time ---------------------------------------------------------------------------------- */
 
 static uint64_t cpu_ms(void)
@@ -452,6 +469,7 @@ int main(void)
 		TEST(test_the_first_batch_is_given_up),
 		TEST(test_a_segment_cannot_be_given_back),
 		TEST(test_a_number_comes_again_in_another_file),
+		TEST(test_a_begun_segment_cannot_be_given_back),
 		TEST(test_a_start_is_not_made_slow),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
