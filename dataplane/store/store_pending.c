@@ -152,6 +152,8 @@ enum result store_checkpoint(struct store *store)
 	store_pending_lose(store);
 	store->checkpoint_refused_us = now_us();
 	atomic_store(&store->checkpoint_refused, true);
+	/* Nothing comes in until one finds space, so it is tried again for its own sake. */
+	atomic_store(&store->checkpoint_wanted, true);
 	return txn.result;
 }
 

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -31,6 +32,7 @@ static struct {
 	int fallocate_errno; /* 0: as the kernel answers */
 	bool disk_is_full;   /* as statvfs() sees it */
 	bool journal_full;   /* no write to it finds space */
+	bool data_full;      /* nor to LMDB's file */
 	bool wipe_fails;
 	unsigned killing_sync;  /* of the journal: the n-th from now; 0: none */
 	unsigned opens_to_fail; /* of journal files */
@@ -122,8 +124,15 @@ ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
 {
 	bool wipes = offset == 0 && size == JOURNAL_HEADER_SIZE;
 
+	if (fault.data_full && has_name(fd, "/data.mdb")) return fails_with(ENOSPC);
 	if (fault.journal_full && has_name(fd, "/journal-")) return fails_with(ENOSPC);
 	if (fault.wipe_fails && wipes && has_name(fd, "/journal-")) return fails_with(EIO);
 	if (meta_write(fd, bytes, size, offset)) return fails_with(EIO);
 	return syscall(SYS_pwrite64, fd, bytes, size, offset);
+}
+
+ssize_t writev(int fd, const struct iovec *parts, int part_count)
+{
+	if (fault.data_full && has_name(fd, "/data.mdb")) return fails_with(ENOSPC);
+	return syscall(SYS_writev, fd, parts, part_count);
 }

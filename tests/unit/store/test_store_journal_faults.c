@@ -174,6 +174,34 @@ static void test_no_space_at_the_end_of_a_segment(void **state)
 	assert_int_equal(journal_rig_row_count(rig, STORE_ATTEMPTS), 40);
 }
 
+/* ---- LMDB finds no space ------------------------------------------------------------------- */
+
+/* While it does not, nothing is let in. So somebody must ask again, even with nothing pending. */
+static void test_a_refused_commit_is_asked_for_again(void **state)
+{
+	struct journal_rig *rig = *state;
+	struct store_txn txn;
+
+	journal_rig_commit(rig, 1);
+	journal_rig_checkpoint(rig);
+	fault.data_full = true;
+	store_write_begin(&txn, rig->store);
+	put(&txn, STORE_DEAD, 1);
+	assert_int_equal(store_write_commit(&txn), RESULT_SPACE);
+	fault.data_full = false;
+	assert_false(store_has_room(rig->store, 1));
+	assert_true(store_checkpoint_wanted(rig->store));
+	assert_false(store_checkpoint_due(rig->store));
+	rig->store->checkpoint_refused_us -= STORE_CHECKPOINT_US; /* a second later */
+	assert_true(store_checkpoint_due(rig->store));
+	journal_rig_checkpoint(rig);
+	assert_true(store_has_room(rig->store, 1));
+	journal_rig_commit(rig, 1);
+	journal_rig_reopen(rig);
+	assert_int_equal(journal_rig_row_count(rig, STORE_DEAD), 0);
+	journal_rig_assert_events(rig, 1);
+}
+
 /* ---- LMDB's meta page fails ---------------------------------------------------------------- */
 
 /* A commit over two segments that LMDB has an error for, although it is on the disk: nothing is
@@ -288,6 +316,7 @@ int main(void)
 		TEST(test_no_space_to_write_in_a_new_segment),
 		TEST(test_no_space_to_give_a_segment_back),
 		TEST(test_no_space_at_the_end_of_a_segment),
+		TEST(test_a_refused_commit_is_asked_for_again),
 		TEST(test_a_meta_page_with_an_error_on_disk),
 		TEST(test_a_meta_page_with_an_error_on_a_full_disk),
 		TEST(test_no_descriptor_at_a_change_of_segment),
