@@ -191,7 +191,7 @@ static void test_a_segment_older_than_all_numbers(void **state)
 		2 * JOURNAL_PAGE_SIZE;
 	journal_rig_checkpoint(rig);
 	journal_rig_commit(rig, 1);
-	assert_int_equal(journal->current->number, JOURNAL_SEGMENTS_MAX + 1);
+	assert_int_equal(journal->position / journal->segment_size, JOURNAL_SEGMENTS_MAX + 1);
 	journal_rig_checkpoint(rig);
 	journal_rig_assert_events(rig, 1);
 	journal_rig_reopen(rig);
