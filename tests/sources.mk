@@ -62,12 +62,16 @@ UNIT_TESTS := \
 	tests/unit/queue/test_shard.c \
 	tests/unit/queue/test_shard_crash.c \
 	tests/unit/queue/test_shard_faults.c \
+	tests/unit/queue/test_shard_full.c \
 	tests/unit/queue/test_shard_retention.c \
 	tests/unit/secrets/test_mac.c \
 	tests/unit/secrets/test_secret.c \
 	tests/unit/store/test_store.c \
 	tests/unit/store/test_store_cursor.c \
 	tests/unit/store/test_store_journal.c \
+	tests/unit/store/test_store_journal_faults.c \
+	tests/unit/store/test_store_journal_start.c \
+	tests/unit/store/test_store_journal_threads.c \
 	tests/unit/store/test_store_writer.c \
 	tests/unit/tls/test_stream.c \
 	tests/unit/tls/test_stream_input.c \
@@ -97,6 +101,7 @@ THREAD_TESTS := \
 	tests/unit/metrics/test_metrics.c \
 	tests/unit/queue/test_queue_threads.c \
 	tests/unit/queue/test_shard.c \
+	tests/unit/store/test_store_journal_threads.c \
 	tests/unit/store/test_store_writer.c \
 	tests/unit/tls/test_tls_threads.c \
 	tests/unit/verify/test_replay.c
@@ -109,6 +114,7 @@ TEST_SUPPORT_SRC := \
 	tests/lib/folder.c \
 	tests/lib/guard.c \
 	tests/lib/io_chaos.c \
+	tests/lib/journal_rig.c \
 	tests/lib/stream_peer.c \
 	tests/lib/tls_pair.c \
 	tests/lib/webhook.c \

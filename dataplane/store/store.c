@@ -161,6 +161,15 @@ static enum result sync_folder(const struct store *store, const char *path, char
 	return synced ? RESULT_OK : refuse(error, error_size, "cannot sync", path, code);
 }
 
+/* A process that was killed in its commit leaves a meta page that only the kernel has. Before the
+ * journal goes on behind what it says, or uses again what it frees, the disk must have it. */
+static enum result sync_data(const struct store *store, const char *path, char *error,
+	size_t error_size)
+{
+	int code = mdb_env_sync(store->env, 1);
+	return code == 0 ? RESULT_OK : refuse(error, error_size, "cannot sync data in", path, code);
+}
+
 enum result store_open(const struct store_config *config, struct store **ret, char *error,
 	size_t error_size)
 {
@@ -175,6 +184,7 @@ enum result store_open(const struct store_config *config, struct store **ret, ch
 	if (result == RESULT_OK) result = open_environment(store, config, error, error_size);
 	if (result == RESULT_OK) result = open_tables(store, config->path, error, error_size);
 	if (result == RESULT_OK) result = sync_folder(store, config->path, error, error_size);
+	if (result == RESULT_OK) result = sync_data(store, config->path, error, error_size);
 	if (result == RESULT_OK) result = store_journal_open(store, error, error_size);
 	if (result == RESULT_OK) result = store_space_open(store);
 	if (result != RESULT_OK) {

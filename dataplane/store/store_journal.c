@@ -184,17 +184,27 @@ static uint64_t next_number(const struct journal *journal)
 					: journal->current->number + 1;
 }
 
+static enum result end_segment(struct journal *journal)
+{
+	TRY(add_mark(journal, JOURNAL_END));
+	TRY(write_buffer(journal));
+	return sync_file(journal);
+}
+
 /* In the middle of a batch: what is in the old file is flushed at once, or a later flush would
  * have to know of both. */
 static enum result change_segment(struct journal *journal)
 {
 	struct journal_segment *segment = journal_segment_take(journal, next_number(journal));
 	if (segment == NULL) return RESULT_SPACE;
-	TRY(add_mark(journal, JOURNAL_END));
-	TRY(write_buffer(journal));
-	TRY(sync_file(journal));
-	enter_segment(journal, segment);
-	return RESULT_OK;
+	enum result result = end_segment(journal);
+	if (result == RESULT_OK) {
+		enter_segment(journal, segment);
+	} else {
+		/* The batch may go on without this record, and then comes here again. */
+		journal_segment_free(journal, segment);
+	}
+	return result;
 }
 
 void journal_batch(struct journal *journal)

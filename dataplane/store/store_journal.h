@@ -205,7 +205,8 @@ struct journal_segment *journal_segment_take(struct journal *journal, uint64_t n
 void journal_segment_free(struct journal *journal, struct journal_segment *segment);
 /* It is full: only read from now on. */
 void journal_segment_done(struct journal_segment *segment);
-/* Takes the number out of the file. */
+/* Takes the number out of the file, if it is there already. RESULT_DISK: it stays, be it for lack
+ * of space, and must not come again. */
 MUST_USE enum result journal_segment_wipe(struct journal *journal, struct journal_segment *segment);
 MUST_USE enum result journal_segment_open(const struct journal *journal,
 	struct journal_segment *segment);

@@ -424,5 +424,10 @@ enum result journal_redo(struct journal *journal, uint64_t until, journal_redo_f
 		log_info("store did again what its journal had shard=%u batches=%" PRIu64,
 			(unsigned)journal->shard, batch - journal->saved_batch);
 	}
-	return end_here(journal, position, batch);
+	enum result result = end_here(journal, position, batch);
+	if (result != RESULT_OK) {
+		snprintf(error, error_size, "the journal of the store cannot be written: %s",
+			result_text(result));
+	}
+	return result;
 }

@@ -25,7 +25,13 @@
 #include "store/store_internal.h"
 #include "store/store_journal.h"
 
-enum { FILE_NAME_SIZE = 24, JOURNAL_FORMAT = 1, ZERO_SIZE = 2 << 20, HEADER_COPY_OFFSET = 2048 };
+enum {
+	FILE_NAME_SIZE = 24,
+	JOURNAL_FORMAT = 1,
+	ZERO_SIZE = 2 << 20,
+	ZERO_NOW_SIZE = 64 << 10,
+	HEADER_COPY_OFFSET = 2048,
+};
 #define JOURNAL_MAGIC BYTES_LITERAL("PENSTJNL")
 
 static void file_name(uint32_t file, char name[static FILE_NAME_SIZE])
@@ -127,6 +133,13 @@ static uint64_t read_header_copy(const struct journal *journal, const uint8_t *c
 											    : 0;
 }
 
+/* 0: neither copy is whole. */
+static uint64_t read_header(const struct journal *journal, const uint8_t *page)
+{
+	uint64_t number = read_header_copy(journal, page);
+	return number != 0 ? number : read_header_copy(journal, page + HEADER_COPY_OFFSET);
+}
+
 static bool is_zero(const uint8_t *page)
 {
 	for (size_t i = 0; i < JOURNAL_HEADER_SIZE; i++) {
@@ -139,9 +152,10 @@ enum result journal_segment_wipe(struct journal *journal, struct journal_segment
 {
 	static _Alignas(JOURNAL_PAGE_SIZE) const uint8_t zeros[JOURNAL_HEADER_SIZE];
 
+	if (read_header(journal, segment->map) != segment->number) return RESULT_OK;
 	TRY(journal_segment_open(journal, segment));
-	TRY(journal_write_at(segment->fd, zeros, sizeof zeros, 0));
-	return fdatasync(segment->fd) == 0 ? RESULT_OK : RESULT_DISK;
+	enum result result = journal_write_at(segment->fd, zeros, sizeof zeros, 0);
+	return result == RESULT_OK && fdatasync(segment->fd) == 0 ? RESULT_OK : RESULT_DISK;
 }
 
 /* ---- Finding and making files ---------------------------------------------------------------- */
@@ -166,8 +180,7 @@ static enum result refuse(char *error, size_t error_size, uint32_t file, const c
 static enum result number_segment(struct journal *journal, struct journal_segment *segment,
 	bool new, char *error, size_t error_size)
 {
-	uint64_t number = read_header_copy(journal, segment->map);
-	if (number == 0) number = read_header_copy(journal, segment->map + HEADER_COPY_OFFSET);
+	uint64_t number = read_header(journal, segment->map);
 	if (number == 0) {
 		if (is_zero(segment->map)) return RESULT_OK;
 		/* Taken for a free one it would be overwritten, and the journal seem to end
@@ -270,20 +283,34 @@ uint64_t journal_files_size(int folder_fd)
 	return size;
 }
 
-static int write_zeros(const struct journal *journal, int fd)
+static int write_zeros(const struct journal *journal, int fd, struct bytes zeros)
+{
+	for (uint64_t at = 0; at < journal->segment_size; at += zeros.size) {
+		uint64_t left = journal->segment_size - at;
+		size_t size = left < zeros.size ? (size_t)left : zeros.size;
+		if (journal_write_at(fd, zeros.data, size, at) != RESULT_OK) return ENOSPC;
+	}
+	return 0;
+}
+
+static int write_zeros_beforehand(const struct journal *journal, int fd)
 {
 	/* One large page, and touched: few and large requests to the disk. */
 	uint8_t *zeros = alloc_map_huge(ZERO_SIZE);
-	int code = 0;
-
 	memset(zeros, 0, ZERO_SIZE);
-	for (uint64_t at = 0; code == 0 && at < journal->segment_size; at += ZERO_SIZE) {
-		uint64_t left = journal->segment_size - at;
-		size_t size = left < ZERO_SIZE ? (size_t)left : ZERO_SIZE;
-		if (journal_write_at(fd, zeros, size, at) != RESULT_OK) code = ENOSPC;
-	}
+	/* Past the page cache where the file system can: nobody will read them. */
+	bool direct = fcntl(fd, F_SETFL, O_DIRECT) == 0;
+	MAYBE(!direct);
+	int code = write_zeros(journal, fd, bytes_of(zeros, ZERO_SIZE));
 	alloc_unmap(zeros, ZERO_SIZE);
 	return code;
+}
+
+/* In the writer's thread, which must not allocate. */
+static int write_zeros_now(const struct journal *journal, int fd)
+{
+	static const uint8_t zeros[ZERO_NOW_SIZE];
+	return write_zeros(journal, fd, bytes_of(zeros, sizeof zeros));
 }
 
 /* So that running out of space shows here: without fallocate() the zeros do it. */
@@ -293,11 +320,10 @@ static int fill_file(const struct journal *journal, int fd, bool with_zeros)
 	bool unknown = code == EOPNOTSUPP || code == ENOSYS;
 
 	if (code != 0 && !unknown) return code;
-	if (with_zeros || unknown) {
-		/* Past the page cache where the file system can: nobody will read them. */
-		bool direct = with_zeros && fcntl(fd, F_SETFL, O_DIRECT) == 0;
-		MAYBE(!direct);
-		code = write_zeros(journal, fd);
+	if (with_zeros) {
+		code = write_zeros_beforehand(journal, fd);
+	} else if (unknown) {
+		code = write_zeros_now(journal, fd);
 	}
 	return code == 0 && fsync(fd) != 0 ? errno : code;
 }
@@ -332,7 +358,11 @@ static struct journal_segment *add_segment(struct journal *journal, uint32_t fil
 	struct journal_segment *segment = &journal->segments[file];
 
 	if (journal_segment_open(journal, segment) != RESULT_OK) return NULL;
-	if (!map_segment(journal, segment)) return NULL;
+	if (!map_segment(journal, segment)) {
+		/* The next try makes the file anew: this would be the old one, without a name. */
+		journal_segment_done(segment);
+		return NULL;
+	}
 	atomic_fetch_add(&journal->file_size, journal->segment_size);
 	atomic_store(&journal->segment_count, file + 1);
 	return segment;

@@ -95,11 +95,17 @@ void store_pending_lose(struct store *store)
 /* ---- Checkpoint ------------------------------------------------------------------------------ */
 
 /* LMDB reports a write that was cut short as EIO. When the file system is full that is the
- * reason, and nothing is broken: nothing of the transaction is reachable. */
+ * reason, and nothing is broken: nothing of the transaction is reachable. Unless it was the meta
+ * page's, which may be on the disk: then LMDB begins nothing any more, and neither do we. */
 static int commit_error(const struct store *store, int code)
 {
 	/* Left on the file system by a write that was cut short: LMDB writes 64 pages at a time. */
 	enum { SHORT_WRITE_SIZE = 1024 * 1024 };
+	MDB_txn *next;
+
+	int next_code = mdb_txn_begin(store->env, NULL, 0, &next);
+	if (next_code != 0) return store_result(code) == RESULT_SPACE ? next_code : code;
+	mdb_txn_abort(next);
 	if (code == EIO && store_disk_free(store->data_fd) < SHORT_WRITE_SIZE) return ENOSPC;
 	return code;
 }
@@ -147,6 +153,8 @@ enum result store_checkpoint(struct store *store)
 	store_pending_lose(store);
 	store->checkpoint_refused_us = now_us();
 	atomic_store(&store->checkpoint_refused, true);
+	/* Nothing comes in until one finds space, so it is tried again for its own sake. */
+	atomic_store(&store->checkpoint_wanted, true);
 	return txn.result;
 }
 

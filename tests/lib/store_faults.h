@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* store_faults — the kernel as the store sees it, made to fail by `fault`: functions of libc's
+ * names, which come before libc's in the program that includes this, once. All zeros: nothing
+ * fails.
+ */
+#pragma once
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "lib/folder.h"
+#include "store/store_journal.h"
+
+enum meta_fault {
+	META_FINE,
+	META_ON_DISK_WITH_EIO, /* the next write of it; all later ones to its file fail */
+	META_FAILS,
+	META_KILLS, /* after the write, before it is on disk */
+};
+enum { KILLED = 9 };
+
+static struct {
+	int fallocate_errno; /* 0: as the kernel answers */
+	bool disk_is_full;   /* as statvfs() sees it */
+	bool journal_full;   /* no write to it finds space */
+	bool data_full;      /* nor to LMDB's file */
+	bool wipe_fails;
+	unsigned killing_sync;  /* of the journal: the n-th from now; 0: none */
+	unsigned opens_to_fail; /* of journal files */
+	unsigned maps_to_fail;
+	enum meta_fault meta;
+	ino_t meta_inode;
+	unsigned journal_syncs;
+	unsigned data_syncs;
+} fault;
+
+static bool has_name(int fd, const char *name)
+{
+	char link[64];
+	char path[FOLDER_PATH_SIZE];
+
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	ssize_t size = readlink(link, path, sizeof path - 1);
+	if (size < 0) return false;
+	path[size] = '\0';
+	return strstr(path, name) != NULL;
+}
+
+static int fails_with(int code)
+{
+	errno = code;
+	return -1;
+}
+
+int fallocate(int fd, int mode, off_t offset, off_t size)
+{
+	if (fault.fallocate_errno != 0) return fails_with(fault.fallocate_errno);
+	return (int)syscall(SYS_fallocate, fd, mode, offset, size);
+}
+
+int fstatvfs(int fd, struct statvfs *ret)
+{
+	(void)fd;
+	*ret = (struct statvfs){ .f_frsize = 4096, .f_bavail = fault.disk_is_full ? 0 : 1 << 20 };
+	return 0;
+}
+
+int fdatasync(int fd)
+{
+	if (has_name(fd, "/journal-")) {
+		fault.journal_syncs++;
+		if (fault.killing_sync > 0 && --fault.killing_sync == 0) _exit(KILLED);
+	} else {
+		fault.data_syncs++;
+	}
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+int openat(int fd, const char *path, int flags, ...)
+{
+	if (strncmp(path, "journal-", 8) == 0 && fault.opens_to_fail > 0) {
+		fault.opens_to_fail--;
+		return fails_with(EMFILE);
+	}
+	return (int)syscall(SYS_openat, fd, path, flags, 0600);
+}
+
+void *mmap(void *at, size_t size, int access, int flags, int fd, off_t offset)
+{
+	if (fault.maps_to_fail > 0 && fd >= 0) {
+		fault.maps_to_fail--;
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	return (void *)syscall(SYS_mmap, at, size, access, flags, fd, offset);
+}
+
+/* Whether the call is answered here. */
+static bool meta_write(int fd, const void *bytes, size_t size, off_t offset)
+{
+	struct stat status;
+
+	if (fault.meta == META_FINE || fstat(fd, &status) != 0) return false;
+	if (fault.meta == META_FAILS) return status.st_ino == fault.meta_inode;
+	/* It alone is written through a descriptor of its own. */
+	if ((fcntl(fd, F_GETFL) & O_DSYNC) == 0) return false;
+	CHECK(syscall(SYS_pwrite64, fd, bytes, size, offset) == (long)size);
+	if (fault.meta == META_KILLS) _exit(KILLED);
+	fault.meta = META_FAILS;
+	fault.meta_inode = status.st_ino;
+	return true;
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
+{
+	bool wipes = offset == 0 && size == JOURNAL_HEADER_SIZE;
+
+	if (fault.data_full && has_name(fd, "/data.mdb")) return fails_with(ENOSPC);
+	if (fault.journal_full && has_name(fd, "/journal-")) return fails_with(ENOSPC);
+	if (fault.wipe_fails && wipes && has_name(fd, "/journal-")) return fails_with(EIO);
+	if (meta_write(fd, bytes, size, offset)) return fails_with(EIO);
+	return syscall(SYS_pwrite64, fd, bytes, size, offset);
+}
+
+ssize_t writev(int fd, const struct iovec *parts, int part_count)
+{
+	if (fault.data_full && has_name(fd, "/data.mdb")) return fails_with(ENOSPC);
+	return syscall(SYS_writev, fd, parts, part_count);
+}
