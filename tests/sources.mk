@@ -68,6 +68,7 @@ UNIT_TESTS := \
 	tests/unit/store/test_store.c \
 	tests/unit/store/test_store_cursor.c \
 	tests/unit/store/test_store_journal.c \
+	tests/unit/store/test_store_journal_model.c \
 	tests/unit/store/test_store_writer.c \
 	tests/unit/tls/test_stream.c \
 	tests/unit/tls/test_stream_input.c \
