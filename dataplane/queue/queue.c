@@ -198,8 +198,13 @@ enum result queue_read_begin(struct queue *queue, const struct delivery *deliver
 	struct event *ret)
 {
 	store_read_begin(&queue->read_txn, queue->shard->store);
-	if (queue->read_txn.result != RESULT_OK) return queue->read_txn.result;
-	return shard_event_read(&queue->read_txn, delivery->sequence, ret);
+	enum result result = queue->read_txn.result;
+	if (result == RESULT_OK) {
+		result = shard_event_read(&queue->read_txn, delivery->sequence, ret);
+	}
+	/* One event that cannot be read must not keep the next one from being read. */
+	if (result != RESULT_OK) store_read_end(&queue->read_txn);
+	return result;
 }
 
 enum result queue_read_payload(struct queue *queue, const struct event *event, uint64_t offset,

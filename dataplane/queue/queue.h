@@ -87,7 +87,7 @@ void queue_release(struct queue *queue, struct delivery *delivery);
 void queue_settle(struct queue *queue, struct delivery *delivery, const struct attempt *attempt);
 
 /* Event and payload for a leased delivery: views until queue_read_end(). Call both in the same
- * turn, no I/O between. */
+ * turn, no I/O between. When begin fails there is nothing to end. */
 MUST_USE enum result queue_read_begin(struct queue *queue, const struct delivery *delivery,
 	struct event *ret);
 MUST_USE enum result queue_read_payload(struct queue *queue, const struct event *event,

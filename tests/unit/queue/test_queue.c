@@ -36,12 +36,31 @@ static void assert_audit_valid(struct world *world, uint64_t leaf_count)
 	assert_int_equal(report.mismatch_count, 0);
 }
 
+/* One event that cannot be read does not keep the others from being read. */
+static void test_one_unreadable_event(void **state)
+{
+	struct world *world = *state;
+	const struct delivery gone = { .sequence = 1000, .target_id = 11 };
+	struct event event;
+
+	assert_int_equal(world_append(world, 10, 1, 11), RESULT_OK);
+	world_run(world);
+	struct delivery *delivery = world_lease(world, 11);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(queue_read_begin(world->queue, &gone, &event), RESULT_NOT_FOUND);
+		assert_int_equal(queue_read_begin(world->queue, delivery, &event), RESULT_OK);
+		queue_read_end(world->queue);
+	}
+	world_settle(world, delivery, ATTEMPT_DELIVERED, 0);
+	world_run(world);
+}
+
 /* An event that is delivered leaves an attempt and two leaves, and nothing to do. */
 static void test_delivered(void **state)
 {
 	struct world *world = *state;
 	static uint8_t expected[WORLD_PAYLOAD_SIZE_MAX];
-	const size_t size = 10000; /* three chunks */
+	const size_t size = 140000; /* three chunks */
 
 	assert_int_equal(world_append(world, size, 2, 11, 12), RESULT_OK);
 	world_run(world);
@@ -458,6 +477,7 @@ static void test_a_full_store_settles_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_one_unreadable_event, begin, end),
 		cmocka_unit_test_setup_teardown(test_delivered, begin, end),
 		cmocka_unit_test_setup_teardown(test_retry_at_its_time, begin, end),
 		cmocka_unit_test_setup_teardown(test_dead_and_replayed, begin, end),
