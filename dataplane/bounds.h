@@ -115,7 +115,7 @@ BOUND(STORE_EVENT_VALUE_SIZE_MAX <= JOURNAL_SEGMENT_SIZE_MIN / 8);
 /* 2 TiB a shard; a map and a name each. */
 #define JOURNAL_SEGMENTS_MAX 32768u
 /* The journal since the last checkpoint, and before it, stays in memory: what is delivered at once
- * is not read from the disk. Four of them per shard; of more than that between two checkpoints the
+ * is not read from the disk. Six of them per shard; of more than that between two checkpoints the
  * rest goes through a buffer. */
 #define JOURNAL_TAIL_SIZE (9u * 1024u * 1024u)
 #define JOURNAL_BUFFER_SIZE (1u * 1024u * 1024u)

@@ -203,6 +203,8 @@ struct journal_segment *journal_segment_at(const struct journal *journal,
 /* The next number for a file that is free, or that can be made now. NULL: no space. */
 struct journal_segment *journal_segment_take(struct journal *journal, uint64_t number);
 void journal_segment_free(struct journal *journal, struct journal_segment *segment);
+/* Has the next one made, by the helper, in time. */
+void journal_want_spare(struct journal *journal);
 /* It is full: only read from now on. */
 void journal_segment_done(struct journal_segment *segment);
 /* Takes the number out of the file, if it is there already. RESULT_DISK: it stays, be it for lack

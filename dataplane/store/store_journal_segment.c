@@ -53,6 +53,7 @@ static bool can_be_direct(int fd)
 
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &found) != 0) return false;
 	if ((found.stx_mask & STATX_DIOALIGN) == 0 || found.stx_dio_offset_align == 0) return false;
+	if (found.stx_dio_mem_align == 0) return false;
 	return JOURNAL_PAGE_SIZE % found.stx_dio_offset_align == 0 &&
 		JOURNAL_PAGE_SIZE % found.stx_dio_mem_align == 0;
 }
@@ -76,11 +77,20 @@ void journal_segment_done(struct journal_segment *segment)
 	segment->fd = -1;
 }
 
+static bool leave_direct(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	return flags >= 0 && (flags & O_DIRECT) != 0 && fcntl(fd, F_SETFL, flags & ~O_DIRECT) == 0;
+}
+
 enum result journal_write_at(int fd, const uint8_t *bytes, size_t size, uint64_t offset)
 {
 	while (size > 0) {
 		ssize_t count = pwrite(fd, bytes, size, (off_t)offset);
 		if (count < 0 && errno == EINTR) continue;
+		/* Cut off at a limit in the middle of a sector, or the file system takes none
+		 * after all. */
+		if (count < 0 && errno == EINVAL && leave_direct(fd)) continue;
 		if (count <= 0) {
 			int code = count == 0 ? EIO : errno;
 			log_error("store write to the journal failed error=\"%s\"", strerror(code));
@@ -517,8 +527,7 @@ static struct journal_segment *make_now(struct journal *journal)
 	return NULL;
 }
 
-/* Have the next one made in time. */
-static void want_spare(struct journal *journal)
+void journal_want_spare(struct journal *journal)
 {
 	struct journal_spare *spare = &journal->spare;
 
@@ -544,7 +553,6 @@ struct journal_segment *journal_segment_take(struct journal *journal, uint64_t n
 	segment->saved_count = 0;
 	segment->freed_at = 0;
 	atomic_store_explicit(&segment->number, number, memory_order_release);
-	want_spare(journal);
 	return segment;
 }
 
@@ -567,7 +575,7 @@ bool journal_has_room(struct journal *journal, uint64_t size)
 	if (room > size + size / 8 + 4 * JOURNAL_PAGE_SIZE) return true;
 	if (find_free(journal) != NULL) return true;
 	if (!spare->running) return journal->extend_refused_at != now_second();
-	want_spare(journal);
+	journal_want_spare(journal);
 	pthread_mutex_lock(&spare->lock);
 	bool hopeful = spare->ready || spare->refused_at == 0;
 	pthread_mutex_unlock(&spare->lock);

@@ -58,6 +58,7 @@ bool recents_turn(struct recents *recents)
 		struct store_generation *block = &recents->blocks[i];
 		if (block != recents->now && block->reader_count == 0) next = block;
 	}
+	recents_publish(recents);
 	if (next != NULL) {
 		next->number = recents->now->number + 1;
 		atomic_store_explicit(&next->count, 0, memory_order_relaxed);
@@ -66,7 +67,6 @@ bool recents_turn(struct recents *recents)
 		recents->added_count = 0;
 	}
 	pthread_mutex_unlock(&recents->lock);
-	if (next == NULL) recents_publish(recents);
 	return next != NULL;
 }
 
@@ -100,7 +100,12 @@ void recents_release(struct recents *recents, struct store_generations generatio
 	pthread_mutex_lock(&recents->lock);
 	CHECK(generations.now->reader_count > 0);
 	generations.now->reader_count--;
-	if (generations.last != NULL) generations.last->reader_count--;
+	if (generations.last == NULL) {
+		pthread_mutex_unlock(&recents->lock);
+		return;
+	}
+	CHECK(generations.last->reader_count > 0);
+	generations.last->reader_count--;
 	pthread_mutex_unlock(&recents->lock);
 }
 

@@ -11,8 +11,9 @@
 
 #include "store/store_journal.h"
 
-/* One filled, one for those who still read, and room for slow ones. */
-enum { RECENT_GENERATIONS = 4 };
+/* One filled, the last one, and room for slow readers, who hold two each. A tail costs memory only
+ * when it was used. */
+enum { RECENT_GENERATIONS = 6 };
 
 struct recent {
 	uint64_t key; /* the row's, as a number: rows of EVENTS sort by it */
