@@ -76,7 +76,7 @@ static struct receive_usage usage(void)
 {
 	struct receive_usage sum = { 0 };
 	for (uint32_t i = 0; i < SIM_WORKERS; i++) {
-		struct receive_usage one = receive_usage(system.daemon.workers[i].receive);
+		struct receive_usage one = receive_usage(system.daemon.workers[i].wiring.receive);
 		sum.connections += one.connections;
 		sum.parked += one.parked;
 	}

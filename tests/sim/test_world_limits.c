@@ -198,7 +198,7 @@ static bool no_connections(struct system *whole)
 static struct connection *connection_of_client(void)
 {
 	for (uint32_t i = 0; i < SIM_WORKERS; i++) {
-		struct list *head = &system.daemon.workers[i].receive->busy_connections;
+		struct list *head = &system.daemon.workers[i].wiring.receive->busy_connections;
 		if (!list_empty(head)) return LIST_ENTRY(head->next, struct connection, node);
 	}
 	fail();
