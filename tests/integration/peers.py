@@ -107,6 +107,24 @@ class Wire:
     def send(self, data):
         self.socket.sendall(data)
 
+    def send_and_read(self, data, count):
+        """Sends as long as it is taken, reads an answer when it is not, and the rest at the end. In one thread: Python's
+        TLS sockets are not for two at a time."""
+        answers = []
+        timeout = self.socket.gettimeout()
+        while len(answers) < count:
+            self.socket.setblocking(False)
+            try:
+                if data:
+                    data = data[self.socket.send(data[:16000]):]
+                    continue
+            except (ssl.SSLWantWriteError, ssl.SSLWantReadError, BlockingIOError):
+                pass
+            finally:
+                self.socket.settimeout(timeout)
+            answers.append(self.answer())
+        return answers
+
     def more(self):
         """Reads on; false at the end."""
         try:
