@@ -89,7 +89,7 @@ struct batch {
 
 static uint64_t seed_now;
 static uint64_t seed_first = 1;
-static uint64_t seed_count = 4;
+static uint64_t seed_count = 2;
 static uint8_t pool[POOL_SIZE + STORE_EVENT_VALUE_SIZE_MAX];
 
 static bool chance(struct run *run, uint64_t in)
