@@ -63,7 +63,7 @@ uint16_t store_shard(const struct store *store);
 /* ---- Transactions --------------------------------------------------------------------------
  * After the first error every call does nothing and `result` keeps it: check once, at commit. */
 
-struct store_generation;
+struct store_epoch;
 struct store_txn {
 	struct store *store;
 	void *handle; /* MDB_txn */
@@ -72,8 +72,8 @@ struct store_txn {
 	/* Private. */
 	bool unlogged;    /* what it writes is in the journal already, or has no place there */
 	uint32_t touched; /* a bit for each table written to */
-	struct store_generation *generation;
-	struct store_generation *last_generation;
+	struct store_epoch *epoch;
+	struct store_epoch *last_epoch;
 };
 
 /* The writer thread only; one at a time. Its results are RESULT_OK, RESULT_SPACE (only this

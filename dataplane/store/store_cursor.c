@@ -52,10 +52,10 @@ static bool move(struct store_cursor *cursor, struct bytes from, MDB_cursor_op o
 
 static uint32_t recent_count(const struct store_cursor *cursor)
 {
-	const struct store_generation *generation = cursor->txn->generation;
-	if (cursor->table != STORE_EVENTS || generation == NULL) return 0;
+	const struct store_epoch *epoch = cursor->txn->epoch;
+	if (cursor->table != STORE_EVENTS || epoch == NULL) return 0;
 	if (cursor->txn->result != RESULT_OK) return 0;
-	return atomic_load_explicit(&generation->count, memory_order_acquire);
+	return atomic_load_explicit(&epoch->count, memory_order_acquire);
 }
 
 /* The key's first 8 bytes as a number; shorter ones as if zeros followed. */
@@ -84,13 +84,13 @@ static bool seek_recent(struct store_cursor *cursor, uint64_t number)
 {
 	uint32_t count = recent_count(cursor);
 	if (count == 0) return false;
-	uint32_t recent = recents_seek(cursor->txn->generation, number);
+	uint32_t recent = recents_seek(cursor->txn->epoch, number);
 	return recent < count && show_recent(cursor, recent);
 }
 
 static bool is_before_recent(const struct store_cursor *cursor, uint64_t number)
 {
-	return recent_count(cursor) == 0 || number < cursor->txn->generation->rows[0].key;
+	return recent_count(cursor) == 0 || number < cursor->txn->epoch->rows[0].key;
 }
 
 bool store_cursor_seek(struct store_cursor *cursor, struct bytes from)
@@ -107,9 +107,9 @@ bool store_cursor_seek_backward(struct store_cursor *cursor, struct bytes from)
 {
 	uint64_t number = key_number(from);
 	if (!is_before_recent(cursor, number)) {
-		uint32_t recent = recents_seek(cursor->txn->generation, number);
+		uint32_t recent = recents_seek(cursor->txn->epoch, number);
 		bool same = recent < recent_count(cursor) &&
-			cursor->txn->generation->rows[recent].key == number;
+			cursor->txn->epoch->rows[recent].key == number;
 		return show_recent(cursor, same ? recent : recent - 1);
 	}
 	if (!move(cursor, from, MDB_SET_RANGE)) return move(cursor, BYTES_EMPTY, MDB_LAST);
@@ -139,6 +139,6 @@ bool store_cursor_previous(struct store_cursor *cursor)
 	if (!cursor->is_recent) return move(cursor, BYTES_EMPTY, MDB_PREV);
 	if (cursor->recent > 0) return show_recent(cursor, cursor->recent - 1);
 	struct writer before = writer_of(cursor->recent_key, sizeof cursor->recent_key);
-	write_u64_be(&before, cursor->txn->generation->rows[0].key - 1);
+	write_u64_be(&before, cursor->txn->epoch->rows[0].key - 1);
 	return store_cursor_seek_backward(cursor, writer_bytes(&before));
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* store_journal — the end of the journal: records gather in a buffer, go to the file, are flushed.
- * */
+/* store_journal — the journal's end: records gather in a buffer, go to the file, are flushed. */
 #include "store/store_journal.h"
 
 #include <string.h>

@@ -18,8 +18,8 @@
  * A checksum is seeded with the record's position and a number that the store was made with: what
  * a segment held before, or what a payload makes believe, is no record.
  *
- * All functions belong to the writer thread (or to the one that opens), except journal_view() and
- * journal_is_live().
+ * All functions belong to the writer thread (or to the one that opens), except journal_view(),
+ * journal_view_record() and journal_segment_at().
  */
 #pragma once
 
@@ -49,7 +49,7 @@ struct journal_segment {
 	const uint8_t *map;      /* read only; stays while the journal is open. NULL: no file */
 	uint32_t file;           /* journal-<file> */
 	int fd;                  /* while it is free or written to: no lack of them can hurt then */
-	uint64_t freed_at;       /* generation that may still read it; 0: none */
+	uint64_t freed_at;       /* epoch that may still read it; 0: none */
 
 	/* As of now, and as of the last checkpoint. */
 	uint32_t written_size;
@@ -98,7 +98,7 @@ struct journal {
 	uint8_t *buffer;
 	size_t used_size;
 	uint64_t buffer_position; /* where that is */
-	uint8_t *tail;            /* JOURNAL_TAIL_SIZE, the reader's generation's */
+	uint8_t *tail;            /* JOURNAL_TAIL_SIZE, the reader's epoch's */
 	uint8_t *scratch;         /* JOURNAL_BUFFER_SIZE: when the tail is full */
 	uint8_t *buffer_before;
 	size_t used_before;
@@ -127,8 +127,8 @@ void journal_start_helper(struct journal *journal, int cpu);
 /* A batch begins with its first record; before it: nothing of the last one counts any more. */
 void journal_batch(struct journal *journal);
 /* Adds a record to the batch, which begins with its first. *ret_record: where it is in the tail, or
- * NULL. RESULT_SPACE: there is no room for it,
- * give up the batch; only for values that live here, others can do without (`overflow`). */
+ * NULL. RESULT_SPACE: there is no room for it, give up the batch; only for values that live here,
+ * others can do without (`overflow`). */
 MUST_USE enum result journal_put(struct journal *journal, enum store_table table, struct bytes key,
 	const struct bytes *parts, size_t part_count, struct journal_place *ret_place,
 	const uint8_t **ret_record);
@@ -143,16 +143,15 @@ MUST_USE enum result journal_commit(struct journal *journal, bool whole);
  * RESULT_DISK: the files say otherwise, nothing may be written any more. */
 MUST_USE enum result journal_abort(struct journal *journal);
 
-/* A checkpoint is about to have all there is: writes the table of segments into its transaction …
- * */
+/* A checkpoint is about to have all there is: puts the table of segments into its transaction … */
 void journal_save(struct journal *journal, struct store_txn *txn);
-/* … and it is on disk. Segments without rows may be used again once nobody reads in generation
- * `generation` or one before it. */
-void journal_saved(struct journal *journal, uint64_t generation);
+/* … and it is on disk. Segments without rows may be used again once nobody reads in epoch
+ * `epoch` or one before it. */
+void journal_saved(struct journal *journal, uint64_t epoch);
 /* Counters as at the last checkpoint: what came after is done again. */
 void journal_restore(struct journal *journal);
-/* Frees the segments that no generation before `oldest` can read any more. */
-void journal_reclaim(struct journal *journal, uint64_t oldest_generation);
+/* Frees the segments that no epoch before `oldest` can read any more. */
+void journal_reclaim(struct journal *journal, uint64_t oldest_epoch);
 /* At open: the settings and the end as of the last checkpoint, before journal_open() …
  * RESULT_NOT_FOUND: a new store. */
 MUST_USE enum result journal_settings_read(struct store_txn *txn, struct journal *journal);
@@ -179,18 +178,19 @@ void journal_row_added(struct journal *journal, struct journal_place place);
 void journal_row_deleted(struct journal *journal, struct journal_place place);
 
 /* The value of the record at a place. Any thread; the view is the file's memory and stays as long
- * as the generation of the reader. RESULT_NOT_FOUND: the segment was given up; RESULT_MALFORMED:
+ * as the epoch of the reader. RESULT_NOT_FOUND: the segment was given up; RESULT_MALFORMED:
  * rotten. journal_view_own(): the writer thread, which sees what is not in the file yet, too. */
 MUST_USE enum result journal_view(const struct journal *journal, struct journal_place place,
 	enum store_table table, struct bytes key, struct bytes *ret_value);
 MUST_USE enum result journal_view_own(const struct journal *journal, struct journal_place place,
 	enum store_table table, struct bytes key, struct bytes *ret_value);
 
-/* Bytes on the disk of the journal files in a folder. */
-uint64_t journal_files_size(int folder_fd);
 /* The same of a record in a tail. */
 MUST_USE enum result journal_view_record(const struct journal *journal, struct journal_place place,
 	const uint8_t *record, enum store_table table, struct bytes key, struct bytes *ret_value);
+
+/* Bytes on the disk of the journal files in a folder. */
+uint64_t journal_files_size(int folder_fd);
 
 /* Whether `size` bytes of events can be written now. Writer thread. */
 bool journal_has_room(struct journal *journal, uint64_t size);

@@ -73,14 +73,14 @@ void journal_save(struct journal *journal, struct store_txn *txn)
 	store_put(txn, STORE_META, JOURNAL_KEY, &value, 1);
 }
 
-void journal_saved(struct journal *journal, uint64_t generation)
+void journal_saved(struct journal *journal, uint64_t epoch)
 {
 	for (uint32_t i = 0; i < journal->segment_count; i++) {
 		struct journal_segment *segment = &journal->segments[i];
 		if (segment->number == 0 || segment->freed_at != 0) continue;
 		segment->saved_size = segment->written_size;
 		segment->saved_count = segment->row_count;
-		if (is_used_up(journal, segment)) segment->freed_at = generation;
+		if (is_used_up(journal, segment)) segment->freed_at = epoch;
 		if (segment != journal->current) journal_segment_done(segment);
 	}
 	journal->saved_position = journal->position;
@@ -88,12 +88,12 @@ void journal_saved(struct journal *journal, uint64_t generation)
 	journal->undoable = false;
 }
 
-void journal_reclaim(struct journal *journal, uint64_t oldest_generation)
+void journal_reclaim(struct journal *journal, uint64_t oldest_epoch)
 {
 	for (uint32_t i = 0; i < journal->segment_count; i++) {
 		struct journal_segment *segment = &journal->segments[i];
 		if (segment->number == 0 || segment->freed_at == 0) continue;
-		if (segment->freed_at < oldest_generation) journal_segment_free(journal, segment);
+		if (segment->freed_at < oldest_epoch) journal_segment_free(journal, segment);
 	}
 }
 

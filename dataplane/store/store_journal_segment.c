@@ -3,8 +3,8 @@
  * making new ones ahead.
  *
  * Writing into space that was only allocated makes the file system note, at each flush, that it
- * holds data now: a journal commit beside ours. So the helper thread writes zeros first; later the
- * file is used again and again. (PostgreSQL's wal_init_zero and wal_recycle.)
+ * holds data now: a commit of its own beside ours. So the helper thread writes zeros first; later
+ * the file is used again and again. (PostgreSQL's wal_init_zero and wal_recycle.)
  */
 #include <dirent.h>
 #include <errno.h>

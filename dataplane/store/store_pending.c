@@ -112,7 +112,7 @@ static int commit_error(const struct store *store, int code)
 
 static void checkpoint_done(struct store *store, const uint64_t *tree_pages)
 {
-	uint64_t generation = store->recents.now->number;
+	uint64_t epoch = store->recents.now->number;
 
 	store_space_publish(store, tree_pages);
 	store->pending_touched = 0;
@@ -122,7 +122,7 @@ static void checkpoint_done(struct store *store, const uint64_t *tree_pages)
 	bool turned = recents_turn(&store->recents);
 	/* Otherwise who reads slowly keeps segments from being used again, no more. */
 	if (turned) journal_set_tail(&store->journal, store->recents.now->tail);
-	journal_saved(&store->journal, generation);
+	journal_saved(&store->journal, epoch);
 	journal_reclaim(&store->journal, recents_oldest(&store->recents));
 }
 

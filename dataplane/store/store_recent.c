@@ -6,7 +6,7 @@
 void recents_init(struct recents *recents)
 {
 	CHECK(pthread_mutex_init(&recents->lock, NULL) == 0);
-	for (unsigned i = 0; i < RECENT_GENERATIONS; i++) {
+	for (unsigned i = 0; i < RECENT_EPOCHS; i++) {
 		recents->blocks[i].rows =
 			alloc_map(RECENT_ROWS_MAX * sizeof *recents->blocks[i].rows);
 		recents->blocks[i].tail = alloc_map_huge(JOURNAL_TAIL_SIZE);
@@ -18,7 +18,7 @@ void recents_init(struct recents *recents)
 void recents_done(struct recents *recents)
 {
 	if (recents->now == NULL) return;
-	for (unsigned i = 0; i < RECENT_GENERATIONS; i++) {
+	for (unsigned i = 0; i < RECENT_EPOCHS; i++) {
 		alloc_unmap(recents->blocks[i].rows,
 			RECENT_ROWS_MAX * sizeof *recents->blocks[i].rows);
 		alloc_unmap(recents->blocks[i].tail, JOURNAL_TAIL_SIZE);
@@ -51,11 +51,11 @@ uint32_t recents_room(const struct recents *recents)
 
 bool recents_turn(struct recents *recents)
 {
-	struct store_generation *next = NULL;
+	struct store_epoch *next = NULL;
 
 	pthread_mutex_lock(&recents->lock);
-	for (unsigned i = 0; i < RECENT_GENERATIONS; i++) {
-		struct store_generation *block = &recents->blocks[i];
+	for (unsigned i = 0; i < RECENT_EPOCHS; i++) {
+		struct store_epoch *block = &recents->blocks[i];
 		if (block != recents->now && block->reader_count == 0) next = block;
 	}
 	recents_publish(recents);
@@ -74,20 +74,20 @@ uint64_t recents_oldest(struct recents *recents)
 {
 	pthread_mutex_lock(&recents->lock);
 	uint64_t oldest = recents->now->number;
-	for (unsigned i = 0; i < RECENT_GENERATIONS; i++) {
-		const struct store_generation *block = &recents->blocks[i];
+	for (unsigned i = 0; i < RECENT_EPOCHS; i++) {
+		const struct store_epoch *block = &recents->blocks[i];
 		if (block->reader_count > 0 && block->number < oldest) oldest = block->number;
 	}
 	pthread_mutex_unlock(&recents->lock);
 	return oldest;
 }
 
-struct store_generations recents_acquire_begin(struct recents *recents)
+struct store_epochs recents_acquire_begin(struct recents *recents)
 {
 	pthread_mutex_lock(&recents->lock);
 	recents->now->reader_count++;
 	if (recents->last != NULL) recents->last->reader_count++;
-	return (struct store_generations){ recents->now, recents->last };
+	return (struct store_epochs){ recents->now, recents->last };
 }
 
 void recents_acquire_end(struct recents *recents)
@@ -95,28 +95,28 @@ void recents_acquire_end(struct recents *recents)
 	pthread_mutex_unlock(&recents->lock);
 }
 
-void recents_release(struct recents *recents, struct store_generations generations)
+void recents_release(struct recents *recents, struct store_epochs epochs)
 {
 	pthread_mutex_lock(&recents->lock);
-	CHECK(generations.now->reader_count > 0);
-	generations.now->reader_count--;
-	if (generations.last == NULL) {
+	CHECK(epochs.now->reader_count > 0);
+	epochs.now->reader_count--;
+	if (epochs.last == NULL) {
 		pthread_mutex_unlock(&recents->lock);
 		return;
 	}
-	CHECK(generations.last->reader_count > 0);
-	generations.last->reader_count--;
+	CHECK(epochs.last->reader_count > 0);
+	epochs.last->reader_count--;
 	pthread_mutex_unlock(&recents->lock);
 }
 
-uint32_t recents_seek(const struct store_generation *generation, uint64_t key)
+uint32_t recents_seek(const struct store_epoch *epoch, uint64_t key)
 {
 	uint32_t low = 0;
-	uint32_t high = atomic_load_explicit(&generation->count, memory_order_acquire);
+	uint32_t high = atomic_load_explicit(&epoch->count, memory_order_acquire);
 
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
-		if (generation->rows[middle].key < key) {
+		if (epoch->rows[middle].key < key) {
 			low = middle + 1;
 		} else {
 			high = middle;

@@ -63,8 +63,7 @@ static enum result commit_to_journal(struct store *store, const struct store_txn
 	return RESULT_OK;
 }
 
-/* LMDB's commit says that the values of the batch, in the journal already, are part of the store.
- * */
+/* LMDB's commit says that the values of the batch, which are in the journal, belong to the store. */
 static enum result commit_to_lmdb(struct store *store, const struct store_txn *txn)
 {
 	if (store->journal.values > 0) {
@@ -126,10 +125,10 @@ void store_write_through(struct store_txn *txn)
 
 static void release(struct store_txn *txn)
 {
-	const struct store_generations generations = { txn->generation, txn->last_generation };
-	if (txn->generation != NULL) recents_release(&txn->store->recents, generations);
-	txn->generation = NULL;
-	txn->last_generation = NULL;
+	const struct store_epochs epochs = { txn->epoch, txn->last_epoch };
+	if (txn->epoch != NULL) recents_release(&txn->store->recents, epochs);
+	txn->epoch = NULL;
+	txn->last_epoch = NULL;
 }
 
 void store_read_begin(struct store_txn *txn, struct store *store)
@@ -141,9 +140,9 @@ void store_read_begin(struct store_txn *txn, struct store *store)
 	txn->result = RESULT_OK;
 	int code;
 	release(txn);
-	struct store_generations generations = recents_acquire_begin(&store->recents);
-	txn->generation = generations.now;
-	txn->last_generation = generations.last;
+	struct store_epochs epochs = recents_acquire_begin(&store->recents);
+	txn->epoch = epochs.now;
+	txn->last_epoch = epochs.last;
 	if (txn->handle != NULL) {
 		code = mdb_txn_renew(txn->handle);
 	} else {
@@ -305,13 +304,13 @@ static enum result row_open(enum store_table table, MDB_val key, MDB_val data,
 	return RESULT_OK;
 }
 
-static const struct recent *find_recent(const struct store_generation *generation, struct bytes key)
+static const struct recent *find_recent(const struct store_epoch *epoch, struct bytes key)
 {
-	if (generation == NULL || key.size != EVENT_KEY_SIZE) return NULL;
+	if (epoch == NULL || key.size != EVENT_KEY_SIZE) return NULL;
 	uint64_t wanted = event_key(key);
-	uint32_t recent = recents_seek(generation, wanted);
-	if (recent == atomic_load_explicit(&generation->count, memory_order_acquire)) return NULL;
-	return generation->rows[recent].key == wanted ? &generation->rows[recent] : NULL;
+	uint32_t recent = recents_seek(epoch, wanted);
+	if (recent == atomic_load_explicit(&epoch->count, memory_order_acquire)) return NULL;
+	return epoch->rows[recent].key == wanted ? &epoch->rows[recent] : NULL;
 }
 
 static enum result recent_open(const struct store_txn *txn, const struct recent *row,
@@ -335,7 +334,7 @@ enum result store_value_open(const struct store_txn *txn, enum store_table table
 	TRY(row_open(table, key, data, &row));
 	TRY(place_decode(row, &place));
 	struct bytes name = bytes_of(key.mv_data, key.mv_size);
-	const struct recent *recent = find_recent(txn->last_generation, name);
+	const struct recent *recent = find_recent(txn->last_epoch, name);
 	if (recent != NULL && recent->record != NULL && recent->place.position == place.position) {
 		return journal_view_record(&txn->store->journal, place, recent->record, table, name,
 			ret_value);
@@ -347,7 +346,7 @@ enum result store_value_open(const struct store_txn *txn, enum store_table table
 enum result store_recent_open(const struct store_txn *txn, uint32_t recent, uint8_t key[static 8],
 	struct bytes *ret_value)
 {
-	const struct recent *row = &txn->generation->rows[recent];
+	const struct recent *row = &txn->epoch->rows[recent];
 	struct writer writer = writer_of(key, EVENT_KEY_SIZE);
 
 	write_u64_be(&writer, row->key);
@@ -387,7 +386,7 @@ enum result store_get(struct store_txn *txn, enum store_table table, struct byte
 	if (txn->result != RESULT_OK) return txn->result;
 
 	if (table == STORE_EVENTS) {
-		const struct recent *row = find_recent(txn->generation, key);
+		const struct recent *row = find_recent(txn->epoch, key);
 		if (row != NULL) return recent_open(txn, row, key, ret_value);
 	}
 	MDB_val key_value = { .mv_size = key.size, .mv_data = (void *)(uintptr_t)key.data };

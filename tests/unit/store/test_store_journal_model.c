@@ -39,7 +39,7 @@ enum event_state {
 	EVENT_NONE,
 	EVENT_LIVE,
 	EVENT_DELETING, /* seen until the next checkpoint */
-	EVENT_HAZY,     /* seen or not: a reader kept the generation from turning */
+	EVENT_HAZY,     /* seen or not: a reader kept the epoch from turning */
 	EVENT_GONE,
 };
 
@@ -127,16 +127,16 @@ static bool must_be_seen(enum event_state state)
 /* ---- The journal's end ----------------------------------------------------------------------- */
 
 /* Rows whose record is in memory: there, in bounds, and the same as in the file. */
-static void assert_generation(const struct run *run, const struct store_generation *generation)
+static void assert_epoch(const struct run *run, const struct store_epoch *epoch)
 {
 	const struct journal *journal = &run->store->journal;
 
-	if (generation == NULL) return;
-	for (uint32_t i = 0; i < generation->count; i++) {
-		const struct recent *row = &generation->rows[i];
+	if (epoch == NULL) return;
+	for (uint32_t i = 0; i < epoch->count; i++) {
+		const struct recent *row = &epoch->rows[i];
 		if (row->record == NULL) continue;
-		assert_true(row->record >= generation->tail);
-		assert_true(row->record + row->place.size <= generation->tail + JOURNAL_TAIL_SIZE);
+		assert_true(row->record >= epoch->tail);
+		assert_true(row->record + row->place.size <= epoch->tail + JOURNAL_TAIL_SIZE);
 		const struct journal_segment *segment = journal_segment_at(journal, row->place);
 		if (segment == NULL) continue; /* all deleted, and given up */
 		uint64_t offset = row->place.position % journal->segment_size;
@@ -250,8 +250,8 @@ static void assert_all(struct run *run)
 	uint64_t number = run->first;
 
 	assert_end(run);
-	assert_generation(run, run->store->recents.now);
-	assert_generation(run, run->store->recents.last);
+	assert_epoch(run, run->store->recents.now);
+	assert_epoch(run, run->store->recents.last);
 	store_read_begin(&txn, run->store);
 	store_cursor_open(&cursor, &txn, STORE_EVENTS);
 	bool there = store_cursor_seek(&cursor, BYTES_LITERAL("\0"));
@@ -394,7 +394,7 @@ static void commit_batch(struct run *run, bool limited)
 	struct store_txn txn;
 	struct batch batch;
 	uint64_t saved = run->store->journal.saved_position;
-	uint64_t generation = run->store->recents.now->number;
+	uint64_t epoch = run->store->recents.now->number;
 
 	/* The journal cannot be written from some page on: no space, and all is as before. */
 	if (limited) {
@@ -414,7 +414,7 @@ static void commit_batch(struct run *run, bool limited)
 	if (run->store->journal.saved_position == saved && !(batch.prompt && result == RESULT_OK)) {
 		return;
 	}
-	taken_over(run, run->store->recents.now->number != generation);
+	taken_over(run, run->store->recents.now->number != epoch);
 }
 
 static void abort_batch(struct run *run)
@@ -428,13 +428,13 @@ static void abort_batch(struct run *run)
 
 static void checkpoint(struct run *run)
 {
-	uint64_t generation = run->store->recents.now->number;
+	uint64_t epoch = run->store->recents.now->number;
 
 	assert_int_equal(store_checkpoint(run->store), RESULT_OK);
-	bool turned = run->store->recents.now->number != generation;
+	bool turned = run->store->recents.now->number != epoch;
 	bool held = false;
 	for (unsigned i = 0; i < READERS; i++) held |= run->readers[i].open;
-	assert_true(turned || held); /* nobody else keeps a generation */
+	assert_true(turned || held); /* nobody else keeps an epoch */
 	taken_over(run, turned);
 }
 
@@ -471,7 +471,7 @@ static void reopen(struct run *run)
 		reader_end(run, &run->readers[i]);
 		store_read_done(&run->readers[i].txn);
 	}
-	for (unsigned i = 0; i < RECENT_GENERATIONS; i++) {
+	for (unsigned i = 0; i < RECENT_EPOCHS; i++) {
 		assert_int_equal(run->store->recents.blocks[i].reader_count, 0);
 	}
 	/* Without a checkpoint, as a crash leaves it. */
