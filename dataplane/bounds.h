@@ -117,6 +117,11 @@ BOUND(STORE_EVENT_VALUE_SIZE_MAX <= JOURNAL_SEGMENT_SIZE_MIN / 8);
 /* The journal since the last checkpoint, and before it, stays in memory: what is delivered at once
  * is not read from the disk. Six of them per shard; of more than that between two checkpoints the
  * rest goes through a buffer. */
+/* Segments made before they are needed, and how they are filled when one is there already: so much,
+ * then a pause. The disk flushes it along with the next commit, which must not feel it. */
+#define JOURNAL_SPARES 4u
+#define JOURNAL_ZERO_SIZE (2u * 1024u * 1024u)
+#define JOURNAL_ZERO_PAUSE_US 16000u
 #define JOURNAL_TAIL_SIZE (9u * 1024u * 1024u)
 #define JOURNAL_BUFFER_SIZE (1u * 1024u * 1024u)
 

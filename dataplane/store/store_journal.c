@@ -323,7 +323,7 @@ static void count_written(struct journal *journal)
 		atomic_fetch_add(&journal->used_total, size - segment->written_size);
 		/* Not before: a shard with little to do does with one. */
 		uint32_t half = journal->segment_size / 2;
-		if (segment->written_size < half && size >= half) journal_want_spare(journal);
+		if (segment->written_size < half && size >= half) journal_want_spares(journal);
 		segment->written_size = size;
 	}
 }

@@ -58,16 +58,15 @@ struct journal_segment {
 	uint64_t saved_count;
 };
 
-/* A segment being made by the helper thread. */
-struct journal_spare {
+/* Segments that the helper thread makes beforehand: files behind those in use, not opened yet. */
+struct journal_spares {
 	pthread_t thread;
 	bool running;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	bool wanted;
-	bool ready;
+	bool wanted; /* until there are JOURNAL_SPARES, or no space */
+	uint32_t ready_count;
 	bool stopping;
-	uint32_t file;
 	uint64_t refused_at; /* second at which there was no space for one; 0: there was */
 };
 
@@ -77,10 +76,11 @@ struct journal {
 	uint32_t segment_size;
 	uint64_t seed;
 	uint64_t keep_free_size;          /* of the file system: no new segment takes it */
+	uint32_t spares_end;              /* files, in use and spare: only the next one beyond */
 	struct journal_segment *segments; /* by file; JOURNAL_SEGMENTS_MAX */
 	_Atomic uint32_t segment_count;
 	uint32_t found; /* file that journal_segment_of() found last */
-	struct journal_spare spare;
+	struct journal_spares spares;
 	uint64_t extend_refused_at;
 
 	/* The end: where the next batch begins, and its number. */
@@ -115,12 +115,12 @@ struct journal {
 	_Atomic uint64_t used_total; /* written in segments in use */
 };
 
-/* folder_fd, shard, segment_size, seed and keep_free_size are set by the caller; reads the headers
- * of all files. `new`: there must be none. */
+/* folder_fd, shard, segment_size, seed, keep_free_size and spares_end are set by the caller; reads
+ * the headers of all files. `new`: there must be none. */
 MUST_USE enum result journal_open(struct journal *journal, bool new, char *error,
 	size_t error_size);
 void journal_close(struct journal *journal);
-/* The thread that makes a segment before it is needed: zeros written, so that filling it later
+/* The thread that makes segments before they are needed: zeros written, so that filling them later
  * changes no metadata. Without it they are made when needed, and not written beforehand. */
 void journal_start_helper(struct journal *journal, int cpu);
 
@@ -203,8 +203,8 @@ struct journal_segment *journal_segment_at(const struct journal *journal,
 /* The next number for a file that is free, or that can be made now. NULL: no space. */
 struct journal_segment *journal_segment_take(struct journal *journal, uint64_t number);
 void journal_segment_free(struct journal *journal, struct journal_segment *segment);
-/* Has the next one made, by the helper, in time. */
-void journal_want_spare(struct journal *journal);
+/* Has the next ones made, by the helper, in time. */
+void journal_want_spares(struct journal *journal);
 /* It is full: only read from now on. */
 void journal_segment_done(struct journal_segment *segment);
 /* Takes the number out of the file, if it is there already. RESULT_DISK: it stays, be it for lack

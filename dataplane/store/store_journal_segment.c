@@ -28,7 +28,6 @@
 enum {
 	FILE_NAME_SIZE = 24,
 	JOURNAL_FORMAT = 1,
-	ZERO_SIZE = 2 << 20,
 	ZERO_NOW_SIZE = 64 << 10,
 	HEADER_COPY_OFFSET = 2048,
 };
@@ -251,8 +250,13 @@ enum result journal_open(struct journal *journal, bool new, char *error, size_t 
 {
 	enum result result = RESULT_OK;
 
-	CHECK(pthread_mutex_init(&journal->spare.lock, NULL) == 0);
-	CHECK(pthread_cond_init(&journal->spare.wake, NULL) == 0);
+	pthread_condattr_t attributes;
+
+	CHECK(pthread_mutex_init(&journal->spares.lock, NULL) == 0);
+	CHECK(pthread_condattr_init(&attributes) == 0);
+	CHECK(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
+	CHECK(pthread_cond_init(&journal->spares.wake, &attributes) == 0);
+	pthread_condattr_destroy(&attributes);
 	journal->segments = alloc_map(JOURNAL_SEGMENTS_MAX * sizeof *journal->segments);
 	journal->scratch = alloc_map(JOURNAL_BUFFER_SIZE);
 	journal->buffer = journal->scratch;
@@ -293,26 +297,49 @@ uint64_t journal_files_size(int folder_fd)
 	return size;
 }
 
-static int write_zeros(const struct journal *journal, int fd, struct bytes zeros)
+static int write_zeros(const struct journal *journal, int fd, struct bytes zeros,
+	bool (*go_on)(const struct journal *journal))
 {
 	for (uint64_t at = 0; at < journal->segment_size; at += zeros.size) {
 		uint64_t left = journal->segment_size - at;
 		size_t size = left < zeros.size ? (size_t)left : zeros.size;
 		if (journal_write_at(fd, zeros.data, size, at) != RESULT_OK) return ENOSPC;
+		if (go_on != NULL && !go_on(journal)) return ECANCELED;
 	}
 	return 0;
+}
+
+/* Helper thread. In no hurry when there is one already: the disk is the commits'. */
+static bool pause_helper(const struct journal *journal)
+{
+	/* The thread's own state; the rest of the journal it only reads. */
+	struct journal_spares *spares = (struct journal_spares *)(uintptr_t)&journal->spares;
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += JOURNAL_ZERO_PAUSE_US * 1000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	pthread_mutex_lock(&spares->lock);
+	while (!spares->stopping && spares->ready_count > 0) {
+		int code = pthread_cond_timedwait(&spares->wake, &spares->lock, &until);
+		if (code == ETIMEDOUT) break;
+	}
+	bool stopping = spares->stopping;
+	pthread_mutex_unlock(&spares->lock);
+	return !stopping;
 }
 
 static int write_zeros_beforehand(const struct journal *journal, int fd)
 {
 	/* One large page, and touched: few and large requests to the disk. */
-	uint8_t *zeros = alloc_map_huge(ZERO_SIZE);
-	memset(zeros, 0, ZERO_SIZE);
+	uint8_t *zeros = alloc_map_huge(JOURNAL_ZERO_SIZE);
+	memset(zeros, 0, JOURNAL_ZERO_SIZE);
 	/* Past the page cache where the file system can: nobody will read them. */
 	bool direct = fcntl(fd, F_SETFL, O_DIRECT) == 0;
 	MAYBE(!direct);
-	int code = write_zeros(journal, fd, bytes_of(zeros, ZERO_SIZE));
-	alloc_unmap(zeros, ZERO_SIZE);
+	int code = write_zeros(journal, fd, bytes_of(zeros, JOURNAL_ZERO_SIZE), pause_helper);
+	alloc_unmap(zeros, JOURNAL_ZERO_SIZE);
 	return code;
 }
 
@@ -320,7 +347,7 @@ static int write_zeros_beforehand(const struct journal *journal, int fd)
 static int write_zeros_now(const struct journal *journal, int fd)
 {
 	static const uint8_t zeros[ZERO_NOW_SIZE];
-	return write_zeros(journal, fd, bytes_of(zeros, sizeof zeros));
+	return write_zeros(journal, fd, bytes_of(zeros, sizeof zeros), NULL);
 }
 
 /* So that running out of space shows here: without fallocate() the zeros do it. */
@@ -386,30 +413,40 @@ static void warn_full(const struct journal *journal, int code)
 
 /* ---- The helper thread ----------------------------------------------------------------------- */
 
+/* Beyond what the quota has room for only the next one, which may be needed. */
+static bool is_spare_wanted(const struct journal *journal)
+{
+	const struct journal_spares *spares = &journal->spares;
+	uint32_t end = atomic_load(&journal->segment_count) + spares->ready_count;
+
+	if (!spares->wanted || spares->ready_count >= JOURNAL_SPARES) return false;
+	return spares->ready_count == 0 || end < journal->spares_end;
+}
+
 static void *helper_main(void *argument)
 {
 	struct journal *journal = argument;
-	struct journal_spare *spare = &journal->spare;
+	struct journal_spares *spares = &journal->spares;
 
 	pthread_setname_np(pthread_self(), "store-prepare");
-	pthread_mutex_lock(&spare->lock);
-	for (;;) {
-		while (!spare->stopping && (!spare->wanted || spare->ready)) {
-			pthread_cond_wait(&spare->wake, &spare->lock);
+	pthread_mutex_lock(&spares->lock);
+	while (!spares->stopping) {
+		if (!is_spare_wanted(journal)) {
+			spares->wanted = false;
+			pthread_cond_wait(&spares->wake, &spares->lock);
+			continue;
 		}
-		if (spare->stopping) break;
-		uint32_t file = atomic_load(&journal->segment_count);
-		pthread_mutex_unlock(&spare->lock);
+		uint32_t file = atomic_load(&journal->segment_count) + spares->ready_count;
+		pthread_mutex_unlock(&spares->lock);
 		int code = make_file(journal, file, true);
-		pthread_mutex_lock(&spare->lock);
-		spare->wanted = false;
-		spare->ready = code == 0;
-		spare->file = file;
-		spare->refused_at = code == 0 ? 0 : now_second();
-		if (code != 0) warn_full(journal, code);
-		pthread_cond_broadcast(&spare->wake);
+		pthread_mutex_lock(&spares->lock);
+		spares->ready_count += code == 0;
+		spares->wanted &= code == 0;
+		spares->refused_at = code == 0 ? 0 : now_second();
+		if (code != 0 && !spares->stopping) warn_full(journal, code);
+		pthread_cond_broadcast(&spares->wake);
 	}
-	pthread_mutex_unlock(&spare->lock);
+	pthread_mutex_unlock(&spares->lock);
 	return NULL;
 }
 
@@ -420,26 +457,26 @@ void journal_start_helper(struct journal *journal, int cpu)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	journal->spare.running =
-		pthread_create(&journal->spare.thread, NULL, helper_main, journal) == 0;
+	journal->spares.running =
+		pthread_create(&journal->spares.thread, NULL, helper_main, journal) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!journal->spare.running || cpu < 0) return;
+	if (!journal->spares.running || cpu < 0) return;
 	CPU_ZERO(&cpus);
 	CPU_SET((unsigned)cpu, &cpus);
-	int code = pthread_setaffinity_np(journal->spare.thread, sizeof cpus, &cpus);
+	int code = pthread_setaffinity_np(journal->spares.thread, sizeof cpus, &cpus);
 	MAYBE(code != 0); /* then it runs elsewhere */
 }
 
 void journal_close(struct journal *journal)
 {
-	struct journal_spare *spare = &journal->spare;
+	struct journal_spares *spares = &journal->spares;
 
-	if (spare->running) {
-		pthread_mutex_lock(&spare->lock);
-		spare->stopping = true;
-		pthread_cond_broadcast(&spare->wake);
-		pthread_mutex_unlock(&spare->lock);
-		CHECK(pthread_join(spare->thread, NULL) == 0);
+	if (spares->running) {
+		pthread_mutex_lock(&spares->lock);
+		spares->stopping = true;
+		pthread_cond_broadcast(&spares->wake);
+		pthread_mutex_unlock(&spares->lock);
+		CHECK(pthread_join(spares->thread, NULL) == 0);
 	}
 	if (journal->segments == NULL) return;
 	for (uint32_t i = 0; i < journal->segment_count; i++) {
@@ -450,8 +487,8 @@ void journal_close(struct journal *journal)
 	}
 	alloc_unmap(journal->segments, JOURNAL_SEGMENTS_MAX * sizeof *journal->segments);
 	alloc_unmap(journal->scratch, JOURNAL_BUFFER_SIZE);
-	pthread_mutex_destroy(&spare->lock);
-	pthread_cond_destroy(&spare->wake);
+	pthread_mutex_destroy(&spares->lock);
+	pthread_cond_destroy(&spares->wake);
 }
 
 /* ---- In use, and free again ------------------------------------------------------------------ */
@@ -502,14 +539,20 @@ static struct journal_segment *find_free(const struct journal *journal)
 /* One the helper has made, waiting for it when it is at it. */
 static struct journal_segment *take_spare(struct journal *journal)
 {
-	struct journal_spare *spare = &journal->spare;
+	struct journal_spares *spares = &journal->spares;
 	struct journal_segment *segment = NULL;
 
-	pthread_mutex_lock(&spare->lock);
-	while (spare->wanted && !spare->ready) pthread_cond_wait(&spare->wake, &spare->lock);
-	if (spare->ready) segment = add_segment(journal, spare->file);
-	spare->ready = false;
-	pthread_mutex_unlock(&spare->lock);
+	pthread_mutex_lock(&spares->lock);
+	while (spares->wanted && spares->ready_count == 0) {
+		pthread_cond_wait(&spares->wake, &spares->lock);
+	}
+	if (spares->ready_count > 0) {
+		segment = add_segment(journal, atomic_load(&journal->segment_count));
+		/* One that cannot be opened is made again: nobody has its number. */
+		spares->ready_count = segment != NULL ? spares->ready_count - 1 : 0;
+		if (spares->ready_count == 0) pthread_cond_broadcast(&spares->wake);
+	}
+	pthread_mutex_unlock(&spares->lock);
 	return segment;
 }
 
@@ -527,24 +570,24 @@ static struct journal_segment *make_now(struct journal *journal)
 	return NULL;
 }
 
-void journal_want_spare(struct journal *journal)
+void journal_want_spares(struct journal *journal)
 {
-	struct journal_spare *spare = &journal->spare;
+	struct journal_spares *spares = &journal->spares;
 
-	if (!spare->running || find_free(journal) != NULL) return;
-	pthread_mutex_lock(&spare->lock);
-	if (!spare->ready && spare->refused_at != now_second()) {
-		spare->wanted = true;
-		pthread_cond_broadcast(&spare->wake);
+	if (!spares->running || find_free(journal) != NULL) return;
+	pthread_mutex_lock(&spares->lock);
+	if (!spares->wanted && spares->refused_at != now_second()) {
+		spares->wanted = true;
+		pthread_cond_broadcast(&spares->wake);
 	}
-	pthread_mutex_unlock(&spare->lock);
+	pthread_mutex_unlock(&spares->lock);
 }
 
 struct journal_segment *journal_segment_take(struct journal *journal, uint64_t number)
 {
 	struct journal_segment *segment = find_free(journal);
 
-	if (segment == NULL && journal->spare.running) segment = take_spare(journal);
+	if (segment == NULL && journal->spares.running) segment = take_spare(journal);
 	if (segment == NULL) segment = make_now(journal);
 	if (segment == NULL) return NULL;
 	segment->written_size = 0;
@@ -567,17 +610,17 @@ void journal_segment_free(struct journal *journal, struct journal_segment *segme
 
 bool journal_has_room(struct journal *journal, uint64_t size)
 {
-	struct journal_spare *spare = &journal->spare;
+	struct journal_spares *spares = &journal->spares;
 
 	uint64_t room = 0;
 	if (journal->current != NULL)
 		room = journal->segment_size - journal->position % journal->segment_size;
 	if (room > size + size / 8 + 4 * JOURNAL_PAGE_SIZE) return true;
 	if (find_free(journal) != NULL) return true;
-	if (!spare->running) return journal->extend_refused_at != now_second();
-	journal_want_spare(journal);
-	pthread_mutex_lock(&spare->lock);
-	bool hopeful = spare->ready || spare->refused_at == 0;
-	pthread_mutex_unlock(&spare->lock);
+	if (!spares->running) return journal->extend_refused_at != now_second();
+	journal_want_spares(journal);
+	pthread_mutex_lock(&spares->lock);
+	bool hopeful = spares->ready_count > 0 || spares->refused_at == 0;
+	pthread_mutex_unlock(&spares->lock);
 	return hopeful;
 }

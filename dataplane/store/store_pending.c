@@ -236,6 +236,7 @@ enum result store_journal_open(struct store *store, char *error, size_t error_si
 		return result;
 	}
 	journal->keep_free_size = store_disk_reserve(store);
+	journal->spares_end = (uint32_t)(store->quota_size / journal->segment_size);
 	TRY(journal_open(journal, new, error, error_size));
 	TRY(journal_load(journal, &txn, error, error_size));
 	uint64_t batch = journal->batch;

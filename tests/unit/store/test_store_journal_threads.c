@@ -190,7 +190,7 @@ static void test_readers_walk_while_segments_are_used_again(void **state)
 	assert_int_equal(ingest(), EVENTS);
 	stop(readers);
 	const struct journal *journal = &rig->store->journal;
-	assert_true(journal->spare.running);
+	assert_true(journal->spares.running);
 	assert_true(journal->current->number > 2 * (uint64_t)journal->segment_count);
 	journal_rig_reopen(rig);
 	store_read_begin(&txn, rig->store);
