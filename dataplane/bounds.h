@@ -97,13 +97,18 @@ BOUND((IO_BUFFER_COUNT & (IO_BUFFER_COUNT - 1)) == 0 && IO_BUFFER_COUNT <= 32768
 /* Jobs in one transaction: bounds its dirty pages and the latency of the first in it. */
 #define STORE_BATCH_JOBS_MAX 1024u
 #define STORE_BATCH_BYTES_MAX (32u * 1024u * 1024u)
-/* Waiting for the siblings of a batch (store_writer.c, gather()): from so many on, for at most
- * the time of so many commits, at most so long; and after it was in vain not for so many
- * batches. A commit is 0.2 to 2 ms. */
-#define STORE_GATHER_JOBS_MIN 8u
-#define STORE_GATHER_COMMITS 10u
-#define STORE_GATHER_US_MAX 6000u
-#define STORE_GATHER_PAUSES 16u
+/* Jobs that wait for the worker to have nothing else at hand (store_writer.h), and for how long:
+ * one that is never done gets its commits all the same. */
+#define STORE_GATHER_JOBS_MAX 512u
+#define STORE_GATHER_US_MAX 4000u
+BOUND(STORE_GATHER_JOBS_MAX <= STORE_BATCH_JOBS_MAX);
+/* Then, for as long as so many commits take and so long at most, for the siblings of the last
+ * batch, if there are so many; and after it was in vain not for so many batches. A commit is 200 us
+ * on a good disk, and a client that handles its answers one by one needs longer. */
+#define STORE_LINGER_JOBS_MIN 8u
+#define STORE_LINGER_COMMITS 3u
+#define STORE_LINGER_US_MAX 1200u
+#define STORE_LINGER_PAUSES 4u
 /* A value in the journal. Small against a segment; a payload of 1 MiB is 16 of them. */
 #define STORE_EVENT_VALUE_SIZE_MAX (64u * 1024u)
 /* The journal is made of segments of a 32nd of the quota: what a dead letter keeps from being
@@ -112,16 +117,16 @@ BOUND((IO_BUFFER_COUNT & (IO_BUFFER_COUNT - 1)) == 0 && IO_BUFFER_COUNT <= 32768
 #define JOURNAL_SEGMENT_SIZE_MAX (64u * 1024u * 1024u)
 #define JOURNAL_SEGMENT_QUOTA_PART 32u
 BOUND(STORE_EVENT_VALUE_SIZE_MAX <= JOURNAL_SEGMENT_SIZE_MIN / 8);
-/* 2 TiB a shard; a map and a name each. */
-#define JOURNAL_SEGMENTS_MAX 32768u
-/* The journal since the last checkpoint, and before it, stays in memory: what is delivered at once
- * is not read from the disk. Six of them per shard; of more than that between two checkpoints the
- * rest goes through a buffer. */
 /* Segments made before they are needed, and how they are filled when one is there already: so much,
  * then a pause. The disk flushes it along with the next commit, which must not feel it. */
 #define JOURNAL_SPARES 4u
 #define JOURNAL_ZERO_SIZE (2u * 1024u * 1024u)
 #define JOURNAL_ZERO_PAUSE_US 16000u
+/* 2 TiB a shard; a map and a name each. */
+#define JOURNAL_SEGMENTS_MAX 32768u
+/* The journal since the last checkpoint, and before it, stays in memory: what is delivered at once
+ * is not read from the disk. Six of them per shard; of more than that between two checkpoints the
+ * rest goes through a buffer. */
 #define JOURNAL_TAIL_SIZE (9u * 1024u * 1024u)
 #define JOURNAL_BUFFER_SIZE (1u * 1024u * 1024u)
 

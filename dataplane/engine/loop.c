@@ -63,9 +63,17 @@ uint64_t loop_wait_us(struct loop *loop)
 	return timers_wait_us(&loop->timers, loop_now(loop));
 }
 
+/* What came is known by the count of completions; mail and tasks are seen before the next wait. */
 enum result loop_turn(struct loop *loop)
 {
-	TRY(io_turn(loop->io, loop_wait_us(loop)));
+	uint64_t wait_us = loop_wait_us(loop);
+	if (wait_us > 0 && loop->rest != NULL) {
+		uint64_t rest_us = loop->rest(loop->owner, loop->looked);
+		if (rest_us < wait_us) wait_us = rest_us;
+	}
+	uint64_t completions = io_statistics(loop->io).completions;
+	TRY(io_turn(loop->io, wait_us));
+	loop->looked = io_statistics(loop->io).completions == completions;
 	run_mail(loop);
 	timers_run(&loop->timers, loop_now(loop));
 	run_tasks(loop);

@@ -24,7 +24,11 @@ struct loop {
 	struct mailbox mailbox;
 	/* What to do with mail; set by the worker before the first turn. */
 	void (*mail)(void *owner, struct mail *mail);
+	/* May be NULL. Before a turn that would wait; `looked`: the last one found nothing to do.
+	 * Returns for how long at most (us); after that it is asked again. */
+	uint64_t (*rest)(void *owner, bool looked);
 	void *owner;
+	bool looked; /* private */
 };
 
 /* Opens the io with the loop's own woken(). `config->woken` and `owner` are ignored. */

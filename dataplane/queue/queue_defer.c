@@ -71,6 +71,7 @@ static void start(struct queue *queue)
 	defer->job.complete = defer_complete;
 	defer->job.size = defer->count * DEFER_SIZE;
 	defer->job.uses_reserve = true;
+	defer->job.may_wait = true;
 	queue->jobs_count++;
 	store_writer_submit(queue->shard->writer, &defer->job);
 }

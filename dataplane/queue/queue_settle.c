@@ -108,6 +108,7 @@ static void submit(struct queue *queue, struct delivery *delivery)
 	delivery->job.complete = settle_complete;
 	delivery->job.size = SETTLE_SIZE;
 	delivery->job.uses_reserve = true;
+	delivery->job.may_wait = true;
 	queue->jobs_count++;
 	store_writer_submit(queue->shard->writer, &delivery->job);
 }

@@ -91,6 +91,7 @@ void shard_append_submit(struct shard *shard, struct shard_append *append)
 	append->shard = shard;
 	append->job.apply = append_apply;
 	append->job.uses_reserve = false;
+	append->job.may_wait = true;
 	append->job.size = (uint32_t)(append->payload.size + event->content_type.size +
 		event->provider_event_id.size + event->correlation_id.size +
 		event->forward_fields.size + APPEND_SIZE_EXTRA);

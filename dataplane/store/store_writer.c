@@ -28,7 +28,7 @@
 #include "base/log.h"
 #include "store/store_internal.h"
 
-enum { WRITER_AWAKE = 0, WRITER_ASLEEP = 1, STEPS_PER_CHECKPOINT = 5 };
+enum { WRITER_AWAKE = 0, WRITER_ASLEEP = 1, WRITER_CALLED = 2, STEPS_PER_CHECKPOINT = 5 };
 
 struct store_writer {
 	struct store *store;
@@ -36,13 +36,25 @@ struct store_writer {
 	enum result (*commit)(void *owner, struct store_txn *txn); /* simulation only, or NULL */
 	void *commit_owner;
 	struct mailbox inbox;
-	_Atomic uint32_t queued_count; /* in the inbox */
-	_Atomic uint32_t gather_goal;  /* wake at so many in the inbox; 0: at the first */
-	_Atomic uint32_t sleep_state;  /* futex */
+	_Atomic uint32_t call; /* futex */
 	atomic_bool stopping;
 	bool threaded;
 	int cpu;
 	pthread_t thread;
+
+	/* The last batch, for the worker. */
+	_Atomic uint32_t batches;
+	_Atomic uint32_t batch_jobs;
+	atomic_uint_fast64_t batch_commit_us;
+
+	/* The worker's thread only. */
+	bool gathering;
+	uint32_t gathered_count;    /* jobs the writer has not been called for */
+	uint64_t gathered_until_us; /* it is called then at the latest; 0: not known yet */
+	bool lingering;             /* there was nothing else to do once */
+	uint32_t linger_pauses;     /* calls to go without lingering, after it was in vain */
+	uint32_t seen_batches;
+	uint32_t siblings; /* of the last batch, and those that waited when it was done */
 
 	/* Writer thread only. */
 	bool failed;
@@ -51,8 +63,6 @@ struct store_writer {
 	struct mail *waiting; /* taken from the inbox, oldest first, not in a batch yet */
 	struct store_job *jobs[STORE_BATCH_JOBS_MAX];
 	unsigned job_count;
-	uint64_t commit_us;     /* of the last batch */
-	unsigned gather_pauses; /* batches to go without gathering, after it was in vain */
 
 	atomic_uint_fast64_t commits;
 	atomic_uint_fast64_t jobs_done;
@@ -70,6 +80,7 @@ static uint64_t clock_us(clockid_t clock)
 static void count_commit(struct store_writer *writer, uint64_t us)
 {
 	atomic_fetch_add_explicit(&writer->commits, 1, memory_order_relaxed);
+	atomic_store_explicit(&writer->batch_commit_us, us, memory_order_relaxed);
 	atomic_fetch_add_explicit(&writer->commit_us_total, us, memory_order_relaxed);
 	if (us > atomic_load_explicit(&writer->commit_us_max, memory_order_relaxed)) {
 		atomic_store_explicit(&writer->commit_us_max, us, memory_order_relaxed);
@@ -79,16 +90,9 @@ static void count_commit(struct store_writer *writer, uint64_t us)
 static void take_batch(struct store_writer *writer)
 {
 	uint64_t size = 0;
-	uint32_t taken = 0;
 
 	writer->job_count = 0;
-	if (writer->waiting == NULL) {
-		writer->waiting = mailbox_take_all(&writer->inbox);
-		for (const struct mail *mail = writer->waiting; mail != NULL; mail = mail->next) {
-			taken++;
-		}
-		atomic_fetch_sub(&writer->queued_count, taken);
-	}
+	if (writer->waiting == NULL) writer->waiting = mailbox_take_all(&writer->inbox);
 	while (writer->waiting != NULL && writer->job_count < STORE_BATCH_JOBS_MAX) {
 		struct store_job *job = CONTAINER_OF(writer->waiting, struct store_job, mail);
 		size += job->size;
@@ -119,8 +123,7 @@ static enum result commit_jobs(struct store_writer *writer, unsigned first, unsi
 		if (hooks->abort != NULL) hooks->abort(hooks->owner);
 		return result;
 	}
-	writer->commit_us = clock_us(CLOCK_MONOTONIC) - started_us;
-	count_commit(writer, writer->commit_us);
+	count_commit(writer, clock_us(CLOCK_MONOTONIC) - started_us);
 	if (hooks->committed != NULL) hooks->committed(hooks->owner);
 	return RESULT_OK;
 }
@@ -218,6 +221,8 @@ static unsigned run_batch(struct store_writer *writer)
 		commit_batch(writer);
 	}
 	atomic_fetch_add_explicit(&writer->jobs_done, writer->job_count, memory_order_relaxed);
+	atomic_store_explicit(&writer->batch_jobs, writer->job_count, memory_order_relaxed);
+	atomic_fetch_add_explicit(&writer->batches, 1, memory_order_release);
 	for (unsigned i = 0; i < writer->job_count; i++) {
 		/* From here on the job is its owner's again. */
 		writer->jobs[i]->complete(writer->jobs[i]);
@@ -235,78 +240,36 @@ static void checkpoint(struct store_writer *writer)
 
 /* ---- The thread ------------------------------------------------------------------------------ */
 
-/* Not for long while there is something for a checkpoint, which is then made. */
-static void sleep_until_woken(struct store_writer *writer)
+static void call(struct store_writer *writer)
+{
+	if (atomic_exchange(&writer->call, WRITER_CALLED) != WRITER_ASLEEP) return;
+	syscall(SYS_futex, &writer->call, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* Until it is called, or was since it last slept. Not for long while there is something for a
+ * checkpoint: false when it is time for that. */
+static bool sleep_until_called(struct store_writer *writer)
 {
 	const struct timespec idle = { .tv_nsec = STORE_CHECKPOINT_IDLE_US * 1000L };
 	bool wanted = !writer->failed && store_checkpoint_wanted(writer->store);
-	bool idled = false;
+	uint32_t state = WRITER_AWAKE;
+	bool called = true;
 
-	atomic_store(&writer->sleep_state, WRITER_ASLEEP);
-	/* Looked at after saying so: a job pushed before is seen here, one pushed after wakes. */
-	if (mailbox_empty(&writer->inbox) && !atomic_load(&writer->stopping)) {
-		long code = syscall(SYS_futex, &writer->sleep_state, FUTEX_WAIT_PRIVATE,
-			WRITER_ASLEEP, wanted ? &idle : NULL, NULL, 0);
-		/* Woken, or by a signal, or the time is over: either way look again. */
-		idled = wanted && code != 0 && errno == ETIMEDOUT;
+	if (atomic_compare_exchange_strong(&writer->call, &state, WRITER_ASLEEP)) {
+		long code = syscall(SYS_futex, &writer->call, FUTEX_WAIT_PRIVATE, WRITER_ASLEEP,
+			wanted ? &idle : NULL, NULL, 0);
+		/* Otherwise called, or by a signal: either way look. */
+		called = !wanted || code == 0 || errno != ETIMEDOUT;
 	}
-	atomic_store(&writer->sleep_state, WRITER_AWAKE);
-	if (!idled) return;
+	/* Before the inbox is looked into: who calls from now on is heard the next time. */
+	atomic_store(&writer->call, WRITER_AWAKE);
+	return called;
+}
+
+static void checkpoint_idle(struct store_writer *writer)
+{
 	bool refused = store_checkpoint_refused(writer->store);
 	if (!refused || store_checkpoint_due(writer->store)) checkpoint(writer);
-}
-
-static void wake(struct store_writer *writer)
-{
-	if (atomic_exchange(&writer->sleep_state, WRITER_AWAKE) != WRITER_ASLEEP) return;
-	syscall(SYS_futex, &writer->sleep_state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-}
-
-/* Sleeps until so many jobs are queued, or for that long. Returns whether they came. */
-static bool sleep_until_gathered(struct store_writer *writer, uint32_t goal, uint64_t limit_us)
-{
-	uint64_t until_us = clock_us(CLOCK_MONOTONIC) + limit_us;
-
-	atomic_store(&writer->gather_goal, goal);
-	for (;;) {
-		uint64_t now_us = clock_us(CLOCK_MONOTONIC);
-		if (now_us >= until_us || atomic_load(&writer->stopping)) break;
-		atomic_store(&writer->sleep_state, WRITER_ASLEEP);
-		if (atomic_load(&writer->queued_count) >= goal) break;
-		const struct timespec left = {
-			.tv_sec = (time_t)((until_us - now_us) / 1000000),
-			.tv_nsec = (long)((until_us - now_us) % 1000000 * 1000),
-		};
-		long code = syscall(SYS_futex, &writer->sleep_state, FUTEX_WAIT_PRIVATE,
-			WRITER_ASLEEP, &left, NULL, 0);
-		MAYBE(code != 0); /* woken, or the time is over: either way look again */
-		if (atomic_load(&writer->queued_count) >= goal) break;
-	}
-	atomic_store(&writer->sleep_state, WRITER_AWAKE);
-	atomic_store(&writer->gather_goal, 0);
-	return atomic_load(&writer->queued_count) >= goal;
-}
-
-/* Those whose jobs were just done often come right back with the next ones: keep-alive clients
- * that wait for their answer. Starting the next commit at once would split them into two
- * halves for ever, each paying for flushes of its own; a moment's wait makes one batch of them
- * (PostgreSQL's commit_delay and commit_siblings). Never for long compared with a commit, and
- * when they did not come back, not again for a while: at an open load it would only delay. */
-static void gather(struct store_writer *writer, unsigned done_count)
-{
-	uint32_t siblings = done_count + atomic_load(&writer->queued_count);
-	uint64_t limit_us = writer->commit_us * STORE_GATHER_COMMITS;
-
-	if (siblings < STORE_GATHER_JOBS_MIN || writer->waiting != NULL || writer->failed) return;
-	if (writer->gather_pauses > 0) {
-		writer->gather_pauses--;
-		return;
-	}
-	if (siblings > STORE_BATCH_JOBS_MAX) siblings = STORE_BATCH_JOBS_MAX;
-	if (limit_us > STORE_GATHER_US_MAX) limit_us = STORE_GATHER_US_MAX;
-	if (!sleep_until_gathered(writer, siblings - siblings / 8, limit_us)) {
-		writer->gather_pauses = STORE_GATHER_PAUSES;
-	}
 }
 
 static void *writer_main(void *argument)
@@ -317,16 +280,14 @@ static void *writer_main(void *argument)
 	snprintf(name, sizeof name, "store-%u", (unsigned)writer->store->shard);
 	pthread_setname_np(pthread_self(), name);
 	alloc_thread_is_hot();
-	for (;;) {
-		unsigned done_count = run_batch(writer);
-		if (done_count > 0) {
+	while (!atomic_load(&writer->stopping)) {
+		if (!sleep_until_called(writer)) checkpoint_idle(writer);
+		do {
+			run_batch(writer);
 			if (store_checkpoint_due(writer->store)) checkpoint(writer);
-			gather(writer, done_count);
-			continue;
-		}
-		if (atomic_load(&writer->stopping) && mailbox_empty(&writer->inbox)) break;
-		sleep_until_woken(writer);
+		} while (writer->waiting != NULL);
 	}
+	while (run_batch(writer) > 0) continue;
 	checkpoint(writer);
 	return NULL;
 }
@@ -376,7 +337,7 @@ void store_writer_stop(struct store_writer *writer)
 {
 	if (writer->threaded) {
 		atomic_store(&writer->stopping, true);
-		wake(writer);
+		call(writer);
 		CHECK(pthread_join(writer->thread, NULL) == 0);
 	} else {
 		while (store_writer_step(writer) > 0) continue;
@@ -386,14 +347,81 @@ void store_writer_stop(struct store_writer *writer)
 	alloc_free(writer);
 }
 
+static void call_for_gathered(struct store_writer *writer)
+{
+	writer->gathered_count = 0;
+	writer->gathered_until_us = 0;
+	writer->lingering = false;
+	call(writer);
+}
+
 void store_writer_submit(struct store_writer *writer, struct store_job *job)
 {
 	CHECK(job->apply != NULL && job->complete != NULL);
-	/* Counted first: what the writer takes was counted, so the count never goes below zero. */
-	uint32_t queued = atomic_fetch_add(&writer->queued_count, 1) + 1;
-	bool was_empty = mailbox_push(&writer->inbox, &job->mail);
-	uint32_t goal = atomic_load(&writer->gather_goal);
-	if (writer->threaded && (goal > 0 ? queued >= goal : was_empty)) wake(writer);
+	bool gathered = job->may_wait && writer->gathering &&
+		++writer->gathered_count < STORE_GATHER_JOBS_MAX;
+
+	mailbox_push(&writer->inbox, &job->mail);
+	if (gathered || !writer->threaded) return;
+	if (job->may_wait) {
+		call_for_gathered(writer);
+	} else {
+		call(writer);
+	}
+}
+
+void store_writer_gather(struct store_writer *writer, bool gather)
+{
+	writer->gathering = gather;
+	if (writer->gathered_count > 0) call_for_gathered(writer);
+}
+
+/* Those whose jobs were just done often come right back with the next ones: keep-alive clients
+ * that wait for their answer. Starting the next commit without them would split them into two
+ * halves for ever, each paying for flushes of its own; a moment's wait makes one batch of them
+ * (PostgreSQL's commit_delay and commit_siblings). Never for long compared with a commit, and when
+ * they did not come back, not again for a while: at an open load it would only delay. */
+static void look_for_siblings(struct store_writer *writer)
+{
+	uint32_t batches = atomic_load_explicit(&writer->batches, memory_order_acquire);
+
+	if (batches == writer->seen_batches) return;
+	writer->seen_batches = batches;
+	writer->siblings = writer->gathered_count +
+		atomic_load_explicit(&writer->batch_jobs, memory_order_relaxed);
+}
+
+static void linger(struct store_writer *writer, uint64_t now_us)
+{
+	uint64_t limit_us = STORE_LINGER_COMMITS *
+		atomic_load_explicit(&writer->batch_commit_us, memory_order_relaxed);
+	bool worth_it = writer->siblings >= STORE_LINGER_JOBS_MIN && writer->linger_pauses == 0;
+
+	if (limit_us > STORE_LINGER_US_MAX) limit_us = STORE_LINGER_US_MAX;
+	if (writer->linger_pauses > 0) {
+		writer->linger_pauses--;
+	} else if (worth_it) {
+		writer->linger_pauses = STORE_LINGER_PAUSES; /* unless they come */
+	}
+	writer->lingering = true;
+	writer->gathered_until_us = worth_it ? now_us + limit_us : now_us;
+}
+
+uint64_t store_writer_rest(struct store_writer *writer, bool looked, uint64_t now_us)
+{
+	look_for_siblings(writer);
+	if (writer->gathered_count == 0) return UINT64_MAX;
+	if (writer->gathered_until_us == 0) {
+		writer->gathered_until_us = now_us + STORE_GATHER_US_MAX;
+	}
+	if (looked && !writer->lingering) linger(writer, now_us);
+	bool all = writer->gathered_count >= writer->siblings - writer->siblings / 8;
+	if (now_us < writer->gathered_until_us && !(writer->lingering && all)) {
+		return writer->lingering ? writer->gathered_until_us - now_us : 0;
+	}
+	if (all) writer->linger_pauses = 0;
+	call_for_gathered(writer);
+	return UINT64_MAX;
 }
 
 unsigned store_writer_step(struct store_writer *writer)

@@ -3,6 +3,10 @@
  * the last commit ran, applies them in one transaction, commits, reports (group commit, no
  * timer, no polling).
  *
+ * A commit costs the same for one job and for a hundred, so it begins when the worker has nothing
+ * else at hand: as long as it has, more jobs are coming. Who answers to a commit often brings the
+ * next request at once; they come to one commit together, while a single one waits for nobody.
+ *
  * A job is embedded in its owner and knows how to apply itself; the writer knows no events.
  * Hooks run around each batch for rows that are written once per commit (leaves,
  * fingerprints, state). An I/O error on commit stops the writer: every job from then on fails
@@ -25,6 +29,8 @@ struct store_job {
 	/* Jobs that free space or settle what was accepted are applied although the quota is
 	 * reached. */
 	bool uses_reserve;
+	/* Of the worker that gathers (store_writer_gather()): the writer need not know at once. */
+	bool may_wait;
 	enum result result;
 };
 
@@ -53,6 +59,14 @@ void store_writer_stop(struct store_writer *writer);
 
 /* Any thread. The job is the writer's until complete() was called. */
 void store_writer_submit(struct store_writer *writer, struct store_job *job);
+
+/* The worker's thread, whose jobs may wait: from now on the writer is called for them by
+ * store_writer_rest(), or when they are STORE_GATHER_JOBS_MAX. Off again before it ends. */
+void store_writer_gather(struct store_writer *writer, bool gather);
+/* The worker would sleep now. `looked`: it has just looked for something to do, and there was
+ * nothing. Returns for how long it may before it asks again: 0, to look first, when there are jobs
+ * that the writer has not been called for; soon it is. */
+uint64_t store_writer_rest(struct store_writer *writer, bool looked, uint64_t now_us);
 
 /* Waits until LMDB has all that was committed, for a reader who wants the present: people's, and
  * tests. Cold thread. When the store has failed, it has not. */

@@ -106,6 +106,14 @@ static void letter_arrived(void *owner, struct mail *mail)
 	letter->open(letter);
 }
 
+/* Out of work: now the writer may have what was gathered. */
+static uint64_t rest(void *owner, bool looked)
+{
+	struct wiring *wiring = owner;
+	return store_writer_rest(shard_writer(wiring->config.shard), looked,
+		loop_now(&wiring->loop).us);
+}
+
 /* ---- Opening --------------------------------------------------------------------------------- */
 
 enum result wiring_open_loop(struct wiring *wiring, const struct wiring_config *config)
@@ -174,6 +182,8 @@ void wiring_begin(struct wiring *wiring)
 {
 	timer_start(&wiring->loop.timers, &wiring->expire, loop_now(&wiring->loop),
 		EXPIRE_INTERVAL_US);
+	store_writer_gather(shard_writer(wiring->config.shard), true);
+	wiring->loop.rest = rest;
 	queue_wake(wiring);
 }
 
@@ -201,6 +211,8 @@ void wiring_close(struct wiring *wiring)
 {
 	struct timers *timers = &wiring->loop.timers;
 
+	store_writer_gather(shard_writer(wiring->config.shard), false);
+	wiring->loop.rest = NULL;
 	receive_close(wiring->receive);
 	deliver_close(wiring->deliver);
 	queue_close(wiring->queue);

@@ -205,12 +205,52 @@ static void loop_mail_from_threads(void **state)
 	loop_close(&receiver.loop);
 }
 
+struct resting {
+	struct test test;
+	uint64_t rest_us;
+	unsigned asked;
+	unsigned looked;
+};
+
+static uint64_t rest(void *owner, bool looked)
+{
+	struct resting *resting = CONTAINER_OF(owner, struct resting, test);
+
+	resting->asked++;
+	resting->looked += looked;
+	return looked ? resting->rest_us : 0;
+}
+
+/* Before it waits it asks; told to look first, it does, and says so when it asks again. */
+static void loop_asks_before_it_rests(void **state)
+{
+	struct resting resting = { .rest_us = 2000 };
+	struct test *test = &resting.test;
+	(void)state;
+
+	open_test(test);
+	test->loop.rest = rest;
+	/* Arming the wake-up may come with a completion of its own. */
+	while (resting.looked == 0) assert_int_equal(loop_turn(&test->loop), RESULT_OK);
+	/* Nothing but its answer ends the wait. */
+	assert_int_equal(loop_turn(&test->loop), RESULT_OK);
+	assert_int_equal(resting.looked, 2);
+
+	/* With something to do it does not ask. */
+	unsigned asked = resting.asked;
+	loop_defer(&test->loop, &test->task);
+	assert_int_equal(loop_turn(&test->loop), RESULT_OK);
+	assert_int_equal(resting.asked, asked);
+	loop_close(&test->loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(loop_turn_order),
 		cmocka_unit_test(loop_task_defers_itself),
 		cmocka_unit_test(loop_task_cancel),
+		cmocka_unit_test(loop_asks_before_it_rests),
 		cmocka_unit_test(loop_timer_by_the_clock),
 		cmocka_unit_test(loop_mail_from_threads),
 	};

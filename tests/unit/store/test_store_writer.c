@@ -433,10 +433,128 @@ static void test_stop_finishes(void **state)
 	}
 }
 
+/* ---- Gathering ------------------------------------------------------------------------------ */
+
+static void submit_waiting(struct store_writer *writer, struct row_job *jobs, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		jobs[i] = row_job(i, false);
+		jobs[i].job.may_wait = true;
+		store_writer_submit(writer, &jobs[i].job);
+	}
+}
+
+/* What may wait does until the worker has looked for more and found nothing; a lone one no longer. */
+static void test_the_writer_is_called_when_the_worker_rests(void **state)
+{
+	(void)state;
+	struct hook_calls calls;
+	struct row_job jobs[2];
+	open_store(UINT64_C(64) << 20);
+	struct store_writer *writer = start(&calls, false);
+	store_writer_gather(writer, true);
+	assert_true(store_writer_rest(writer, false, 1000) == UINT64_MAX);
+	submit_waiting(writer, jobs, ARRAY_COUNT(jobs));
+	assert_true(store_writer_rest(writer, false, 1000) == 0);
+	assert_true(store_writer_rest(writer, false, 1001) == 0);
+	assert_true(store_writer_rest(writer, true, 1002) == UINT64_MAX);
+	assert_int_equal(store_writer_step(writer), 2);
+
+	/* A worker that always finds something to do does not keep them for ever. */
+	submit_waiting(writer, jobs, 1);
+	assert_true(store_writer_rest(writer, false, 2000) == 0);
+	assert_true(store_writer_rest(writer, false, 2000 + STORE_GATHER_US_MAX - 1) == 0);
+	assert_true(store_writer_rest(writer, false, 2000 + STORE_GATHER_US_MAX) == UINT64_MAX);
+	store_writer_gather(writer, false);
+	store_writer_stop(writer);
+}
+
+/* After a batch of many their next ones are waited for a moment longer: until they are there, or in
+ * vain, and then not again for some batches. */
+static void test_siblings_are_waited_for(void **state)
+{
+	(void)state;
+	struct hook_calls calls;
+	static struct row_job jobs[80];
+	open_store(UINT64_C(64) << 20);
+	struct store_writer *writer = start(&calls, false);
+	store_writer_gather(writer, true);
+	submit_waiting(writer, jobs, 80);
+	assert_true(store_writer_rest(writer, true, 1000) == UINT64_MAX);
+	assert_int_equal(store_writer_step(writer), 80);
+
+	submit_waiting(writer, jobs, 0);
+	assert_true(store_writer_rest(writer, false, 2000) == UINT64_MAX);
+	submit_waiting(writer, jobs, 69);
+	assert_true(store_writer_rest(writer, false, 2000) == 0);
+	uint64_t left_us = store_writer_rest(writer, true, 2000);
+	assert_true(left_us > 0 && left_us <= STORE_LINGER_US_MAX);
+	assert_true(store_writer_rest(writer, false, 2001) == left_us - 1);
+	jobs[69] = row_job(69, false);
+	jobs[69].job.may_wait = true;
+	store_writer_submit(writer, &jobs[69].job);
+	assert_true(store_writer_rest(writer, false, 2001) == UINT64_MAX);
+	assert_int_equal(store_writer_step(writer), 70);
+
+	submit_waiting(writer, jobs, 10);
+	left_us = store_writer_rest(writer, true, 3000);
+	assert_true(left_us > 0 && left_us <= STORE_LINGER_US_MAX);
+	assert_true(store_writer_rest(writer, true, 3000 + left_us) == UINT64_MAX);
+	assert_int_equal(store_writer_step(writer), 10);
+	for (unsigned i = 0; i < STORE_LINGER_PAUSES; i++) {
+		submit_waiting(writer, jobs, 8);
+		assert_true(store_writer_rest(writer, true, 4000) == UINT64_MAX);
+		assert_int_equal(store_writer_step(writer), 8);
+	}
+	submit_waiting(writer, jobs, 8);
+	assert_true(store_writer_rest(writer, true, 5000) != UINT64_MAX);
+	store_writer_gather(writer, false);
+	store_writer_stop(writer);
+}
+
+/* The thread does what has gathered when it is called: for another job, for many, at the end. */
+static void test_gathered_jobs_are_done(void **state)
+{
+	(void)state;
+	struct hook_calls calls;
+	static struct row_job jobs[STORE_GATHER_JOBS_MAX];
+	sem_t done;
+	open_store(UINT64_C(64) << 20);
+	assert_int_equal(sem_init(&done, 0, 0), 0);
+	struct store_writer *writer = start(&calls, true);
+	store_writer_gather(writer, true);
+
+	submit_waiting(writer, jobs, 3);
+	struct row_job other = row_job(100, false);
+	other.done = &done;
+	store_writer_submit(writer, &other.job);
+	assert_int_equal(sem_wait(&done), 0);
+	assert_int_equal(jobs[2].completed_count, 1);
+
+	assert_true(store_writer_rest(writer, true, 1) == UINT64_MAX);
+	for (unsigned i = 0; i < ARRAY_COUNT(jobs); i++) {
+		jobs[i] = row_job(i, false);
+		jobs[i].job.may_wait = true;
+		if (i == ARRAY_COUNT(jobs) - 1) jobs[i].done = &done;
+		store_writer_submit(writer, &jobs[i].job);
+	}
+	assert_int_equal(sem_wait(&done), 0);
+
+	submit_waiting(writer, jobs, 2);
+	store_writer_gather(writer, false);
+	store_writer_stop(writer);
+	assert_int_equal(jobs[1].completed_count, 1);
+	assert_int_equal(sem_destroy(&done), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_what_queued_up_is_one_commit, begin, end),
+		cmocka_unit_test_setup_teardown(test_the_writer_is_called_when_the_worker_rests,
+			begin, end),
+		cmocka_unit_test_setup_teardown(test_siblings_are_waited_for, begin, end),
+		cmocka_unit_test_setup_teardown(test_gathered_jobs_are_done, begin, end),
 		cmocka_unit_test_setup_teardown(test_batches_are_bounded_in_bytes, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_space_in_a_transaction, begin, end),
 		cmocka_unit_test_setup_teardown(test_an_error_is_the_end, begin, end),
