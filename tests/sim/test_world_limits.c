@@ -537,21 +537,6 @@ static void process_may_die_at_every_step(void **state)
 
 /* ---- All ------------------------------------------------------------------------------------- */
 
-static int set_up(void **state)
-{
-	static struct system_flows flows;
-
-	system_flows_make(&flows);
-	*state = &flows;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	system_flows_free(*state);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -572,5 +557,5 @@ int main(void)
 		cmocka_unit_test(process_may_die_at_every_step),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, system_set_up, system_tear_down);
 }
