@@ -57,6 +57,8 @@ struct options {
 	/* Chaos. */
 	const char *daemon_command;
 	bool chaos[CHAOS_FAULTS];
+	bool faults_chosen; /* `chaos` was given, it is not the default */
+	const char *disk_folder;
 	double chaos_every_s;
 	/* This process. */
 	uint64_t run;

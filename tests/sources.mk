@@ -15,6 +15,7 @@ UNIT_TESTS := \
 	tests/unit/base/test_list.c \
 	tests/unit/base/test_mailbox.c \
 	tests/unit/base/test_pool.c \
+	tests/unit/bench/test_disk_load.c \
 	tests/unit/bench/test_hdr.c \
 	tests/unit/bench/test_histogram.c \
 	tests/unit/bench/test_live.c \

@@ -293,6 +293,17 @@ def test_chaos_of_one_kind(tmp_path):
     """Only the faults that are asked for happen."""
     code, found, _ = chaos(tmp_path / 'd', '--duration', 2, '--every', 0.2, '--faults', 'slow')
     assert code == 0 and found['chaos']['slows'] > 0 and found['chaos']['kills'] == found['chaos']['stops'] == 0, found
+    assert found['chaos']['slow_disks'] == 0
+
+
+def test_chaos_of_the_disk(tmp_path):
+    """Where a folder is given its disk is kept busy, too, and nothing is left there."""
+    folder = tmp_path / 'disk'
+    folder.mkdir()
+    code, found, _ = chaos(tmp_path / 'd', '--duration', 4, '--every', 0.1, '--disk-folder', folder)
+    assert code == 0 and found['clean'], found
+    assert all(found['chaos'][kind] > 0 for kind in ('kills', 'stops', 'slows', 'slow_disks', 'disk_flushes')), found
+    assert found['acked'] == found['delivered'] > 300 and not list(folder.iterdir())
 
 
 def test_a_daemon_that_dies_by_itself_is_noticed(tmp_path):
