@@ -27,7 +27,7 @@ const char help_text[] =
 	"        --daemon 'penstockd -f penstock.yaml 2>>log'\n"
 	"\n"
 	"the daemon\n"
-	"  --target URL            https://host:port (or http://)\n"
+	"  --target URL            https://host:port (or http://; host may be [::1])\n"
 	"  --ca FILE               trust this certificate authority\n"
 	"  --certificate F --key F   show this client certificate (mTLS)\n"
 	"  --endpoint P:S:F        path, scheme and secret file; up to 16 of them, used in turn\n"

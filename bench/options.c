@@ -140,6 +140,18 @@ static int parse_decimal(const char *text, double *ret)
 	return -1;
 }
 
+/* "name:port", "1.2.3.4:port" or "[::1]:port"; the brackets are no part of the host. */
+static bool split_authority(struct bytes text, struct bytes *ret_host, struct bytes *ret_port)
+{
+	if (!bytes_starts_with(text, BYTES_LITERAL("["))) {
+		return bytes_split(text, ':', ret_host, ret_port);
+	}
+	if (!bytes_split(bytes_from(text, 1), ']', ret_host, ret_port)) return false;
+	if (!bytes_starts_with(*ret_port, BYTES_LITERAL(":"))) return false;
+	*ret_port = bytes_from(*ret_port, 1);
+	return memchr(ret_host->data, ':', ret_host->size) != NULL;
+}
+
 static int parse_target(const char *url, struct options *options)
 {
 	struct bytes rest = bytes_of_text(url);
@@ -155,7 +167,7 @@ static int parse_target(const char *url, struct options *options)
 	} else {
 		return complain("not an http or https URL", url);
 	}
-	if (!bytes_split(rest, ':', &host, &port) || host.size == 0 ||
+	if (!split_authority(rest, &host, &port) || host.size == 0 ||
 		!bytes_to_text(host, options->target_host, sizeof options->target_host) ||
 		bytes_parse_u64(port, &number) != RESULT_OK || number == 0 || number > UINT16_MAX) {
 		return complain("a target needs a host and a port", url);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "sender_internal.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/check.h"
 
@@ -129,11 +132,22 @@ static void sender_pump(void *owner)
 	}
 }
 
+/* RFC 3986, 3.2.2: an IPv6 address is in brackets where a port may follow. */
+static void host_field_set(struct sender *sender)
+{
+	const char *name = sender->config.host_name;
+	bool is_ipv6 = strchr(name, ':') != NULL;
+
+	int size = snprintf(sender->host_field, SENDER_HOST_SIZE, is_ipv6 ? "[%s]" : "%s", name);
+	CHECK(size > 0 && size < SENDER_HOST_SIZE);
+}
+
 void sender_open(const struct sender_config *config, struct sender **ret)
 {
 	struct sender *sender = alloc_array(1, sizeof *sender);
 
 	sender->config = *config;
+	host_field_set(sender);
 	sender->loop = config->streams->loop;
 	sender->random.state = config->seed;
 	sender->resend_capacity = 1u << 20;

@@ -6,7 +6,7 @@
 
 #include "sender.h"
 
-enum { HEAD_SIZE_MAX = 2048, ANSWER_SIZE_MAX = 8192 };
+enum { HEAD_SIZE_MAX = 2048, ANSWER_SIZE_MAX = 8192, SENDER_HOST_SIZE = 260 };
 
 enum request_kind { REQUEST_EVENT, REQUEST_FORGED, REQUEST_STALE, REQUEST_REPLAY };
 
@@ -40,6 +40,7 @@ struct resend {
 
 struct sender {
 	struct sender_config config;
+	char host_field[SENDER_HOST_SIZE]; /* of the requests */
 	struct loop *loop;
 	struct lane *lanes;
 	struct list ready;

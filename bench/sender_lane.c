@@ -34,7 +34,7 @@ static void request_compose(struct lane *lane)
 	uint8_t head[HEAD_SIZE_MAX];
 	struct writer writer = writer_of(head, sizeof head);
 	http_write_request_line(&writer, "POST", bytes_of_text(endpoint->path),
-		bytes_of_text(config->host_name));
+		bytes_of_text(sender->host_field));
 	write_text(&writer, "Content-Type: application/json\r\n");
 	http_write_field_decimal(&writer, "Content-Length", shape.size);
 	wall_t now = io_wall(sender->loop->io);

@@ -33,12 +33,12 @@ def run(daemon, *arguments, sink, **more):
         load.kill()
 
 
-def alone(folder, port, *arguments, mode='send', code=0, endpoint='/github:github'):
+def alone(folder, port, *arguments, mode='send', code=0, endpoint='/github:github', host='localhost'):
     """penstock-bench against whatever serves TLS at that port; what it found."""
     secret = folder / 'secret'
     secret.write_text(lab.GITHUB_SECRET + '\n')
     secret.chmod(0o600)
-    command = [lab.BUILD / 'penstock-bench', mode, '--target', f'https://localhost:{port}', '--ca',
+    command = [lab.BUILD / 'penstock-bench', mode, '--target', f'https://{host}:{port}', '--ca',
                lab.certificates() / 'ca.pem', '--endpoint', f'{endpoint}:{secret}', '--json', folder / 'found.json',
                *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -219,6 +219,16 @@ def test_handshakes_with_a_server_that_is_not_there(tmp_path):
     """Nothing is sent where nobody listens: the events stay unsent, and the run ends."""
     found = alone(tmp_path, lab.free_port(), '--handshakes', '--count', 5, '--connections', 2, '--no-retry')
     assert (found['scheduled'], found['sent'], found['acked']) == (5, 0, 0) and found['errors'] >= 5, found
+
+
+def test_an_ipv6_address_as_target(tmp_path):
+    """The address is connected to, proven by the certificate, and named in brackets in the request."""
+    port = lab.free_port()
+    more = f'  - {{ address: "[::1]:{port}", tls: {{ certificate: {lab.certificates()}/server.pem, key: ' \
+           f'{lab.certificates()}/server.key }} }}'
+    with lab.Daemon(tmp_path / 'd', listeners=more):
+        found = alone(tmp_path, port, '--count', 40, '--connections', 4, host='[::1]')
+    assert found['acked'] == 40 and found['errors'] == 0, found
 
 
 def test_client_certificates(tmp_path):

@@ -98,6 +98,26 @@ static void test_a_command_has_what_it_needs(void **state)
 	assert_int_equal(options.listen.port, 0);
 }
 
+static void test_a_target_is_a_name_or_an_address(void **state)
+{
+	(void)state;
+#define SEND "send --endpoint /x:github:file --target "
+	assert_int_equal(parse(SEND "http://127.0.0.1:80"), -1);
+	assert_string_equal(options.target_host, "127.0.0.1");
+	assert_int_equal(parse(SEND "https://[::1]:8443"), -1);
+	assert_string_equal(options.target_host, "::1");
+	assert_int_equal(options.target_port, 8443);
+	assert_true(options.target_tls);
+	static const char *const wrong[] = { "https://[::1]", "https://[::1]8443",
+		"https://[::1:8443", "https://::1:8443", "https://[]:8443", "https://[host]:8443",
+		"https://[::1]:0" };
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		char line[256];
+		snprintf(line, sizeof line, SEND "%s", wrong[i]);
+		assert_int_equal(parse(line), EX_USAGE);
+	}
+}
+
 /* That fault is one of all only where it may be made. */
 static void test_a_slow_disk_needs_a_folder(void **state)
 {
@@ -175,6 +195,7 @@ int main(void)
 		cmocka_unit_test(test_help_tells_of_every_option),
 		cmocka_unit_test(test_lines_fit_a_terminal),
 		cmocka_unit_test(test_a_command_has_what_it_needs),
+		cmocka_unit_test(test_a_target_is_a_name_or_an_address),
 		cmocka_unit_test(test_a_slow_disk_needs_a_folder),
 		cmocka_unit_test(test_mistakes_are_found),
 		cmocka_unit_test(test_faults_are_a_list),
