@@ -149,6 +149,7 @@ void sender_open(const struct sender_config *config, struct sender **ret)
 	sender->config = *config;
 	host_field_set(sender);
 	sender->loop = config->streams->loop;
+	sender->connected_at = loop_now(sender->loop);
 	sender->random.state = config->seed;
 	sender->resend_capacity = 1u << 20;
 	sender->resends = alloc_map(sender->resend_capacity * sizeof *sender->resends);
@@ -174,6 +175,11 @@ void sender_open(const struct sender_config *config, struct sender **ret)
 uint32_t sender_ready_count(const struct sender *sender)
 {
 	return sender->ready_count;
+}
+
+mono_t sender_connected_at(const struct sender *sender)
+{
+	return sender->standing_count > 0 ? loop_now(sender->loop) : sender->connected_at;
 }
 
 void sender_begin(struct sender *sender)

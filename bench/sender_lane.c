@@ -265,6 +265,8 @@ static void lane_opened(void *owner)
 	struct lane *lane = owner;
 
 	if (lane->sender->handshakes++ == 0) security_note(lane);
+	lane->stands = true;
+	lane->sender->standing_count++;
 	timer_stop(&lane->sender->loop->timers, &lane->timer);
 	if (lane->busy) {
 		request_send(lane);
@@ -312,6 +314,11 @@ static void lane_closed(void *owner)
 	lane->open = false;
 	lane->closing = false;
 	sender->open_count--;
+	if (lane->stands) {
+		lane->stands = false;
+		sender->standing_count--;
+		sender->connected_at = loop_now(sender->loop);
+	}
 	if (sender->finishing && sender_idle(sender)) return;
 	lane_renew(lane);
 }

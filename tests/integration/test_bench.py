@@ -221,6 +221,37 @@ def test_handshakes_with_a_server_that_is_not_there(tmp_path):
     assert (found['scheduled'], found['sent'], found['acked']) == (5, 0, 0) and found['errors'] >= 5, found
 
 
+def serve_some(listener, count):
+    """Answers 200 to so many requests in all, over one connection at a time; then nobody is there any more."""
+    left = count
+    while left > 0:
+        with listener.accept()[0] as stream:
+            while left > 0 and (data := stream.recv(65536)):
+                if data.endswith(b'}'):
+                    left -= 1
+                    stream.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+    listener.close()
+
+
+def test_a_server_that_is_gone_is_given_up(tmp_path):
+    """A run of so many events ends without them when there has been no connection for long: exit code 1, and says so.
+    Never there, gone in the middle, and with a connection for each event."""
+    secret = lab.Daemon(tmp_path / 'd').folder / 'secrets/github'
+    listener = socket.create_server(('127.0.0.1', 0))
+    threading.Thread(target=serve_some, args=(listener, 30), daemon=True).start()
+    absent, gone = lab.free_port(), listener.getsockname()[1]
+    loads = []
+    for port, more, sent in ((absent, [], '0 of 50'), (gone, ['--connections', '1'], '3[01] of 50'),
+                             (absent, ['--handshakes'], '0 of 50')):
+        command = [lab.BUILD / 'penstock-bench', 'send', '--target', f'http://127.0.0.1:{port}', '--endpoint',
+                   f'/x:github:{secret}', '--count', '50', '--quiet', *more]
+        loads.append((subprocess.Popen(command, stderr=subprocess.PIPE, text=True), sent))
+    for load, sent in loads:
+        _, said = load.communicate(timeout=40)
+        assert load.returncode == 1, said
+        assert re.search(f'no connection for 15 s, given up with {sent} events sent', said), said
+
+
 def test_an_ipv6_address_as_target(tmp_path):
     """The address is connected to, proven by the certificate, and named in brackets in the request."""
     port = lab.free_port()
