@@ -70,6 +70,7 @@ UNIT_TESTS := \
 	tests/unit/store/test_store.c \
 	tests/unit/store/test_store_cursor.c \
 	tests/unit/store/test_store_journal.c \
+	tests/unit/store/test_store_journal_direct.c \
 	tests/unit/store/test_store_journal_faults.c \
 	tests/unit/store/test_store_journal_model.c \
 	tests/unit/store/test_store_journal_start.c \
