@@ -96,6 +96,7 @@ UNIT_TESTS := \
 # Those of UNIT_TESTS that start threads: `make test` runs them once more under ThreadSanitizer.
 THREAD_TESTS := \
 	tests/unit/base/test_mailbox.c \
+	tests/unit/bench/test_disk_load.c \
 	tests/unit/control/test_control.c \
 	tests/unit/control/test_control_socket.c \
 	tests/unit/engine/test_io.c \
