@@ -202,11 +202,14 @@ void bench_open_chaos(struct bench *bench)
 		.sink = bench->sink,
 		.command = options->daemon_command,
 		.cpus = &bench->cpus,
+		.disk_folder = options->disk_folder,
 		.every_s = options->chaos_every_s,
 		.seed = options->seed,
 	};
 	memcpy(config.enabled, options->chaos, sizeof config.enabled);
-	chaos_open(&bench->chaos, &config);
+	if (chaos_open(&bench->chaos, &config) != RESULT_OK) {
+		bench_fail(options->disk_folder, strerror(errno));
+	}
 }
 
 static void tick_expired(void *owner)

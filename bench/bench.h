@@ -25,6 +25,7 @@ struct bench {
 	struct timer tick;  /* wakes the main loop to look at the time */
 	cpu_set_t cpus;     /* where we were allowed to run before --cpu */
 	struct chaos chaos; /* in use with MODE_CHAOS */
+	bool gave_up;       /* the server was gone for too long */
 	bool watching;
 	struct watch watch;
 	struct live live;

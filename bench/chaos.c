@@ -17,11 +17,12 @@ enum {
 	STOP_MS_MAX = 2000,  /* below what providers and kernel take for dead */
 	SLOW_MS_MAX = 3000,  /* how long the target is slow */
 	SLOW_DELAY_MS = 400, /* how slow */
+	DISK_MS_MAX = 2000, /* how long the disk is slow: below what providers wait for an answer */
 	END_S_MAX = 60,
 	COMMAND_SIZE_MAX = 4096,
 };
 
-static const char *const fault_names[CHAOS_FAULTS] = { "kill", "stop", "slow" };
+static const char *const fault_names[CHAOS_FAULTS] = { "kill", "stop", "slow", "slow-disk" };
 
 bool chaos_parse(const char *text, bool ret_enabled[static CHAOS_FAULTS])
 {
@@ -132,6 +133,11 @@ static void fault_begin(struct chaos *chaos)
 		sink_set_delay(chaos->config.sink, SLOW_DELAY_MS);
 		wait_ms(chaos, up_to(chaos, SLOW_MS_MAX));
 		break;
+	case CHAOS_SLOW_DISK:
+		/* Without a thread there is no fault, and it is not counted. */
+		if (disk_load_begin(&chaos->disk) != RESULT_OK) chaos->counts[chaos->fault]--;
+		wait_ms(chaos, up_to(chaos, DISK_MS_MAX));
+		break;
 	case CHAOS_FAULTS: CHECK(false);
 	}
 }
@@ -143,6 +149,7 @@ static void fault_end(struct chaos *chaos)
 	case CHAOS_KILL: daemon_start(chaos); break;
 	case CHAOS_STOP: daemon_signal(chaos, SIGCONT); break;
 	case CHAOS_SLOW: sink_set_delay(chaos->config.sink, 0); break;
+	case CHAOS_SLOW_DISK: disk_load_end(&chaos->disk); break;
 	case CHAOS_FAULTS: CHECK(false);
 	}
 }
@@ -166,11 +173,20 @@ static void timer_expired(void *owner)
 
 /* ---- Its life -------------------------------------------------------------------------------- */
 
-void chaos_open(struct chaos *chaos, const struct chaos_config *config)
+enum result chaos_open(struct chaos *chaos, const struct chaos_config *config)
 {
-	*chaos = (struct chaos){ .config = *config, .random = { .state = config->seed } };
+	*chaos = (struct chaos){
+		.config = *config,
+		.random = { .state = config->seed },
+		.disk = { .fd = -1 },
+	};
+	CHECK(config->disk_folder != NULL || !config->enabled[CHAOS_SLOW_DISK]);
 	timer_init(&chaos->timer, timer_expired, chaos);
+	if (config->disk_folder != NULL) {
+		TRY(disk_load_open(&chaos->disk, config->disk_folder, config->cpus, config->seed));
+	}
 	daemon_start(chaos);
+	return RESULT_OK;
 }
 
 void chaos_begin(struct chaos *chaos)
@@ -201,6 +217,7 @@ void chaos_close(struct chaos *chaos)
 	pid_t ended = 0;
 
 	timer_stop(&chaos->config.loop->timers, &chaos->timer);
+	disk_load_close(&chaos->disk);
 	if (chaos->pid == 0) return;
 	daemon_signal(chaos, SIGCONT);
 	daemon_signal(chaos, SIGTERM);

@@ -44,6 +44,7 @@ enum option_id {
 	OPTION_PENDING_OK,
 	OPTION_DAEMON,
 	OPTION_FAULTS,
+	OPTION_DISK_FOLDER,
 	OPTION_EVERY,
 	OPTION_CPU,
 	OPTION_JSON,
@@ -90,6 +91,7 @@ static const struct option table[] = {
 	{ "pending-ok", no_argument, NULL, OPTION_PENDING_OK },
 	{ "daemon", required_argument, NULL, OPTION_DAEMON },
 	{ "faults", required_argument, NULL, OPTION_FAULTS },
+	{ "disk-folder", required_argument, NULL, OPTION_DISK_FOLDER },
 	{ "every", required_argument, NULL, OPTION_EVERY },
 	{ "cpu", required_argument, NULL, OPTION_CPU },
 	{ "json", required_argument, NULL, OPTION_JSON },
@@ -138,6 +140,18 @@ static int parse_decimal(const char *text, double *ret)
 	return -1;
 }
 
+/* "name:port", "1.2.3.4:port" or "[::1]:port"; the brackets are no part of the host. */
+static bool split_authority(struct bytes text, struct bytes *ret_host, struct bytes *ret_port)
+{
+	if (!bytes_starts_with(text, BYTES_LITERAL("["))) {
+		return bytes_split(text, ':', ret_host, ret_port);
+	}
+	if (!bytes_split(bytes_from(text, 1), ']', ret_host, ret_port)) return false;
+	if (!bytes_starts_with(*ret_port, BYTES_LITERAL(":"))) return false;
+	*ret_port = bytes_from(*ret_port, 1);
+	return memchr(ret_host->data, ':', ret_host->size) != NULL;
+}
+
 static int parse_target(const char *url, struct options *options)
 {
 	struct bytes rest = bytes_of_text(url);
@@ -153,7 +167,7 @@ static int parse_target(const char *url, struct options *options)
 	} else {
 		return complain("not an http or https URL", url);
 	}
-	if (!bytes_split(rest, ':', &host, &port) || host.size == 0 ||
+	if (!split_authority(rest, &host, &port) || host.size == 0 ||
 		!bytes_to_text(host, options->target_host, sizeof options->target_host) ||
 		bytes_parse_u64(port, &number) != RESULT_OK || number == 0 || number > UINT16_MAX) {
 		return complain("a target needs a host and a port", url);
@@ -214,8 +228,10 @@ static int parse_sink(int option, char *value, struct options *options)
 	case OPTION_DAEMON: options->daemon_command = value; return -1;
 	case OPTION_EVERY: return parse_decimal(value, &options->chaos_every_s);
 	case OPTION_FAULTS:
+		options->faults_chosen = true;
 		if (chaos_parse(value, options->chaos)) return -1;
-		return complain("not a list of kill, stop and slow", value);
+		return complain("not a list of kill, stop, slow and slow-disk", value);
+	case OPTION_DISK_FOLDER: options->disk_folder = value; return -1;
 	case OPTION_PENDING_OK: options->pending_ok = true; return -1;
 	default: return parse_load(option, value, options);
 	}
@@ -287,6 +303,9 @@ static int options_check(const struct options *options)
 	if (options->mode == MODE_CHAOS && options->daemon_command == NULL) {
 		return complain("missing option", "--daemon");
 	}
+	if (options->chaos[CHAOS_SLOW_DISK] && options->disk_folder == NULL) {
+		return complain("missing option", "--disk-folder");
+	}
 	if (sinks && options->listen.port == 0) return complain("missing option", "--listen");
 	if (options->size < PAYLOAD_SIZE_MIN) return complain("too small", "--size");
 	if (options->connections == 0) return complain("too few", "--connections");
@@ -311,7 +330,7 @@ int options_parse(int argc, char **argv, struct options *ret)
 		.drain_s = 60,
 		.size = 1024,
 		.retry = true,
-		.chaos = { true, true, true },
+		.chaos = { [CHAOS_KILL] = true, [CHAOS_STOP] = true, [CHAOS_SLOW] = true },
 		.chaos_every_s = 2,
 		.retry_after_s = 1,
 		.cpu = -1,
@@ -333,6 +352,7 @@ int options_parse(int argc, char **argv, struct options *ret)
 	}
 	code = parse_mode(argv[optind], ret);
 	if (code != -1) return code;
+	if (!ret->faults_chosen) ret->chaos[CHAOS_SLOW_DISK] = ret->disk_folder != NULL;
 	if (ret->mode == MODE_SEND || ret->mode == MODE_HOLD) ret->listen.port = 0;
 	return options_check(ret);
 }

@@ -21,7 +21,7 @@ struct options {
 	enum mode mode;
 	/* The daemon. */
 	bool target_tls;
-	char target_host[256];
+	char target_host[256]; /* an IPv6 address without its brackets */
 	uint16_t target_port;
 	const char *ca_file;
 	const char *certificate_file; /* the client's, for mTLS; NULL: none */
@@ -57,6 +57,8 @@ struct options {
 	/* Chaos. */
 	const char *daemon_command;
 	bool chaos[CHAOS_FAULTS];
+	bool faults_chosen; /* `chaos` was given, it is not the default */
+	const char *disk_folder;
 	double chaos_every_s;
 	/* This process. */
 	uint64_t run;

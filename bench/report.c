@@ -118,9 +118,10 @@ static void print_chaos(FILE *to, const struct report *report)
 	if (chaos == NULL) return;
 	fprintf(to,
 		"chaos: killed %" PRIu64 " times, stopped %" PRIu64 " times, target slow %" PRIu64
-		" times; the daemon ended by itself %" PRIu64 " times\n",
+		" times, disk slow %" PRIu64 " times (%" PRIu64
+		" flushes); the daemon ended by itself %" PRIu64 " times\n",
 		chaos->counts[CHAOS_KILL], chaos->counts[CHAOS_STOP], chaos->counts[CHAOS_SLOW],
-		chaos->deaths);
+		chaos->counts[CHAOS_SLOW_DISK], chaos->disk.flush_count, chaos->deaths);
 }
 
 void report_print(const struct report *report, FILE *to)
@@ -237,9 +238,10 @@ static void json_chaos(FILE *to, const struct report *report)
 	if (chaos == NULL) return;
 	fprintf(to,
 		"  \"chaos\": {\"kills\": %" PRIu64 ", \"stops\": %" PRIu64 ", \"slows\": %" PRIu64
-		", \"deaths\": %" PRIu64 "},\n",
+		", \"slow_disks\": %" PRIu64 ", \"disk_flushes\": %" PRIu64 ", \"deaths\": %" PRIu64
+		"},\n",
 		chaos->counts[CHAOS_KILL], chaos->counts[CHAOS_STOP], chaos->counts[CHAOS_SLOW],
-		chaos->deaths);
+		chaos->counts[CHAOS_SLOW_DISK], chaos->disk.flush_count, chaos->deaths);
 }
 
 void report_json(const struct report *report, FILE *to)

@@ -15,14 +15,26 @@
 enum {
 	CONNECT_S_MAX = 10,
 	DEATHS_MAX = 3, /* of a daemon that cannot start */
+	/* Without any connection: a server that is started again is back by then. */
+	GONE_S_MAX = 15,
 };
 #define LINGER_S 0.3
+
+/* Of a run that is not bounded by time. */
+static bool server_is_gone(const struct bench *bench)
+{
+	mono_t connected_at = sender_connected_at(bench->sender);
+
+	if (bench->options.count == 0) return false;
+	return mono_since_us(connected_at, loop_now(&bench->loop)) >= GONE_S_MAX * US_PER_S;
+}
 
 static bool sending_over(const struct bench *bench)
 {
 	const struct options *options = &bench->options;
 
 	if (bench_interrupted || sender_exhausted(bench->sender)) return true;
+	if (server_is_gone(bench)) return true;
 	return options->count == 0 &&
 		bench_elapsed_s(bench) >= options->warmup_s + options->duration_s;
 }
@@ -58,6 +70,7 @@ static void send_all(struct bench *bench)
 		chaos_begin(&bench->chaos);
 	}
 	while (!sending_over(bench)) bench_turn(bench);
+	bench->gave_up = !sender_exhausted(bench->sender) && server_is_gone(bench);
 	if (options->mode == MODE_CHAOS) chaos_heal(&bench->chaos);
 	sender_finish(bench->sender);
 }
@@ -69,7 +82,11 @@ static void drain_all(struct bench *bench)
 	const struct ledger *ledger = &bench->ledger;
 
 	bench->live.phase = "waiting for the last";
-	while (!sender_idle(bench->sender) && bench_elapsed_s(bench) < until) bench_turn(bench);
+	while (!sender_idle(bench->sender) && bench_elapsed_s(bench) < until &&
+		!server_is_gone(bench)) {
+		bench_turn(bench);
+	}
+	bench->gave_up |= !sender_idle(bench->sender) && server_is_gone(bench);
 	if (bench->sink == NULL) return;
 	while (ledger->delivered < ledger->acked && bench_elapsed_s(bench) < until)
 		bench_turn(bench);
@@ -184,7 +201,15 @@ int run_send(struct bench *bench)
 		ledger->replay_delivered == 0 &&
 		(report.chaos == NULL || report.chaos->deaths == 0);
 	report_write(bench, &report);
+	if (bench->gave_up) {
+		fprintf(stderr,
+			"penstock-bench: %s, port %u: no connection for %u s, given up with %llu "
+			"of %llu events sent\n",
+			options->target_host, (unsigned)options->target_port, (unsigned)GONE_S_MAX,
+			(unsigned long long)ledger->sent, (unsigned long long)options->count);
+	}
 	if (!report.clean) return EXIT_UNBALANCED;
+	if (bench->gave_up) return EXIT_TROUBLE;
 	return options->mode == MODE_FIND && report.found_rate <= 0 ? EXIT_TROUBLE : EX_OK;
 }
 

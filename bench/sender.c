@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "sender_internal.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/check.h"
 
@@ -129,12 +132,24 @@ static void sender_pump(void *owner)
 	}
 }
 
+/* RFC 3986, 3.2.2: an IPv6 address is in brackets where a port may follow. */
+static void host_field_set(struct sender *sender)
+{
+	const char *name = sender->config.host_name;
+	bool is_ipv6 = strchr(name, ':') != NULL;
+
+	int size = snprintf(sender->host_field, SENDER_HOST_SIZE, is_ipv6 ? "[%s]" : "%s", name);
+	CHECK(size > 0 && size < SENDER_HOST_SIZE);
+}
+
 void sender_open(const struct sender_config *config, struct sender **ret)
 {
 	struct sender *sender = alloc_array(1, sizeof *sender);
 
 	sender->config = *config;
+	host_field_set(sender);
 	sender->loop = config->streams->loop;
+	sender->connected_at = loop_now(sender->loop);
 	sender->random.state = config->seed;
 	sender->resend_capacity = 1u << 20;
 	sender->resends = alloc_map(sender->resend_capacity * sizeof *sender->resends);
@@ -160,6 +175,11 @@ void sender_open(const struct sender_config *config, struct sender **ret)
 uint32_t sender_ready_count(const struct sender *sender)
 {
 	return sender->ready_count;
+}
+
+mono_t sender_connected_at(const struct sender *sender)
+{
+	return sender->standing_count > 0 ? loop_now(sender->loop) : sender->connected_at;
 }
 
 void sender_begin(struct sender *sender)

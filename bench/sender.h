@@ -59,6 +59,8 @@ struct sender_security {
 void sender_open(const struct sender_config *config, struct sender **ret);
 /* How many connections stand and wait for something to carry. */
 uint32_t sender_ready_count(const struct sender *sender);
+/* When the last connection stood: now, while there is one; before the first, when it was opened. */
+mono_t sender_connected_at(const struct sender *sender);
 /* From here on events are due. The ledger's start must be set to now before. */
 void sender_begin(struct sender *sender);
 /* From now on events are due at this rate, 0: whenever a connection is free. What was due before

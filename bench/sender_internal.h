@@ -6,7 +6,7 @@
 
 #include "sender.h"
 
-enum { HEAD_SIZE_MAX = 2048, ANSWER_SIZE_MAX = 8192 };
+enum { HEAD_SIZE_MAX = 2048, ANSWER_SIZE_MAX = 8192, SENDER_HOST_SIZE = 260 };
 
 enum request_kind { REQUEST_EVENT, REQUEST_FORGED, REQUEST_STALE, REQUEST_REPLAY };
 
@@ -16,9 +16,10 @@ struct lane {
 	struct stream stream;
 	struct sender *sender;
 	struct timer timer;
-	bool open;  /* the stream exists */
-	bool ready; /* it can carry a request: it is in the list */
-	bool busy;  /* a request is under way */
+	bool open;   /* the stream exists */
+	bool stands; /* and is connected */
+	bool ready;  /* it can carry a request: it is in the list */
+	bool busy;   /* a request is under way */
 	bool closing;
 	bool failed; /* the connection broke: not at once again */
 	enum request_kind kind;
@@ -40,6 +41,7 @@ struct resend {
 
 struct sender {
 	struct sender_config config;
+	char host_field[SENDER_HOST_SIZE]; /* of the requests */
 	struct loop *loop;
 	struct lane *lanes;
 	struct list ready;
@@ -55,6 +57,8 @@ struct sender {
 	uint32_t busy_count;
 	uint32_t open_count;
 	uint32_t ready_count;
+	uint32_t standing_count;
+	mono_t connected_at; /* of the last moment that any stood, when none does */
 	bool begun;
 	bool finishing;
 	struct resend *resends; /* ring */

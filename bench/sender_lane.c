@@ -34,7 +34,7 @@ static void request_compose(struct lane *lane)
 	uint8_t head[HEAD_SIZE_MAX];
 	struct writer writer = writer_of(head, sizeof head);
 	http_write_request_line(&writer, "POST", bytes_of_text(endpoint->path),
-		bytes_of_text(config->host_name));
+		bytes_of_text(sender->host_field));
 	write_text(&writer, "Content-Type: application/json\r\n");
 	http_write_field_decimal(&writer, "Content-Length", shape.size);
 	wall_t now = io_wall(sender->loop->io);
@@ -265,6 +265,8 @@ static void lane_opened(void *owner)
 	struct lane *lane = owner;
 
 	if (lane->sender->handshakes++ == 0) security_note(lane);
+	lane->stands = true;
+	lane->sender->standing_count++;
 	timer_stop(&lane->sender->loop->timers, &lane->timer);
 	if (lane->busy) {
 		request_send(lane);
@@ -312,6 +314,11 @@ static void lane_closed(void *owner)
 	lane->open = false;
 	lane->closing = false;
 	sender->open_count--;
+	if (lane->stands) {
+		lane->stands = false;
+		sender->standing_count--;
+		sender->connected_at = loop_now(sender->loop);
+	}
 	if (sender->finishing && sender_idle(sender)) return;
 	lane_renew(lane);
 }

@@ -4,6 +4,7 @@
 BENCH_SRC := \
 	bench/bench.c \
 	bench/chaos.c \
+	bench/disk_load.c \
 	bench/find.c \
 	bench/hdr.c \
 	bench/help.c \

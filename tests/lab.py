@@ -72,7 +72,7 @@ class Daemon:
         self.metrics_port = free_port()
         self.settings = {
             'cpus': '[0]', 'target_url': target_url, 'target': '', 'endpoint': '', 'store': '', 'tls': '',
-            'endpoints': '', 'targets': '', 'workers': '', 'control': '', 'more': '', **settings}
+            'endpoints': '', 'targets': '', 'workers': '', 'control': '', 'more': '', 'listeners': '', **settings}
         self.process = None
         secrets = self.folder / 'secrets'
         secrets.mkdir(mode=0o700, exist_ok=True)
@@ -97,6 +97,7 @@ listeners:
     tls: {{ certificate: {cert}/server.pem, key: {cert}/server.key{s["tls"]} }}
   - address: 127.0.0.1:{self.plain_port}
     tls: off
+{s["listeners"]}
 endpoints:
   - {{ name: github, path: /github, scheme: github, secret_file: secrets/github, target: app{s["endpoint"]} }}
   - {{ name: standard, path: /standard, scheme: standard-webhooks, secret_file: secrets/standard, target: app }}

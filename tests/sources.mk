@@ -15,6 +15,7 @@ UNIT_TESTS := \
 	tests/unit/base/test_list.c \
 	tests/unit/base/test_mailbox.c \
 	tests/unit/base/test_pool.c \
+	tests/unit/bench/test_disk_load.c \
 	tests/unit/bench/test_hdr.c \
 	tests/unit/bench/test_histogram.c \
 	tests/unit/bench/test_live.c \
@@ -69,6 +70,7 @@ UNIT_TESTS := \
 	tests/unit/store/test_store.c \
 	tests/unit/store/test_store_cursor.c \
 	tests/unit/store/test_store_journal.c \
+	tests/unit/store/test_store_journal_direct.c \
 	tests/unit/store/test_store_journal_faults.c \
 	tests/unit/store/test_store_journal_model.c \
 	tests/unit/store/test_store_journal_start.c \
@@ -94,6 +96,7 @@ UNIT_TESTS := \
 # Those of UNIT_TESTS that start threads: `make test` runs them once more under ThreadSanitizer.
 THREAD_TESTS := \
 	tests/unit/base/test_mailbox.c \
+	tests/unit/bench/test_disk_load.c \
 	tests/unit/control/test_control.c \
 	tests/unit/control/test_control_socket.c \
 	tests/unit/engine/test_io.c \

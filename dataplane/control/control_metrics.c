@@ -43,6 +43,7 @@ enum unit { UNIT_NONE, UNIT_SECONDS };
 	X("penstock_queue_leased_deliveries", GAUGE, NONE, status.queue.leased, "Deliveries being sent") \
 	X("penstock_queue_settling_deliveries", GAUGE, NONE, status.queue.settling, "Deliveries whose outcome is being committed") \
 	X("penstock_queue_backlog_events", GAUGE, NONE, status.queue.backlog, "Committed events that are not in the window yet") \
+	X("penstock_queue_damaged_keys_total", COUNTER, NONE, status.queue.damaged_keys, "Rows passed over because their key is damaged, since the start") \
 	X("penstock_dead_letters", GAUGE, NONE, counters.deliveries_dead, "Deliveries in the dead letter queue") \
 	X("penstock_deliveries_outstanding", GAUGE, NONE, outstanding, "Deliveries that are neither delivered nor dead") \
 	X("penstock_audit_leaves_total", COUNTER, NONE, counters.leaf_count, "Leaves of the audit log since the shard was made") \

@@ -13,6 +13,7 @@ static void write_queue(struct json *json, const struct queue_usage *queue)
 	json_number(json, "leased", queue->leased);
 	json_number(json, "settling", queue->settling);
 	json_number(json, "backlog", queue->backlog);
+	json_number(json, "damaged_keys", queue->damaged_keys);
 	json_object_end(json);
 }
 

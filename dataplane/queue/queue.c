@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "queue/queue_internal.h"
 
 static struct queue *create(struct shard *shard, const struct queue_events *events,
@@ -166,6 +167,28 @@ void queue_want_work(struct queue *queue)
 	}
 }
 
+static const char *table_name(enum store_table table)
+{
+	static const char *const names[] = {
+#define X(name, text, row) [STORE_##name] = (text),
+		STORE_TABLE_TABLE(X)
+#undef X
+	};
+	return names[table];
+}
+
+bool queue_place_at(struct queue *queue, struct store_cursor *cursor, bool found,
+	struct row_place *ret)
+{
+	for (; found; found = store_cursor_next(cursor)) {
+		if (row_parse(cursor->table, cursor->key, ret)) return true;
+		if (queue->damaged_keys++ > 0) continue;
+		log_error("a key in the store is damaged, its row is passed over shard=%u table=%s",
+			(unsigned)queue->shard->number, table_name(cursor->table));
+	}
+	return false;
+}
+
 void queue_work(struct queue *queue, wall_t now)
 {
 	queue->now_us = now.us;
@@ -226,5 +249,6 @@ struct queue_usage queue_usage(const struct queue *queue)
 		.leased = queue->leased_count,
 		.settling = queue->settling_count,
 		.backlog = shard_committed_next(queue->shard) - queue->next,
+		.damaged_keys = queue->damaged_keys,
 	};
 }

@@ -99,7 +99,8 @@ struct queue_usage {
 	uint64_t ready;
 	uint64_t leased;
 	uint64_t settling;
-	uint64_t backlog; /* committed, not yet in the window */
+	uint64_t backlog;      /* committed, not yet in the window */
+	uint64_t damaged_keys; /* of rows passed over since the start */
 };
 struct queue_usage queue_usage(const struct queue *queue);
 /* Of one target: what is ready to be leased. */

@@ -453,7 +453,7 @@ void defer_open(struct queue *queue)
 	/* From the first row of one target to the first of the next. */
 	store_cursor_open(&cursor, &queue->work_txn, STORE_DEFERRED);
 	bool found = store_cursor_seek(&cursor, row_key_bytes(&from));
-	while (found && row_parse(STORE_DEFERRED, cursor.key, &place)) {
+	while (queue_place_at(queue, &cursor, found, &place)) {
 		struct queue_target *target = target_take(queue, place.target_id);
 		if (target == NULL) break;
 		defer_spill_target(queue, target);

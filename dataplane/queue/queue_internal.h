@@ -137,6 +137,7 @@ struct queue {
 	struct queue_defer defer;
 	struct queue_look window_look;
 	struct queue_look schedule_look;
+	uint64_t damaged_keys; /* met by queue_place_at() */
 
 	struct store_txn work_txn;
 	struct store_txn read_txn; /* between queue_read_begin() and queue_read_end() */
@@ -152,6 +153,11 @@ bool queue_waits_until(const struct queue *queue, uint64_t retry_us);
 
 /* Have queue_work() called soon, or again. */
 void queue_want_work(struct queue *queue);
+
+/* The place of the cursor's row, or of the next one: a key that is none of its table's is passed
+ * over, counted, and said once. `found`: the cursor is at a row. False: there is no more. */
+bool queue_place_at(struct queue *queue, struct store_cursor *cursor, bool found,
+	struct row_place *ret);
 
 /* ---- queue_target.c -------------------------------------------------------------------------- */
 

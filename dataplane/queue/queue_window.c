@@ -127,19 +127,19 @@ static bool enter_row(struct queue *queue, const struct store_cursor *cursor,
 	return enter(queue, &event);
 }
 
-static bool seek_event(struct store_cursor *cursor, uint64_t sequence, struct row_place *ret)
+static bool seek_event(struct queue *queue, struct store_cursor *cursor, struct row_place *ret)
 {
-	struct row_key key = row_event_key(sequence, 0);
-	return store_cursor_seek(cursor, row_key_bytes(&key)) &&
-		row_parse(STORE_EVENTS, cursor->key, ret);
+	struct row_key key = row_event_key(queue->next, 0);
+	bool found = store_cursor_seek(cursor, row_key_bytes(&key));
+	return queue_place_at(queue, cursor, found, ret);
 }
 
 /* The next event's first row: the next one as a rule, unless the payload has more chunks. */
-static bool next_event(struct store_cursor *cursor, uint64_t sequence, struct row_place *ret)
+static bool next_event(struct queue *queue, struct store_cursor *cursor, struct row_place *ret)
 {
-	if (!store_cursor_next(cursor) || !row_parse(STORE_EVENTS, cursor->key, ret)) return false;
-	if (ret->sequence == sequence && ret->number == 0) return true;
-	return seek_event(cursor, sequence, ret);
+	if (!queue_place_at(queue, cursor, store_cursor_next(cursor), ret)) return false;
+	if (ret->sequence == queue->next && ret->number == 0) return true;
+	return seek_event(queue, cursor, ret);
 }
 
 void window_fill(struct queue *queue, unsigned events_max)
@@ -152,7 +152,7 @@ void window_fill(struct queue *queue, unsigned events_max)
 	if (window_span_is_full(queue)) return;
 
 	store_cursor_open(&cursor, &queue->work_txn, STORE_EVENTS);
-	bool found = seek_event(&cursor, queue->next, &place);
+	bool found = seek_event(queue, &cursor, &place);
 	bool room = true;
 	for (unsigned i = 0; i < events_max && room && queue->next < queue->known_next; i++) {
 		if (queue->work_txn.result != RESULT_OK) break;
@@ -161,11 +161,11 @@ void window_fill(struct queue *queue, unsigned events_max)
 									       : queue->next + 1;
 			if (!found || until > queue->known_next) until = queue->known_next;
 			skip_missing(queue, until);
-			found = found && seek_event(&cursor, queue->next, &place);
+			found = found && seek_event(queue, &cursor, &place);
 			continue;
 		}
 		room = enter_row(queue, &cursor, &place);
-		if (room) found = next_event(&cursor, queue->next, &place);
+		if (room) found = next_event(queue, &cursor, &place);
 	}
 	store_cursor_close(&cursor);
 	if (room && queue->next < queue->known_next) queue->more = true;

@@ -72,12 +72,11 @@ static void due_expired(void *owner)
 	struct wiring *wiring = owner;
 	wall_t now = io_wall(wiring->loop.io);
 
-	/* The wall clock has gone back. The queue has said when, and will not say it again. */
-	if (now.us < wiring->due_at.us) {
-		queue_due(wiring, wiring->due_at);
-		return;
-	}
+	/* When the wall clock has gone back, too: what was only to wait a moment has waited. */
 	queue_work(wiring->queue, now);
+	if (timer_running(&wiring->due)) return;
+	/* The queue has said when, and will not say it again. */
+	if (now.us < wiring->due_at.us) queue_due(wiring, wiring->due_at);
 }
 
 static void expire_expired(void *owner)

@@ -33,12 +33,12 @@ def run(daemon, *arguments, sink, **more):
         load.kill()
 
 
-def alone(folder, port, *arguments, mode='send', code=0, endpoint='/github:github'):
+def alone(folder, port, *arguments, mode='send', code=0, endpoint='/github:github', host='localhost'):
     """penstock-bench against whatever serves TLS at that port; what it found."""
     secret = folder / 'secret'
     secret.write_text(lab.GITHUB_SECRET + '\n')
     secret.chmod(0o600)
-    command = [lab.BUILD / 'penstock-bench', mode, '--target', f'https://localhost:{port}', '--ca',
+    command = [lab.BUILD / 'penstock-bench', mode, '--target', f'https://{host}:{port}', '--ca',
                lab.certificates() / 'ca.pem', '--endpoint', f'{endpoint}:{secret}', '--json', folder / 'found.json',
                *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -221,6 +221,47 @@ def test_handshakes_with_a_server_that_is_not_there(tmp_path):
     assert (found['scheduled'], found['sent'], found['acked']) == (5, 0, 0) and found['errors'] >= 5, found
 
 
+def serve_some(listener, count):
+    """Answers 200 to so many requests in all, over one connection at a time; then nobody is there any more."""
+    left = count
+    while left > 0:
+        with listener.accept()[0] as stream:
+            while left > 0 and (data := stream.recv(65536)):
+                if data.endswith(b'}'):
+                    left -= 1
+                    stream.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+    listener.close()
+
+
+def test_a_server_that_is_gone_is_given_up(tmp_path):
+    """A run of so many events ends without them when there has been no connection for long: exit code 1, and says so.
+    Never there, gone in the middle, and with a connection for each event."""
+    secret = lab.Daemon(tmp_path / 'd').folder / 'secrets/github'
+    listener = socket.create_server(('127.0.0.1', 0))
+    threading.Thread(target=serve_some, args=(listener, 30), daemon=True).start()
+    absent, gone = lab.free_port(), listener.getsockname()[1]
+    loads = []
+    for port, more, sent in ((absent, [], '0 of 50'), (gone, ['--connections', '1'], '3[01] of 50'),
+                             (absent, ['--handshakes'], '0 of 50')):
+        command = [lab.BUILD / 'penstock-bench', 'send', '--target', f'http://127.0.0.1:{port}', '--endpoint',
+                   f'/x:github:{secret}', '--count', '50', '--quiet', *more]
+        loads.append((subprocess.Popen(command, stderr=subprocess.PIPE, text=True), sent))
+    for load, sent in loads:
+        _, said = load.communicate(timeout=40)
+        assert load.returncode == 1, said
+        assert re.search(f'no connection for 15 s, given up with {sent} events sent', said), said
+
+
+def test_an_ipv6_address_as_target(tmp_path):
+    """The address is connected to, proven by the certificate, and named in brackets in the request."""
+    port = lab.free_port()
+    more = f'  - {{ address: "[::1]:{port}", tls: {{ certificate: {lab.certificates()}/server.pem, key: ' \
+           f'{lab.certificates()}/server.key }} }}'
+    with lab.Daemon(tmp_path / 'd', listeners=more):
+        found = alone(tmp_path, port, '--count', 40, '--connections', 4, host='[::1]')
+    assert found['acked'] == 40 and found['errors'] == 0, found
+
+
 def test_client_certificates(tmp_path):
     """Where a client certificate is asked for, one is shown with --certificate and --key; without it nothing is acked."""
     folder = lab.certificates()
@@ -293,6 +334,17 @@ def test_chaos_of_one_kind(tmp_path):
     """Only the faults that are asked for happen."""
     code, found, _ = chaos(tmp_path / 'd', '--duration', 2, '--every', 0.2, '--faults', 'slow')
     assert code == 0 and found['chaos']['slows'] > 0 and found['chaos']['kills'] == found['chaos']['stops'] == 0, found
+    assert found['chaos']['slow_disks'] == 0
+
+
+def test_chaos_of_the_disk(tmp_path):
+    """Where a folder is given its disk is kept busy, too, and nothing is left there."""
+    folder = tmp_path / 'disk'
+    folder.mkdir()
+    code, found, _ = chaos(tmp_path / 'd', '--duration', 4, '--every', 0.1, '--disk-folder', folder)
+    assert code == 0 and found['clean'], found
+    assert all(found['chaos'][kind] > 0 for kind in ('kills', 'stops', 'slows', 'slow_disks', 'disk_flushes')), found
+    assert found['acked'] == found['delivered'] > 300 and not list(folder.iterdir())
 
 
 def test_a_daemon_that_dies_by_itself_is_noticed(tmp_path):

@@ -37,6 +37,12 @@ static struct {
 	unsigned killing_sync;  /* of the journal: the n-th from now; 0: none */
 	unsigned opens_to_fail; /* of journal files */
 	unsigned maps_to_fail;
+	/* Of those past the page cache to the journal, the n-th from now, 0: none, … */
+	unsigned refused_direct_write; /* has EINVAL */
+	unsigned cut_direct_write;     /* ends in the middle of a sector */
+	bool refuses_all;              /* EINVAL for every write to the journal */
+	unsigned direct_writes;
+	unsigned kernel_refusals; /* EINVAL that nobody here has made */
 	enum meta_fault meta;
 	ino_t meta_inode;
 	unsigned journal_syncs;
@@ -120,6 +126,39 @@ static bool meta_write(int fd, const void *bytes, size_t size, off_t offset)
 	return true;
 }
 
+static bool is_direct(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	return flags >= 0 && (flags & O_DIRECT) != 0;
+}
+
+static bool counts_down(unsigned *count)
+{
+	return *count > 0 && --*count == 0;
+}
+
+/* As at a limit of the file's size: what is before it is written. */
+static ssize_t write_cut(int fd, const void *bytes, off_t offset)
+{
+	enum { CUT_SIZE = 1000 };
+	int flags = fcntl(fd, F_GETFL);
+
+	CHECK(fcntl(fd, F_SETFL, flags & ~O_DIRECT) == 0);
+	ssize_t count = syscall(SYS_pwrite64, fd, bytes, CUT_SIZE, offset);
+	CHECK(fcntl(fd, F_SETFL, flags) == 0);
+	return count;
+}
+
+static ssize_t write_direct(int fd, const void *bytes, size_t size, off_t offset)
+{
+	fault.direct_writes++;
+	if (counts_down(&fault.refused_direct_write)) return fails_with(EINVAL);
+	if (counts_down(&fault.cut_direct_write)) return write_cut(fd, bytes, offset);
+	ssize_t count = syscall(SYS_pwrite64, fd, bytes, size, offset);
+	fault.kernel_refusals += count < 0 && errno == EINVAL;
+	return count;
+}
+
 ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
 {
 	bool wipes = offset == 0 && size == JOURNAL_HEADER_SIZE;
@@ -128,6 +167,8 @@ ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
 	if (fault.journal_full && has_name(fd, "/journal-")) return fails_with(ENOSPC);
 	if (fault.wipe_fails && wipes && has_name(fd, "/journal-")) return fails_with(EIO);
 	if (meta_write(fd, bytes, size, offset)) return fails_with(EIO);
+	if (fault.refuses_all && has_name(fd, "/journal-")) return fails_with(EINVAL);
+	if (is_direct(fd)) return write_direct(fd, bytes, size, offset);
 	return syscall(SYS_pwrite64, fd, bytes, size, offset);
 }
 

@@ -107,16 +107,22 @@ static struct flow *make_flow(bool whole)
 	return flow;
 }
 
-void system_flows_make(struct system_flows *flows)
+int system_set_up(void **state)
 {
-	flows->whole = make_flow(true);
-	flows->part = make_flow(false);
+	static struct system_flows flows;
+
+	flows = (struct system_flows){ .whole = make_flow(true), .part = make_flow(false) };
+	*state = &flows;
+	return 0;
 }
 
-void system_flows_free(struct system_flows *flows)
+int system_tear_down(void **state)
 {
+	struct system_flows *flows = *state;
+
 	flow_release(flows->whole);
 	flow_release(flows->part);
+	return 0;
 }
 
 /* ---- Opening --------------------------------------------------------------------------------- */

@@ -24,8 +24,9 @@ struct system_flows {
 	struct flow *whole;
 	struct flow *part;
 };
-void system_flows_make(struct system_flows *flows);
-void system_flows_free(struct system_flows *flows);
+/* For cmocka, of a whole group: *state is the flows. */
+int system_set_up(void **state);
+int system_tear_down(void **state);
 
 struct system_plan {
 	uint64_t seed;

@@ -213,21 +213,6 @@ static void drain_lets_go_of_who_waits(void **state)
 	finish();
 }
 
-static int set_up(void **state)
-{
-	static struct system_flows flows;
-
-	system_flows_make(&flows);
-	*state = &flows;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	system_flows_free(*state);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,5 +223,5 @@ int main(void)
 		cmocka_unit_test(drain_lets_go_of_who_waits),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, system_set_up, system_tear_down);
 }

@@ -429,6 +429,45 @@ static void dead_letters_of_an_outage_are_delivered_when_replayed(void **state)
 	for (uint32_t i = 0; i < SYSTEM_TARGETS; i++) assert_false(system.targets[i].up);
 }
 
+static uint64_t settling_count(void)
+{
+	uint64_t count = 0;
+	for (uint32_t i = 0; i < SIM_WORKERS; i++) {
+		count += queue_usage(system.daemon.workers[i].wiring.queue).settling;
+	}
+	return count;
+}
+
+static bool settling_found_no_space(struct system *whole)
+{
+	return whole->daemon.failed_commits > 0 && settling_count() > 0;
+}
+
+/* What waits for a second is done after one, though the clock says that it is an hour away: a retry
+ * that found no space to be settled, while nothing else makes the queue work. */
+static void clock_that_goes_back_holds_nothing_up(void **state)
+{
+	struct system_plan plan = quiet_plan(14, SYSTEM_PROVIDERS);
+
+	system_open(&system, &plan, *state);
+	sim_target_down(&system.targets[2]);
+	system_start_providers(&system);
+	assert_true(system_run(&system, all_acked, HOUR_US));
+	system_run_for(&system, 60 * US_PER_S);
+	assert_int_equal(settling_count(), 0);
+	system.daemon.config.disk.space_ppm = PPM;
+	sim_target_up(&system.targets[2]);
+	assert_true(system_run(&system, settling_found_no_space, HOUR_US));
+	/* Longer than the queue is looked at in any case, now that its window is empty. */
+	system_run_for(&system, 5 * US_PER_S);
+	assert_true(settling_count() > 0);
+	sim_world_shift_wall(system.world, -(int64_t)HOUR_US);
+	system.daemon.config.disk.space_ppm = 0;
+	system_run_for(&system, 3 * US_PER_S);
+	assert_int_equal(settling_count(), 0);
+	finish();
+}
+
 /* A channel on which a request is still being sent must not carry the next one. */
 static void early_answers_do_not_mix_up_requests(void **state)
 {
@@ -498,21 +537,6 @@ static void process_may_die_at_every_step(void **state)
 
 /* ---- All ------------------------------------------------------------------------------------- */
 
-static int set_up(void **state)
-{
-	static struct system_flows flows;
-
-	system_flows_make(&flows);
-	*state = &flows;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	system_flows_free(*state);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -527,10 +551,11 @@ int main(void)
 		cmocka_unit_test(nothing_is_repeated_when_nothing_goes_wrong),
 		cmocka_unit_test(settled_events_leave_when_their_time_is_over),
 		cmocka_unit_test(dead_letters_of_an_outage_are_delivered_when_replayed),
+		cmocka_unit_test(clock_that_goes_back_holds_nothing_up),
 		cmocka_unit_test(early_answers_do_not_mix_up_requests),
 		cmocka_unit_test(disk_that_lies_stores_nothing_twice),
 		cmocka_unit_test(process_may_die_at_every_step),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, system_set_up, system_tear_down);
 }

@@ -230,21 +230,6 @@ static void same_seed_is_same_run(void **state)
 	}
 }
 
-static int set_up(void **state)
-{
-	static struct system_flows flows;
-
-	system_flows_make(&flows);
-	*state = &flows;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	system_flows_free(*state);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,5 +237,5 @@ int main(void)
 		cmocka_unit_test(same_seed_is_same_run),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, system_set_up, system_tear_down);
 }

@@ -12,6 +12,7 @@
 /* The programs' own sources are in no library. */
 #include "../../../bench/options.c"
 #include "../../../bench/chaos.c"
+#include "../../../bench/disk_load.c"
 #include "../../../bench/help.c"
 
 void sink_set_delay(struct sink *sink, uint32_t delay_ms)
@@ -91,9 +92,46 @@ static void test_a_command_has_what_it_needs(void **state)
 	assert_int_equal(parse("chaos " TARGET "--listen 127.0.0.1:1 --daemon x --faults slow"),
 		-1);
 	assert_true(options.chaos[CHAOS_SLOW] && !options.chaos[CHAOS_KILL]);
+	assert_false(options.chaos[CHAOS_SLOW_DISK]);
 	/* A sink that this command does not have is not opened. */
 	assert_int_equal(parse("send " TARGET "--listen 127.0.0.1:1"), -1);
 	assert_int_equal(options.listen.port, 0);
+}
+
+static void test_a_target_is_a_name_or_an_address(void **state)
+{
+	(void)state;
+#define SEND "send --endpoint /x:github:file --target "
+	assert_int_equal(parse(SEND "http://127.0.0.1:80"), -1);
+	assert_string_equal(options.target_host, "127.0.0.1");
+	assert_int_equal(parse(SEND "https://[::1]:8443"), -1);
+	assert_string_equal(options.target_host, "::1");
+	assert_int_equal(options.target_port, 8443);
+	assert_true(options.target_tls);
+	static const char *const wrong[] = { "https://[::1]", "https://[::1]8443",
+		"https://[::1:8443", "https://::1:8443", "https://[]:8443", "https://[host]:8443",
+		"https://[::1]:0" };
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		char line[256];
+		snprintf(line, sizeof line, SEND "%s", wrong[i]);
+		assert_int_equal(parse(line), EX_USAGE);
+	}
+}
+
+/* That fault is one of all only where it may be made. */
+static void test_a_slow_disk_needs_a_folder(void **state)
+{
+	(void)state;
+#define CHAOS "chaos " TARGET "--listen 127.0.0.1:1 --daemon x "
+	assert_int_equal(parse(CHAOS), -1);
+	assert_true(options.chaos[CHAOS_KILL] && !options.chaos[CHAOS_SLOW_DISK]);
+	assert_int_equal(parse(CHAOS "--disk-folder d"), -1);
+	assert_true(options.chaos[CHAOS_KILL] && options.chaos[CHAOS_SLOW_DISK]);
+	assert_int_equal(parse(CHAOS "--faults kill --disk-folder d"), -1);
+	assert_false(options.chaos[CHAOS_SLOW_DISK]);
+	assert_int_equal(parse(CHAOS "--faults slow-disk --disk-folder d"), -1);
+	assert_true(options.chaos[CHAOS_SLOW_DISK] && !options.chaos[CHAOS_SLOW]);
+	assert_string_equal(options.disk_folder, "d");
 }
 
 static void test_mistakes_are_found(void **state)
@@ -107,6 +145,7 @@ static void test_mistakes_are_found(void **state)
 		"run " TARGET,
 		"chaos " TARGET "--listen 127.0.0.1:1",
 		"chaos " TARGET "--listen 127.0.0.1:1 --daemon x --faults storm",
+		"chaos " TARGET "--listen 127.0.0.1:1 --daemon x --faults slow-disk",
 		"send " TARGET "--certificate c",
 		"send " TARGET "--rate fast",
 		"send " TARGET "--connections 0",
@@ -156,6 +195,8 @@ int main(void)
 		cmocka_unit_test(test_help_tells_of_every_option),
 		cmocka_unit_test(test_lines_fit_a_terminal),
 		cmocka_unit_test(test_a_command_has_what_it_needs),
+		cmocka_unit_test(test_a_target_is_a_name_or_an_address),
+		cmocka_unit_test(test_a_slow_disk_needs_a_folder),
 		cmocka_unit_test(test_mistakes_are_found),
 		cmocka_unit_test(test_faults_are_a_list),
 		cmocka_unit_test(test_every_kind_of_fault_happens),

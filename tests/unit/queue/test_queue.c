@@ -55,6 +55,65 @@ static void test_one_unreadable_event(void **state)
 	world_run(world);
 }
 
+/* A row whose key is none of its table's, as rot makes them; LMDB has it. */
+static void put_damaged_key(struct world *world, enum store_table table, struct bytes key)
+{
+	struct store_txn txn;
+	struct bytes value = BYTES_LITERAL("rotten");
+
+	store_write_begin(&txn, world->shard->store);
+	store_put(&txn, table, key, &value, 1);
+	store_write_through(&txn);
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+}
+
+/* It is passed over, and counted; what is behind it is delivered. */
+static void test_a_damaged_key_among_events(void **state)
+{
+	struct world *world = *state;
+	uint8_t key[9] = { 0 };
+	struct row_key second = row_event_key(2, 0);
+
+	world->untold = true;
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(world_append(world, 10, 1, 11), RESULT_OK);
+	}
+	memcpy(key, second.memory, second.size);
+	put_damaged_key(world, STORE_EVENTS, bytes_of(key, sizeof key));
+	world_run(world);
+	world_run(world);
+	for (uint64_t i = 1; i <= 4; i++) assert_int_equal(world_deliver(world, 11), i);
+	world_run(world);
+	assert_int_equal(queue_usage(world->queue).damaged_keys, 1);
+	assert_int_equal(queue_usage(world->queue).window_events, 0);
+}
+
+/* And where the event's own key is the one that is damaged, it alone is missing. */
+static void test_an_event_whose_key_is_damaged(void **state)
+{
+	struct world *world = *state;
+	struct row_key second = row_event_key(2, 0);
+	struct store_txn txn;
+
+	world->untold = true;
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(world_append(world, 10, 1, 11), RESULT_OK);
+	}
+	put_damaged_key(world, STORE_EVENTS, bytes_of(second.memory, second.size - 1));
+	store_write_begin(&txn, world->shard->store);
+	assert_true(store_delete(&txn, STORE_EVENTS, row_key_bytes(&second)));
+	store_write_through(&txn);
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+	world_run(world);
+	world_run(world);
+	assert_int_equal(world_deliver(world, 11), 1);
+	assert_int_equal(world_deliver(world, 11), 3);
+	assert_int_equal(world_deliver(world, 11), 4);
+	world_run(world);
+	assert_int_equal(queue_usage(world->queue).damaged_keys, 1);
+	assert_int_equal(queue_usage(world->queue).window_events, 0);
+}
+
 /* An event that is delivered leaves an attempt and two leaves, and nothing to do. */
 static void test_delivered(void **state)
 {
@@ -478,6 +537,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_one_unreadable_event, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_damaged_key_among_events, begin, end),
+		cmocka_unit_test_setup_teardown(test_an_event_whose_key_is_damaged, begin, end),
 		cmocka_unit_test_setup_teardown(test_delivered, begin, end),
 		cmocka_unit_test_setup_teardown(test_retry_at_its_time, begin, end),
 		cmocka_unit_test_setup_teardown(test_dead_and_replayed, begin, end),

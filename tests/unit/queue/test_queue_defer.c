@@ -83,6 +83,28 @@ static void test_a_target_that_does_not_take_over_restarts(void **state)
 	assert_int_equal(shard_counters(world->shard).deliveries_delivered, 2 * EVENTS);
 }
 
+/* A row whose key is too long, before those of its target: which is found all the same. */
+static void test_a_damaged_key_among_the_deferred(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 300, OTHER = SLOW - 1 };
+	const uint8_t damaged[13] = { 0, 0, 0, SLOW };
+	const struct bytes value = BYTES_LITERAL("rotten");
+	struct store_txn txn;
+
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 3, SLOW, FAST, OTHER), RESULT_OK);
+	}
+	world_deliver_all(world, FAST, 1, EVENTS);
+	store_write_begin(&txn, world->shard->store);
+	store_put(&txn, STORE_DEFERRED, bytes_of(damaged, sizeof damaged), &value, 1);
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+	world_reopen(world);
+	assert_int_equal(queue_usage(world->queue).damaged_keys, 1);
+	world_deliver_all(world, OTHER, 1, EVENTS);
+	world_deliver_all(world, SLOW, 1, EVENTS);
+}
+
 /* With one target there is nobody to make room for: the window waits, nothing is deferred. */
 static void test_one_target_alone(void **state)
 {
@@ -352,6 +374,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_target_that_does_not_take, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_target_that_does_not_take_over_restarts,
 			begin, end),
+		cmocka_unit_test_setup_teardown(test_a_damaged_key_among_the_deferred, begin, end),
 		cmocka_unit_test_setup_teardown(test_one_target_alone, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_target_that_fills_the_window_alone, begin,
 			end),

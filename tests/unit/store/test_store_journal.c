@@ -76,6 +76,38 @@ static void test_rows_that_are_read_at_once(void **state)
 	journal_rig_assert_events(rig, 1);
 }
 
+/* Its events are those of the last epoch, whose tail who reads looks into first: until the next
+ * checkpoint nobody sees that they have rotted on the disk. */
+static void test_rows_of_lmdb_are_read_from_memory(void **state)
+{
+	struct journal_rig *rig = *state;
+	struct store_txn txn;
+	struct bytes found;
+	struct bytes row = BYTES_LITERAL("waits");
+
+	journal_rig_commit(rig, 2);
+	uint64_t position = rig->store->journal.position;
+	store_write_begin(&txn, rig->store);
+	store_put(&txn, STORE_DEAD, journal_rig_key(1), &row, 1);
+	journal_rig_add(rig, &txn, JOURNAL_RIG_VALUE_SIZE);
+	journal_rig_add(rig, &txn, JOURNAL_RIG_VALUE_SIZE);
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+	/* LMDB has it all. */
+	assert_int_equal(journal_rig_row_count(rig, STORE_DEAD), 1);
+	assert_int_equal(journal_rig_row_count(rig, STORE_EVENTS), 4);
+	journal_rig_change_byte(rig, position + 1000);
+	journal_rig_change_byte(rig, position + JOURNAL_RIG_VALUE_SIZE + 1000);
+	journal_rig_assert_events(rig, 1);
+	journal_rig_checkpoint(rig);
+	txn = (struct store_txn){ 0 };
+	store_read_begin(&txn, rig->store);
+	for (uint64_t i = 3; i <= 4; i++) {
+		assert_int_equal(store_get(&txn, STORE_EVENTS, journal_rig_key(i), &found),
+			RESULT_MALFORMED);
+	}
+	store_read_done(&txn);
+}
+
 /* ---- The end of the journal ----------------------------------------------------------------- */
 
 /* The last batch is not whole, wherever it is damaged: as if it had not been. */
@@ -240,6 +272,8 @@ int main(void)
 			journal_rig_end),
 		cmocka_unit_test_setup_teardown(test_rows_that_are_read_at_once, journal_rig_begin,
 			journal_rig_end),
+		cmocka_unit_test_setup_teardown(test_rows_of_lmdb_are_read_from_memory,
+			journal_rig_begin, journal_rig_end),
 		cmocka_unit_test_setup_teardown(test_a_torn_end, journal_rig_begin,
 			journal_rig_end),
 		cmocka_unit_test_setup_teardown(test_damage_is_not_an_end, journal_rig_begin,
