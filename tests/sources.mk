@@ -8,6 +8,7 @@ UNIT_TESTS := \
 	tests/bench/bench_tls.c \
 	tests/unit/audit/test_audit.c \
 	tests/unit/audit/test_tree.c \
+	tests/unit/base/test_alloc.c \
 	tests/unit/base/test_bytes.c \
 	tests/unit/base/test_cursor.c \
 	tests/unit/base/test_encoding.c \
