@@ -81,6 +81,7 @@ UNIT_TESTS := \
 	tests/unit/tls/test_tls.c \
 	tests/unit/tls/test_tls_certificates.c \
 	tests/unit/tls/test_tls_hello.c \
+	tests/unit/tls/test_tls_records.c \
 	tests/unit/tls/test_tls_threads.c \
 	tests/unit/verify/test_identity.c \
 	tests/unit/verify/test_json_id.c \

@@ -3,8 +3,9 @@
  * side of full and of resumed handshakes, of the records of a request of 1.2 KiB with an answer
  * of 200 bytes on either side, and the memory an idle connection holds.
  *
- * One thread plays both sides; only the time inside the calls of the side in question is counted. Goals: compare settings and releases of wolfSSL on one machine.
- * Non-goals: the network, the engine.
+ * One thread plays both sides; only the time inside the calls of the side in question is counted.
+ * Goals: compare settings and releases of wolfSSL on one machine. Non-goals: the network, the
+ * engine.
  *
  * usage: bench_tls [SECONDS_PER_MEASUREMENT]
  *

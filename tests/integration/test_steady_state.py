@@ -9,9 +9,9 @@ import time
 import lab
 import peers
 
-# wolfSSL's own, for an event in and out over TLS: a buffer for each of its four records. The rest is for connections that
-# are opened meanwhile.
-TLS_ALLOCATIONS_PER_EVENT_MAX = 4.25
+# wolfSSL's own, for an event in and out over TLS: none for a record that came in one piece. This is for those that did
+# not, and for connections that are opened meanwhile.
+TLS_ALLOCATIONS_PER_EVENT_MAX = 0.25
 WAKE_UPS_PER_SECOND_MAX = 5
 
 
