@@ -261,6 +261,11 @@ static enum result daemon_start_workers(struct daemon *daemon, struct config_rep
 	return RESULT_OK;
 }
 
+static uint64_t tls_allocations(void)
+{
+	return tls_library_info().allocation_count;
+}
+
 static enum result daemon_start_control(struct daemon *daemon, char *error, size_t error_size)
 {
 	struct control_daemon control = {
@@ -278,6 +283,7 @@ static enum result daemon_start_control(struct daemon *daemon, char *error, size
 		.drain = control_drain,
 		.stop = control_stop_wanted,
 		.io_features = worker_io_features(daemon->workers[0]),
+		.tls_allocations = tls_allocations,
 	};
 	return control_start(daemon->flow->config, &control, &daemon->control, error, error_size);
 }

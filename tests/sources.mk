@@ -8,6 +8,7 @@ UNIT_TESTS := \
 	tests/bench/bench_tls.c \
 	tests/unit/audit/test_audit.c \
 	tests/unit/audit/test_tree.c \
+	tests/unit/base/test_alloc.c \
 	tests/unit/base/test_bytes.c \
 	tests/unit/base/test_cursor.c \
 	tests/unit/base/test_encoding.c \
@@ -82,6 +83,7 @@ UNIT_TESTS := \
 	tests/unit/tls/test_tls.c \
 	tests/unit/tls/test_tls_certificates.c \
 	tests/unit/tls/test_tls_hello.c \
+	tests/unit/tls/test_tls_records.c \
 	tests/unit/tls/test_tls_threads.c \
 	tests/unit/verify/test_identity.c \
 	tests/unit/verify/test_json_id.c \

@@ -11,6 +11,7 @@
 #include "base/check.h"
 
 static _Thread_local bool thread_is_hot;
+/* One for all threads: those that have much to do never come here. */
 static atomic_uint_fast64_t allocations;
 
 static void out_of_memory(size_t size) __attribute__((noreturn, cold));
@@ -20,12 +21,17 @@ static void out_of_memory(size_t size)
 	abort();
 }
 
-void *alloc_array(size_t count, size_t size)
+static void count_allocation(void)
 {
 	CHECK(!thread_is_hot);
+	atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
+}
+
+void *alloc_array(size_t count, size_t size)
+{
 	CHECK(size > 0);
 
-	atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
+	count_allocation();
 	void *memory = calloc(count == 0 ? 1 : count, size);
 	if (memory == NULL) out_of_memory(count * size);
 	return memory;
@@ -61,9 +67,9 @@ uint64_t alloc_count(void)
 
 void *alloc_map(size_t size)
 {
-	CHECK(!thread_is_hot);
 	CHECK(size > 0);
 
+	count_allocation();
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (memory == MAP_FAILED) out_of_memory(size);

@@ -3,7 +3,8 @@
  *
  * A thread that has called alloc_thread_is_hot() may not allocate: doing so is a CHECK
  * failure. wolfSSL and LMDB allocate by themselves and are the named
- * exceptions; control and reload work runs on threads that are never hot.
+ * exceptions; control and reload work runs on threads that are never hot. That no object of ours
+ * goes past this door is checked in tests/tools/test_alloc_door.sh.
  */
 #pragma once
 
@@ -22,7 +23,7 @@ void alloc_free(void *memory);
 void alloc_thread_is_hot(void);
 /* The opposite, for a worker that shuts down. */
 void alloc_thread_is_cold(void);
-/* How often alloc_array() was called since start, over all threads. */
+/* How often memory was taken since start, of the heap or of the kernel, over all threads. */
 uint64_t alloc_count(void);
 
 /* A large zeroed region straight from the kernel; pages cost memory only once touched.

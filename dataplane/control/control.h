@@ -69,6 +69,8 @@ struct control_daemon {
 	void (*drain)(void *owner);
 	void (*stop)(void *owner);
 	const char *io_features;
+	/* How often the TLS library has allocated since start, over all threads. */
+	uint64_t (*tls_allocations)(void);
 };
 
 struct control;

@@ -106,6 +106,12 @@ static void write_gauge(struct writer *writer, const char *name, uint64_t value,
 	metrics_expose_sample(writer, name, NULL, 0, value);
 }
 
+static void write_counter(struct writer *writer, const char *name, uint64_t value, const char *help)
+{
+	metrics_expose_family(writer, name, METRICS_TYPE_COUNTER, help);
+	metrics_expose_sample(writer, name, NULL, 0, value);
+}
+
 static void write_time(struct writer *writer, const char *name, wall_t time, const char *help)
 {
 	metrics_expose_family(writer, name, METRICS_TYPE_GAUGE, help);
@@ -148,6 +154,10 @@ static void write_process(struct writer *writer, struct control *control)
 		"Events the replay memory can hold");
 	write_gauge(writer, "penstock_secrets_unlocked_bytes", secret_unlocked_size(),
 		"Secret memory that the kernel refused to lock");
+	write_counter(writer, "penstock_allocations_total", alloc_count(),
+		"Times the daemon's own code took memory; no event does");
+	write_counter(writer, "penstock_tls_allocations_total", daemon->tls_allocations(),
+		"Times the TLS library allocated");
 }
 
 void control_handle_metrics(struct control_call *call)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* control_status — how the daemon is: state, workers, queues, stores, totals, latencies. */
+#include "base/alloc.h"
 #include "base/version.h"
 #include "control/control_internal.h"
 #include "metrics/metrics.h"
@@ -113,6 +114,15 @@ static void write_config(struct json *json, struct flow *flow)
 	json_object_end(json);
 }
 
+/* Ours stand still while events come and go; asking is what adds to them. */
+static void write_allocations(struct json *json, const struct control_daemon *daemon)
+{
+	json_object(json, "allocations");
+	json_number(json, "penstock", alloc_count());
+	json_number(json, "tls", daemon->tls_allocations());
+	json_object_end(json);
+}
+
 void control_handle_status(struct control_call *call)
 {
 	const struct control_daemon *daemon = call->daemon;
@@ -149,6 +159,7 @@ void control_handle_status(struct control_call *call)
 	json_object_end(json);
 	json_text(json, "io_features", daemon->io_features != NULL ? daemon->io_features : "");
 	json_number(json, "secrets_unlocked_size", secret_unlocked_size());
+	write_allocations(json, daemon);
 
 	json_array(json, "workers");
 	for (uint32_t i = 0; i < daemon->worker_count; i++) write_worker(json, daemon, i);

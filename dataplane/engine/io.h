@@ -30,7 +30,7 @@ struct io_socket;
  * with io_buffer_return() when the bytes were used, however late. */
 struct io_buffer {
 	struct io_buffer *next; /* for the holder's own chain */
-	const uint8_t *data;
+	uint8_t *data;          /* the holder may write over it */
 	uint32_t size;
 	uint32_t offset; /* for the holder: how much was used */
 	uint16_t id;     /* private */

@@ -16,15 +16,12 @@
 #include "tls/stream_internal.h"
 
 enum {
-	/* Of a record: header, explicit nonce, content type and tag are 30 bytes at most. */
-	RECORD_OVERHEAD = 64,
-	RECORD_SIZE_MAX = 16384,
 	/* What application data leaves free for alerts, key updates and tickets. */
 	CONTROL_RESERVE = 1024,
 	/* Rather wait for an empty buffer than send records smaller than this. */
 	RECORD_SIZE_MIN = 1024,
 };
-BOUND(STREAM_OUTPUT_SIZE >= RECORD_SIZE_MAX + RECORD_OVERHEAD + CONTROL_RESERVE);
+BOUND(STREAM_OUTPUT_SIZE >= TLS_RECORD_SIZE_MAX + TLS_RECORD_OVERHEAD + CONTROL_RESERVE);
 
 static void close_socket(struct stream *stream)
 {
@@ -68,6 +65,36 @@ static size_t transport_put(void *owner, const uint8_t *from, size_t size)
 	stream_output_append(stream, from, piece);
 	return piece;
 }
+
+static uint8_t *transport_look(void *owner, size_t *ret_size)
+{
+	return stream_input_look(owner, ret_size);
+}
+
+static void transport_drop(void *owner, size_t size)
+{
+	stream_input_drop(owner, size);
+}
+
+static uint8_t *transport_room(void *owner, size_t size)
+{
+	return stream_output_reserve(owner, size);
+}
+
+static void transport_fill(void *owner, size_t size)
+{
+	stream_output_fill(owner, size);
+}
+
+static const struct tls_transport_calls transport_calls = {
+	.take = transport_take,
+	.ready = transport_ready,
+	.put = transport_put,
+	.look = transport_look,
+	.drop = transport_drop,
+	.room = transport_room,
+	.fill = transport_fill,
+};
 
 /* ---- Telling the owner ----------------------------------------------------------------------- */
 
@@ -260,12 +287,7 @@ static void stream_init(struct stream *stream, struct streams *streams,
 		.streams = streams,
 		.events = events,
 		.owner = owner,
-		.transport = {
-			.take = transport_take,
-			.ready = transport_ready,
-			.put = transport_put,
-			.owner = stream,
-		},
+		.transport = { .calls = &transport_calls, .owner = stream },
 	};
 	task_init(&stream->flush, stream_flush, stream);
 }
@@ -387,10 +409,10 @@ static size_t write_plain(struct stream *stream, const uint8_t *from, size_t siz
 	return done;
 }
 
-/* Only records that fit are made, so nothing waits inside wolfSSL. */
+/* Only records that fit are made, as large as they can be. */
 static size_t write_tls(struct stream *stream, const uint8_t *from, size_t size)
 {
-	const size_t kept = RECORD_OVERHEAD + CONTROL_RESERVE;
+	const size_t kept = TLS_RECORD_OVERHEAD + CONTROL_RESERVE;
 	size_t done = 0;
 
 	while (done < size) {
@@ -399,14 +421,16 @@ static size_t write_tls(struct stream *stream, const uint8_t *from, size_t size)
 		size_t room = stream_output_room(stream, enough + kept);
 		if (room < enough + kept) break;
 		size_t piece = left < room - kept ? left : room - kept;
-		if (piece > RECORD_SIZE_MAX) piece = RECORD_SIZE_MAX;
+		if (piece > TLS_RECORD_SIZE_MAX) piece = TLS_RECORD_SIZE_MAX;
 		size_t taken;
-		if (tls_write(stream->tls, from + done, piece, &taken) != TLS_OK) {
+		enum tls_status status = tls_write(stream->tls, from + done, piece, &taken);
+		stream_output_release(stream);
+		if (status != TLS_OK) {
 			stream_set(stream, STREAM_FAILED);
 			tell_end_later(stream, STREAM_END_TLS);
 			break;
 		}
-		CHECK(taken == piece && stream->tls->write_pending == 0);
+		CHECK(taken == piece);
 		done += piece;
 	}
 	return done;
@@ -426,7 +450,7 @@ size_t stream_write(struct stream *stream, const uint8_t *from, size_t size)
 
 bool stream_has_room(struct stream *stream, size_t size)
 {
-	const size_t wanted = size + RECORD_OVERHEAD + CONTROL_RESERVE;
+	const size_t wanted = size + TLS_RECORD_OVERHEAD + CONTROL_RESERVE;
 	return stream_output_room(stream, wanted) >= wanted;
 }
 

@@ -74,6 +74,24 @@ size_t stream_input_take(struct stream *stream, uint8_t *to, size_t size)
 	return done;
 }
 
+uint8_t *stream_input_look(struct stream *stream, size_t *ret_size)
+{
+	struct io_buffer *buffer = stream->input_first;
+
+	if (buffer == NULL) return NULL;
+	*ret_size = buffer->size - buffer->offset;
+	return buffer->data + buffer->offset;
+}
+
+void stream_input_drop(struct stream *stream, size_t size)
+{
+	struct io_buffer *buffer = stream->input_first;
+
+	CHECK(size <= buffer->size - buffer->offset);
+	buffer->offset += (uint32_t)size;
+	if (buffer->offset == buffer->size) input_drop_first(stream);
+}
+
 void stream_input_resume(struct stream *stream)
 {
 	if (!stream_has(stream, STREAM_PAUSED) || stream_has(stream, STREAM_INPUT_OVER) ||
@@ -118,18 +136,37 @@ size_t stream_output_room(struct stream *stream, size_t enough)
 				       : STREAM_OUTPUT_SIZE - stream->filling->size;
 }
 
-void stream_output_append(struct stream *stream, const uint8_t *from, size_t size)
+uint8_t *stream_output_reserve(struct stream *stream, size_t size)
 {
-	if (size == 0) return;
+	if (stream_output_room(stream, size) < size) return NULL;
 	if (stream->filling == NULL) {
 		stream->filling = pool_take(&stream->streams->outputs);
 		CHECK(stream->filling != NULL); /* more streams than streams_open() was told */
 		stream->filling->size = 0;
 	}
+	return stream->filling->data + stream->filling->size;
+}
+
+void stream_output_fill(struct stream *stream, size_t size)
+{
 	CHECK(size <= STREAM_OUTPUT_SIZE - stream->filling->size);
-	memcpy(stream->filling->data + stream->filling->size, from, size);
 	stream->filling->size += size;
 	stream_flush_later(stream);
+}
+
+void stream_output_release(struct stream *stream)
+{
+	if (stream->filling != NULL && stream->filling->size == 0)
+		stream_output_give(stream, &stream->filling);
+}
+
+void stream_output_append(struct stream *stream, const uint8_t *from, size_t size)
+{
+	if (size == 0) return;
+	uint8_t *to = stream_output_reserve(stream, size);
+	CHECK(to != NULL);
+	memcpy(to, from, size);
+	stream_output_fill(stream, size);
 }
 
 bool stream_output_empty(const struct stream *stream)

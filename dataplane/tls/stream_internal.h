@@ -54,6 +54,11 @@ static inline struct io *stream_io(const struct stream *stream)
 void stream_input_append(struct stream *stream, struct io_buffer *buffer);
 /* How many bytes were there, up to `size`. Used-up buffers go back to the ring. */
 size_t stream_input_take(struct stream *stream, uint8_t *to, size_t size);
+/* What stream_input_take() would give from the first buffer; NULL when there is none. It may be
+ * written over and stays until stream_input_drop(). */
+uint8_t *stream_input_look(struct stream *stream, size_t *ret_size);
+/* No more than that. */
+void stream_input_drop(struct stream *stream, size_t size);
 void stream_input_drop_all(struct stream *stream);
 /* Goes on receiving when it was paused and the chain has become short. */
 void stream_input_resume(struct stream *stream);
@@ -65,6 +70,12 @@ void stream_flush_later(struct stream *stream);
 size_t stream_output_room(struct stream *stream, size_t enough);
 /* No more than fits. Leaves with the flush task. */
 void stream_output_append(struct stream *stream, const uint8_t *from, size_t size);
+/* Where stream_output_fill() would add, NULL when so much does not fit. The stream may hold an
+ * empty buffer until stream_output_release(), which may be called at any time. */
+uint8_t *stream_output_reserve(struct stream *stream, size_t size);
+/* So many bytes were written there. Leaves with the flush task. */
+void stream_output_fill(struct stream *stream, size_t size);
+void stream_output_release(struct stream *stream);
 /* Starts sending, if something is there and nothing is being sent. */
 void stream_output_send(struct stream *stream);
 bool stream_output_empty(const struct stream *stream);

@@ -93,15 +93,30 @@ enum tls_status {
 	TLS_FAILED, /* see tls_error(); an alert may be in the output: send it, then close */
 };
 
-/* Where ciphertext comes from and goes to: filled in by the owner (stream.c), called by
- * wolfSSL's I/O callbacks. */
-struct tls_transport {
+/* Where ciphertext comes from and goes to: said by the owner (stream.c). Application data is
+ * encrypted where room() says, and decrypted where look() shows a whole record of it; all else is
+ * copied by take() and put(). */
+struct tls_transport_calls {
 	/* Takes up to `size` bytes of input; 0 when none is there. */
 	size_t (*take)(void *owner, uint8_t *to, size_t size);
 	/* Whether take() would give anything. */
 	bool (*ready)(void *owner);
 	/* Accepts up to `size` bytes of output; 0 when there is no room. */
 	size_t (*put)(void *owner, const uint8_t *from, size_t size);
+	/* What take() would give, as far as it lies in a row; it may be written over and stays
+	 * until drop(). NULL when there is none. */
+	uint8_t *(*look)(void *owner, size_t *ret_size);
+	/* So much of that was used. */
+	void (*drop)(void *owner, size_t size);
+	/* Room for so many bytes of output in a row, until the next put() or fill(); NULL when
+	 * there is none. */
+	uint8_t *(*room)(void *owner, size_t size);
+	/* So many bytes are there, and accepted as if by put(). */
+	void (*fill)(void *owner, size_t size);
+};
+
+struct tls_transport {
+	const struct tls_transport_calls *calls;
 	void *owner;
 };
 
@@ -116,8 +131,9 @@ struct tls_conn {
 	const char *error; /* a sentence that lasts for ever, NULL while nothing failed */
 	char *host_name;   /* the name a server must prove, in wolfSSL's memory; NULL on servers */
 	char *uri_san;     /* the client's, in wolfSSL's memory; NULL when there is none */
+	const uint8_t *room; /* lent to wolfSSL for the record it writes; else NULL */
 	const struct tls_identity *ticket_identity;
-	uint32_t write_pending; /* plaintext of a record the transport has not taken whole */
+	uint32_t input_lent; /* size of the record of the transport's that wolfSSL has now */
 	uint32_t flags;
 };
 
@@ -134,6 +150,12 @@ MUST_USE enum result tls_conn_open_client(struct tls_conn *conn, struct tls_cont
 	const struct tls_transport *transport);
 void tls_conn_close(struct tls_conn *conn);
 
+enum {
+	TLS_RECORD_SIZE_MAX = 16384,
+	/* Header, explicit nonce, content type and tag, as wolfSSL estimates them (37). */
+	TLS_RECORD_OVERHEAD = 64,
+};
+
 enum tls_status tls_handshake(struct tls_conn *conn);
 /* TLS_OK with *ret_size ≥ 1, or another status with *ret_size 0. Reading can produce output
  * (key updates, tickets). */
@@ -141,8 +163,9 @@ enum tls_status tls_read(struct tls_conn *conn, uint8_t *to, size_t size, size_t
 /* Whether a part of a record that was read is left for the next tls_read(). */
 bool tls_has_plaintext(const struct tls_conn *conn);
 /* TLS_OK with *ret_size = how much was taken: less than `size` only when the transport had no
- * room; then call again with the rest once it has. The last record taken may wait inside for
- * room; the next call, even one with size 0, sends it on. */
+ * room for the next record, of TLS_RECORD_SIZE_MAX or what is left and TLS_RECORD_OVERHEAD; then
+ * call again with the rest once it has. What has been taken is in the transport. An answer to the
+ * peer that found no room while reading goes first, even by a call with size 0. */
 enum tls_status tls_write(struct tls_conn *conn, const uint8_t *from, size_t size,
 	size_t *ret_size);
 /* Puts close_notify into the output, once. */

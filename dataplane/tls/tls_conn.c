@@ -5,9 +5,11 @@
  * bytes there is WANT_READ, no room is WANT_WRITE. Failing is sticky: after TLS_FAILED only an
  * alert may be left in the output, and nothing is read or written any more.
  *
- * Copies: ciphertext is copied once into wolfSSL's record buffer, decrypted there, and copied
- * once into the caller's; on the way out it is encrypted in wolfSSL's buffer and copied once
- * into the transport's. wolfSSL has no calls that save one of them.
+ * A record of application data that the transport has in a row is lent to wolfSSL: it is
+ * decrypted there and copied once, into the caller's buffer. On the way out plaintext is copied
+ * once, into the transport's buffer, and encrypted there. So a record takes no memory. (The
+ * lending is ours: third_party/patches/wolfssl/016.) All others, those of handshakes and those
+ * that came in two pieces, go through buffers that wolfSSL allocates for each.
  */
 #include <arpa/inet.h>
 #include <stddef.h>
@@ -19,7 +21,10 @@
 
 #include "base/check.h"
 
-enum { RECORD_SIZE_MAX = 16384 };
+enum {
+	RECORD_HEADER_SIZE = 5,
+	RECORD_APPLICATION_DATA = 23, /* RFC 8446 §5.1, and whatever is encrypted in TLS 1.3 */
+};
 
 /* What is offered to servers, and what clients may offer. Those that speak HTTP/1.0 are served by
  * its rules, whatever was agreed on here. Of several the client's first choice is taken. */
@@ -33,25 +38,42 @@ static bool has(const struct tls_conn *conn, enum tls_conn_flag flag)
 
 /* ---- Between wolfSSL and the transport ------------------------------------------------------- */
 
+/* What was lent of it. */
+static void drop_input(struct tls_conn *conn)
+{
+	if (conn->input_lent == 0) return;
+	conn->transport->calls->drop(conn->transport->owner, conn->input_lent);
+	conn->input_lent = 0;
+}
+
 int tls_conn_receive(WOLFSSL *ssl, char *to, int size, void *owner)
 {
-	const struct tls_conn *conn = owner;
+	struct tls_conn *conn = owner;
+	const struct tls_transport_calls *calls = conn->transport->calls;
 	(void)ssl; /* the connection is known by the owner */
 
 	CHECK(size > 0);
-	size_t taken = conn->transport->take(conn->transport->owner, (uint8_t *)to, (size_t)size);
+	/* It has used up what it was lent, a ticket perhaps, and wants the next record. */
+	drop_input(conn);
+	size_t taken = calls->take(conn->transport->owner, (uint8_t *)to, (size_t)size);
 	CHECK(taken <= (size_t)size);
 	return taken > 0 ? (int)taken : WOLFSSL_CBIO_ERR_WANT_READ;
 }
 
 int tls_conn_send(WOLFSSL *ssl, char *from, int size, void *owner)
 {
-	const struct tls_conn *conn = owner;
+	struct tls_conn *conn = owner;
+	const struct tls_transport_calls *calls = conn->transport->calls;
 	(void)ssl; /* the connection is known by the owner */
 
 	CHECK(size > 0);
-	size_t put =
-		conn->transport->put(conn->transport->owner, (const uint8_t *)from, (size_t)size);
+	/* A record that was made in the transport's own room. wolfSSL lets go of it after this. */
+	if ((const uint8_t *)from == conn->room) {
+		conn->room = NULL;
+		calls->fill(conn->transport->owner, (size_t)size);
+		return size;
+	}
+	size_t put = calls->put(conn->transport->owner, (const uint8_t *)from, (size_t)size);
 	CHECK(put <= (size_t)size);
 	return put > 0 ? (int)put : WOLFSSL_CBIO_ERR_WANT_WRITE;
 }
@@ -233,20 +255,60 @@ enum tls_status tls_handshake(struct tls_conn *conn)
 
 /* ---- Records --------------------------------------------------------------------------------- */
 
+/* The size of the record that the transport has next, when it is there as a whole and has nothing
+ * but what fits into `size`; else 0. */
+static size_t record_in_a_row(struct tls_conn *conn, size_t size, uint8_t **ret)
+{
+	size_t seen;
+	uint8_t *record = conn->transport->calls->look(conn->transport->owner, &seen);
+
+	if (record == NULL || seen < RECORD_HEADER_SIZE) return 0;
+	if (record[0] != RECORD_APPLICATION_DATA) return 0;
+	size_t content_size = (size_t)(record[3] << 8 | record[4]);
+	if (content_size > size || content_size > seen - RECORD_HEADER_SIZE) return 0;
+	*ret = record;
+	return RECORD_HEADER_SIZE + content_size;
+}
+
+/* Lends wolfSSL the next record, if that can be done. */
+static void lend_input(struct tls_conn *conn, size_t size)
+{
+	uint8_t *record;
+	size_t record_size = record_in_a_row(conn, size, &record);
+
+	if (record_size > 0 &&
+		wolfSSL_lend_input(conn->ssl, record, (int)record_size) == WOLFSSL_SUCCESS)
+		conn->input_lent = (uint32_t)record_size;
+}
+
+/* False when wolfSSL has stopped in the middle of the record. */
+static bool return_input(struct tls_conn *conn)
+{
+	bool whole = wolfSSL_return_input(conn->ssl) == WOLFSSL_SUCCESS;
+	drop_input(conn);
+	return whole;
+}
+
 /* One record. */
 static enum tls_status read_record(struct tls_conn *conn, uint8_t *to, size_t size,
 	size_t *ret_size)
 {
-	int wanted = size > RECORD_SIZE_MAX ? RECORD_SIZE_MAX : (int)size;
+	int wanted = size > TLS_RECORD_SIZE_MAX ? TLS_RECORD_SIZE_MAX : (int)size;
+	lend_input(conn, size);
 	int ret = wolfSSL_read(conn->ssl, to, wanted);
+	bool whole = return_input(conn);
 
 	*ret_size = 0;
 	if (ret > 0) {
+		CHECK(whole);
 		*ret_size = (size_t)ret;
 		return TLS_OK;
 	}
 	int code = wolfSSL_get_error(conn->ssl, ret);
-	if (code == WOLFSSL_ERROR_WANT_READ || code == WOLFSSL_ERROR_WANT_WRITE) return TLS_MORE;
+	if (code == WOLFSSL_ERROR_WANT_READ || code == WOLFSSL_ERROR_WANT_WRITE) {
+		if (!whole) conn->error = "a record asked for more answers than there is room for";
+		return whole ? TLS_MORE : TLS_FAILED;
+	}
 	if (code == WOLFSSL_ERROR_ZERO_RETURN) {
 		conn->flags |= TLS_CONN_READ_CLOSED;
 		return TLS_CLOSED;
@@ -277,35 +339,58 @@ enum tls_status tls_read(struct tls_conn *conn, uint8_t *to, size_t size, size_t
 		status = read_record(conn, to + done, size - done, &read);
 		done += read;
 	} while (status == TLS_OK && done < size &&
-		(tls_has_plaintext(conn) || conn->transport->ready(conn->transport->owner)));
+		(tls_has_plaintext(conn) || conn->transport->calls->ready(conn->transport->owner)));
 	*ret_size = done;
 	/* What ended the reading is said again by the next call. */
 	return done > 0 ? TLS_OK : status;
 }
 
-/* Sends on the record that waits inside wolfSSL. Asking to write as many bytes as that record
- * had does just this: wolfSSL takes them for the same ones and does not look at them. */
-static enum tls_status write_on(struct tls_conn *conn)
+/* Answers that found no room while reading. */
+static enum tls_status write_waiting(struct tls_conn *conn)
 {
-	int ret = wolfSSL_write(conn->ssl, client_protocols, (int)conn->write_pending);
+	int ret = wolfSSL_write(conn->ssl, "", 0);
 
-	if (ret == (int)conn->write_pending) {
-		conn->write_pending = 0;
-		return TLS_OK;
-	}
+	if (ret == 0) return TLS_OK;
 	int code = wolfSSL_get_error(conn->ssl, ret);
 	return code == WOLFSSL_ERROR_WANT_WRITE ? TLS_MORE : fail(conn, code);
 }
 
+/* False when wolfSSL cannot use it, because something waits inside. */
+static bool lend_room(struct tls_conn *conn, uint8_t *room, size_t size)
+{
+	if (wolfSSL_lend_output(conn->ssl, room, (int)size) != WOLFSSL_SUCCESS) return false;
+	conn->room = room;
+	return true;
+}
+
+/* TLS_MORE when there is no room for a record of that size. */
+static enum tls_status lend_output(struct tls_conn *conn, size_t size)
+{
+	const struct tls_transport *transport = conn->transport;
+	const size_t record_size = size + TLS_RECORD_OVERHEAD;
+
+	uint8_t *room = transport->calls->room(transport->owner, record_size);
+	if (room == NULL) return TLS_MORE;
+	if (lend_room(conn, room, record_size)) return TLS_OK;
+
+	enum tls_status status = write_waiting(conn);
+	if (status != TLS_OK) return status;
+	room = transport->calls->room(transport->owner, record_size);
+	if (room == NULL) return TLS_MORE;
+	CHECK(lend_room(conn, room, record_size));
+	return TLS_OK;
+}
+
 static enum tls_status write_record(struct tls_conn *conn, const uint8_t *from, size_t size)
 {
-	int ret = wolfSSL_write(conn->ssl, from, (int)size);
+	enum tls_status status = lend_output(conn, size);
+	if (status != TLS_OK) return status;
 
-	if (ret == (int)size) return TLS_OK;
-	int code = wolfSSL_get_error(conn->ssl, ret);
-	if (code != WOLFSSL_ERROR_WANT_WRITE) return fail(conn, code);
-	conn->write_pending = (uint32_t)size;
-	return TLS_MORE;
+	int ret = wolfSSL_write(conn->ssl, from, (int)size);
+	/* What is put into lent room is sent at once, or not made at all. */
+	CHECK(wolfSSL_return_output(conn->ssl) == WOLFSSL_SUCCESS);
+	conn->room = NULL;
+	return ret == (int)size ? TLS_OK : fail(conn, wolfSSL_get_error(conn->ssl, ret));
 }
 
 enum tls_status tls_write(struct tls_conn *conn, const uint8_t *from, size_t size, size_t *ret_size)
@@ -317,16 +402,14 @@ enum tls_status tls_write(struct tls_conn *conn, const uint8_t *from, size_t siz
 	CHECK(has(conn, TLS_CONN_DONE));
 	CHECK(!has(conn, TLS_CONN_SHUT));
 
-	if (conn->write_pending > 0) {
-		enum tls_status status = write_on(conn);
-		if (status != TLS_OK) return status == TLS_MORE ? TLS_OK : status;
-	}
+	if (size == 0 && write_waiting(conn) == TLS_FAILED) return TLS_FAILED;
 	while (done < size) {
-		size_t chunk = size - done < RECORD_SIZE_MAX ? size - done : RECORD_SIZE_MAX;
-		enum tls_status status = write_record(conn, from + done, chunk);
+		size_t left = size - done;
+		size_t piece = left < TLS_RECORD_SIZE_MAX ? left : TLS_RECORD_SIZE_MAX;
+		enum tls_status status = write_record(conn, from + done, piece);
 		if (status == TLS_FAILED) return TLS_FAILED;
-		done += chunk; /* encrypted, and inside wolfSSL at least */
 		if (status == TLS_MORE) break;
+		done += piece;
 	}
 	*ret_size = done;
 	return TLS_OK;

@@ -93,6 +93,11 @@ static void write_secret(const struct rig *rig)
 	CHECK(fclose(file) == 0);
 }
 
+static uint64_t on_tls_allocations(void)
+{
+	return 4711;
+}
+
 static void open_flow(struct rig *rig)
 {
 	static const char text[] =
@@ -166,6 +171,7 @@ enum result rig_start(struct rig *rig, char *error, size_t error_size)
 		.drain = on_drain,
 		.stop = on_stop,
 		.io_features = "none",
+		.tls_allocations = on_tls_allocations,
 	};
 	return control_start(rig->config, &daemon, &rig->control, error, error_size);
 }

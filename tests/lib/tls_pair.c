@@ -58,13 +58,65 @@ static size_t pipe_put(void *owner, const uint8_t *from, size_t size)
 	return size;
 }
 
+static uint8_t *pipe_look(void *owner, size_t *ret_size)
+{
+	struct tls_end *end = owner;
+	struct tls_pipe *pipe = end->in;
+
+	if (pipe->size == 0) return NULL;
+	*ret_size = pipe->size < pipe->step_max ? pipe->size : pipe->step_max;
+	return pipe->data + pipe->start;
+}
+
+static void pipe_drop(void *owner, size_t size)
+{
+	struct tls_end *end = owner;
+	struct tls_pipe *pipe = end->in;
+
+	CHECK(size <= pipe->size);
+	pipe->start += size;
+	pipe->size -= size;
+	pipe->moved += size;
+	if (pipe->size == 0) pipe->start = 0;
+}
+
+static uint8_t *pipe_room(void *owner, size_t size)
+{
+	struct tls_end *end = owner;
+	struct tls_pipe *pipe = end->out;
+
+	if (pipe->size + size > pipe->size_max) return NULL;
+	if (pipe->start > 0) {
+		memmove(pipe->data, pipe->data + pipe->start, pipe->size);
+		pipe->start = 0;
+	}
+	return pipe->data + pipe->size;
+}
+
+static void pipe_fill(void *owner, size_t size)
+{
+	struct tls_end *end = owner;
+	struct tls_pipe *pipe = end->out;
+
+	pipe->size += size;
+	pipe->moved += size;
+	CHECK(pipe->size <= pipe->size_max);
+}
+
+static const struct tls_transport_calls pipe_calls = {
+	.take = pipe_take,
+	.ready = pipe_ready,
+	.put = pipe_put,
+	.look = pipe_look,
+	.drop = pipe_drop,
+	.room = pipe_room,
+	.fill = pipe_fill,
+};
+
 static void end_init(struct tls_end *end, struct tls_pipe *in, struct tls_pipe *out)
 {
 	*end = (struct tls_end){
-		.transport = { .take = pipe_take,
-			.ready = pipe_ready,
-			.put = pipe_put,
-			.owner = end },
+		.transport = { .calls = &pipe_calls, .owner = end },
 		.in = in,
 		.out = out,
 		.status = TLS_MORE,

@@ -59,6 +59,7 @@ static void test_status(void **state)
 	rig_settle(&rig, 0, "audit", ATTEMPT_DEAD);
 	assert_int_equal(rig_ask(&rig, "GET", "/v1/status"), 200);
 	rig_expect(&rig, "{\"schema\":\"penstock.status/v1\",\"state\":\"ready\"");
+	rig_expect(&rig, "\"tls\":4711}");
 	rig_expect(&rig, "\"started\":\"2026-05-28T20:26:40.000000Z\"");
 	rig_expect(&rig, "\"generation\":1,");
 	rig_expect(&rig,

@@ -156,7 +156,8 @@ static void handshake_in_single_bytes(void **state)
 	tls_pair_close(&pair);
 }
 
-/* A transport that takes 100 bytes at a time: handshake and records of 16 KiB go through. */
+/* A transport that takes 100 bytes at a time lets a handshake through, and one with room for one
+ * record all of them. */
 static void tiny_output_room(void **state)
 {
 	const int versions[] = { WOLFSSL_TLSV1_3, WOLFSSL_TLSV1_2 };
@@ -167,36 +168,44 @@ static void tiny_output_room(void **state)
 		pair.to_server.size_max = 100;
 		pair.to_client.size_max = 100;
 		assert_true(tls_pair_handshake(&pair));
+		pair.to_server.size_max = TLS_RECORD_SIZE_MAX + TLS_RECORD_OVERHEAD;
+		pair.to_client.size_max = TLS_RECORD_SIZE_MAX + TLS_RECORD_OVERHEAD;
 		exchange(&pair.client, &pair.server, 100000);
 		exchange(&pair.server, &pair.client, 100000);
 		tls_pair_close(&pair);
 	}
 }
 
-/* The last record may wait inside; a write of nothing sends it on. */
-static void write_of_nothing_sends_on(void **state)
+/* A record that has no room is not taken. An answer to the peer that had none, to the wish for new
+ * keys, goes out before the next record, or with a write of nothing. */
+static void answers_go_before_records(void **state)
 {
 	static const uint8_t data[5000];
 	uint8_t read[5000];
 	size_t count;
-	size_t done = 0;
 	(void)state;
 
-	open_version(WOLFSSL_TLSV1_3, NULL);
-	assert_true(tls_pair_handshake(&pair));
-	pair.to_server.size_max = 1000;
-	assert_int_equal(tls_write(&pair.client.conn, data, sizeof data, &count), TLS_OK);
-	assert_int_equal(count, sizeof data);
-	assert_int_equal(tls_write(&pair.client.conn, data, sizeof data, &count), TLS_OK);
-	assert_int_equal(count, 0);
-	while (done < sizeof read) {
-		enum tls_status status =
-			tls_read(&pair.server.conn, read + done, sizeof read - done, &count);
-		assert_true(status == TLS_OK || status == TLS_MORE);
-		done += count;
-		assert_int_equal(tls_write(&pair.client.conn, data, 0, &count), TLS_OK);
+	for (size_t size = 0; size <= sizeof data; size += sizeof data) {
+		open_version(WOLFSSL_TLSV1_3, NULL);
+		assert_true(tls_pair_handshake(&pair));
+		exchange(&pair.server, &pair.client, 1);
+		pair.to_server.size_max = 5;
+		assert_int_equal(wolfSSL_update_keys(pair.server.conn.ssl), WOLFSSL_SUCCESS);
+		assert_int_equal(tls_read(&pair.client.conn, read, sizeof read, &count), TLS_MORE);
+		assert_int_equal(pair.to_server.size, 5);
+		assert_int_equal(tls_write(&pair.client.conn, data, sizeof data, &count), TLS_OK);
+		assert_int_equal(count, 0);
+
+		pair.to_server.size_max = TLS_PIPE_SIZE;
+		assert_int_equal(tls_write(&pair.client.conn, data, size, &count), TLS_OK);
+		assert_int_equal(count, size);
+		assert_true(pair.to_server.size > 5 + size);
+		enum tls_status status = tls_read(&pair.server.conn, read, sizeof read, &count);
+		assert_int_equal(status, size > 0 ? TLS_OK : TLS_MORE);
+		assert_int_equal(count, size);
+		exchange(&pair.client, &pair.server, 100);
+		tls_pair_close(&pair);
 	}
-	tls_pair_close(&pair);
 }
 
 /* Fresh keys in both directions in the middle of a stream. */
@@ -402,7 +411,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(handshake_tls12, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(handshake_in_single_bytes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(tiny_output_room, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(write_of_nothing_sends_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(answers_go_before_records, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(key_update, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(reading_ends_with_the_input, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(half_close, set_up, tear_down),

@@ -1,0 +1,54 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# No object of the daemon asks for memory but through base/alloc.c, where it is counted and hot threads may not; wolfSSL's
+# hooks in tls/tls_library.c are the named exception. What the C library allocates by itself is for cold threads.
+# shellcheck source=tests/tools/tool_test.sh disable=SC2317  # functions called by passes and fails
+. "$(dirname "$0")/tool_test.sh"
+
+library=${PENSTOCK_LIBRARY:-$repository/build/release/libpenstock.a}
+
+# symbols : objects that may need them
+doors='
+malloc calloc realloc reallocarray free posix_memalign aligned_alloc memalign : alloc.o tls_library.o
+strdup strndup asprintf vasprintf __asprintf_chk __vasprintf_chk getline getdelim __getdelim :
+mmap mmap64 mremap brk sbrk : alloc.o store_journal_segment.o
+open_memstream : control_daemon.o
+fopen fopen64 fdopen : io_uring_open.o
+opendir scandir : daemon.o
+getaddrinfo : flow_resolve.o
+'
+
+# check_doors LIBRARY: names each object that goes another way.
+check_doors()
+{
+	nm -A --undefined-only "$1" 2>/dev/null | awk -v doors="$doors" '
+	BEGIN {
+		for (n = split(doors, lines, "\n"); n > 0; n--) {
+			if (split(lines[n], side, ":") < 2) continue
+			places = side[2] " "
+			for (m = split(side[1], names, " "); m > 0; m--) allowed[names[m]] = places
+		}
+	}
+	{
+		objects++
+		name = $NF
+		sub(/@.*/, "", name)
+		object = $1
+		sub(/:[^:]*$/, "", object)
+		sub(/.*:/, "", object)
+		if (name in allowed && !index(allowed[name], " " object " ")) { print object " needs " name; bad = 1 }
+	}
+	END { exit bad || objects == 0 }'
+}
+
+if [ ! -f "$library" ]; then
+	echo "not ok $library is not built (make)"
+	exit 1
+fi
+passes 'no object of ours goes past base/alloc' check_doors "$library"
+
+printf '%s\n' '#include <string.h>' 'char *copy(const char *text);' 'char *copy(const char *text) { return strdup(text); }' \
+	>"$toy/copy.c"
+(cd "$toy" && gcc -c copy.c && ar rcs toy.a copy.o)
+fails 'an object that does' 'copy.o needs strdup' check_doors "$toy/toy.a"
+tool_test_end
