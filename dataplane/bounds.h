@@ -54,6 +54,9 @@
 #define RECEIVE_EVICT_IDLE_MS 1000u
 /* What an evicted client may leave unread of its last answer before it is cut off. */
 #define RECEIVE_EVICT_TIMEOUT_MS 2000u
+/* When descriptors run out before connections do: so many idle ones leave at each try to accept,
+ * every 100 ms, for an unknown number that wait in the kernel. */
+#define RECEIVE_STARVED_EVICT_MAX 16u
 /* While sockets are parked it is looked so often whose time is over. */
 #define RECEIVE_PARKED_CHECK_MS 250u
 /* Requests between first byte and answer, per worker: bounds body memory and the

@@ -39,6 +39,9 @@ struct io_buffer {
 struct io_events {
 	/* On listeners: a new connection, without owner until io_socket_adopt(). */
 	void (*accepted)(void *owner, struct io_socket *socket, const struct io_address *peer);
+	/* On listeners: there is no descriptor, or no slot, for the next one. It is tried again by
+	 * time; meanwhile the owner may close something. */
+	void (*starved)(void *owner);
 	/* On io_connect(): 0 or an errno. */
 	void (*connected)(void *owner, int error);
 	/* Bytes have come; the buffer is the owner's now. */

@@ -24,6 +24,7 @@ static void hold_accept(struct io *io, struct io_socket *listener)
 	list_append(&io->accept_held, &listener->held_node);
 	io->accept_retry.us = io->mono.us + ACCEPT_RETRY_MS * US_PER_MS;
 	socket_mark_dirty(io, listener);
+	if (listener->events->starved != NULL) listener->events->starved(listener->owner);
 }
 
 static void hold_receive(struct io *io, struct io_socket *socket)

@@ -56,6 +56,13 @@ static void listener_accepted(void *owner, struct io_socket *socket, const struc
 	admission_offer(listener, socket);
 }
 
+static void listener_starved(void *owner)
+{
+	struct listener *listener = owner;
+
+	admission_starved(listener->receive);
+}
+
 static void listener_closed(void *owner)
 {
 	struct listener *listener = owner;
@@ -67,6 +74,7 @@ static void listener_closed(void *owner)
 
 static const struct io_events listener_events = {
 	.accepted = listener_accepted,
+	.starved = listener_starved,
 	.closed = listener_closed,
 };
 

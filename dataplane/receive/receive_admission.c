@@ -134,6 +134,15 @@ void admission_update(struct receive *receive)
 	}
 }
 
+void admission_starved(struct receive *receive)
+{
+	if (receive->draining) return;
+	/* How many wait in the kernel nobody says: a few at each try, which is soon again. */
+	while (receive->evicting_count < RECEIVE_STARVED_EVICT_MAX && connection_evict(receive)) {
+		continue;
+	}
+}
+
 void admission_offer(struct listener *listener, struct io_socket *socket)
 {
 	struct receive *receive = listener->receive;

@@ -108,6 +108,8 @@ struct receive {
 
 /* ---- receive_admission.c --------------------------------------------------------------------- */
 void admission_open(struct receive *receive);
+/* No descriptor is left for the next one: the longest idle connections leave for it. */
+void admission_starved(struct receive *receive);
 /* A socket was accepted: it becomes a connection now, or waits until one is free. */
 void admission_offer(struct listener *listener, struct io_socket *socket);
 /* A connection has become free. */

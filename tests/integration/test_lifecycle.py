@@ -309,6 +309,27 @@ def test_few_descriptors(tmp_path):
             daemon.process.kill()
 
 
+def test_idle_connections_give_way_to_descriptors(tmp_path):
+    """Where descriptors run out before connections do, the longest idle ones leave for a new one."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (120, 120))
+    with lab.Target() as target:
+        daemon = lab.Daemon(tmp_path / 'd', target.url)
+        try:
+            daemon.start(preexec_fn=limit)
+            with lab.contextlib.ExitStack() as stack:
+                for _ in range(200):
+                    stack.enter_context(lab.socket.create_connection(('127.0.0.1', daemon.plain_port), 5))
+                started = time.monotonic()
+                data = peers.request('/github', lab.github(b'{}'), b'{}')
+                answer = lab.wait_for(lambda: peers.exchange_one(daemon, data))
+                assert answer.status == 200 and time.monotonic() - started < 10
+                peers.wait_state(daemon, answer.json['id'], 'delivered')
+            daemon.stop()
+        finally:
+            daemon.process.kill()
+
+
 def test_log_at_its_size_limit(tmp_path):
     """Past the process's limit of file sizes log lines are lost, and nothing else."""
     with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:

@@ -193,6 +193,9 @@ void net_accept(struct io_socket *listener)
 			listener->held = true;
 			sim_schedule(io->world, io->world->now_us + SIM_ACCEPT_RETRY_US,
 				EVENT_ACCEPT_RETRY, listener);
+			if (listener->events->starved != NULL) {
+				listener->events->starved(listener->owner);
+			}
 			return;
 		}
 		struct list *node = list_pop(&listener->backlog);
