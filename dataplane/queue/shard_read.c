@@ -105,8 +105,12 @@ enum result shard_dead_next(struct store_txn *txn, uint64_t sequence, uint32_t t
 	uint32_t next_target_id = target_id + 1;
 	struct row_key from = row_dead_key(sequence + (next_target_id == 0), next_target_id);
 	store_cursor_open(&cursor, txn, STORE_DEAD);
-	if (store_cursor_seek(&cursor, row_key_bytes(&from)) &&
-		row_parse(STORE_DEAD, cursor.key, &place)) {
+	bool found = store_cursor_seek(&cursor, row_key_bytes(&from));
+	/* A damaged key does not hide those behind it. */
+	while (found && !row_parse(STORE_DEAD, cursor.key, &place)) {
+		found = store_cursor_next(&cursor);
+	}
+	if (found) {
 		*ret = (struct dead_letter){ 0 };
 		result = row_dead_decode(cursor.value, ret);
 		ret->sequence = place.sequence;

@@ -96,10 +96,12 @@ static bool step(struct shard *shard, struct store_txn *txn, unsigned *rows)
 	enum verdict verdict = VERDICT_YOUNG;
 
 	store_cursor_open(&cursor, txn, STORE_EVENTS);
-	if (store_cursor_seek(&cursor, row_key_bytes(&from)) &&
-		row_parse(STORE_EVENTS, cursor.key, &place)) {
-		verdict = judge(shard, txn, &cursor, &place);
+	bool found = store_cursor_seek(&cursor, row_key_bytes(&from));
+	/* A damaged key's row is kept, as a damaged row is; it does not keep those behind it. */
+	while (found && !row_parse(STORE_EVENTS, cursor.key, &place)) {
+		found = store_cursor_next(&cursor);
 	}
+	if (found) verdict = judge(shard, txn, &cursor, &place);
 	store_cursor_close(&cursor);
 	(*rows)++;
 	if (verdict == VERDICT_YOUNG) return false;

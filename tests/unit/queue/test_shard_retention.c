@@ -68,6 +68,58 @@ static struct audit_report verify(struct world *world)
 	return report;
 }
 
+static void put_damaged_key(struct world *world, enum store_table table, struct bytes key)
+{
+	struct store_txn txn;
+	struct bytes value = BYTES_LITERAL("rotten");
+
+	store_write_begin(&txn, world->shard->store);
+	store_put(&txn, table, key, &value, 1);
+	store_write_through(&txn);
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+}
+
+static void test_a_damaged_key_keeps_nothing_behind_it(void **state)
+{
+	struct world *world = *state;
+	uint8_t key[9] = { 0 };
+	struct row_key second = row_event_key(2, 0);
+
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+		world_deliver(world, 5);
+	}
+	memcpy(key, second.memory, second.size);
+	put_damaged_key(world, STORE_EVENTS, bytes_of(key, sizeof key));
+	world->now_us += 11 * HOUR_US;
+	expire(world);
+	for (uint64_t i = 1; i <= 4; i++) assert_false(event_is_there(world, i));
+}
+
+static void test_a_damaged_key_hides_no_dead_letters(void **state)
+{
+	struct world *world = *state;
+	uint8_t key[13] = { 0 };
+	struct row_key first = row_dead_key(1, 6);
+	struct dead_letter letter = { 0 };
+	struct store_txn txn = { 0 };
+
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+		world_settle(world, world_lease(world, 5), ATTEMPT_DEAD, 0);
+		world_run(world);
+	}
+	memcpy(key, first.memory, first.size);
+	put_damaged_key(world, STORE_DEAD, bytes_of(key, sizeof key));
+	shard_read_begin(world->shard, &txn);
+	for (uint64_t i = 1; i <= 2; i++) {
+		assert_int_equal(shard_dead_next(&txn, letter.sequence, letter.target_id, &letter),
+			RESULT_OK);
+		assert_int_equal(letter.sequence, i);
+	}
+	store_read_done(&txn);
+}
+
 static void test_settled_events_go(void **state)
 {
 	struct world *world = *state;
@@ -243,6 +295,10 @@ static void test_a_large_event_goes_in_pieces(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_a_damaged_key_keeps_nothing_behind_it, begin,
+			end),
+		cmocka_unit_test_setup_teardown(test_a_damaged_key_hides_no_dead_letters, begin,
+			end),
 		cmocka_unit_test_setup_teardown(test_settled_events_go, begin, end),
 		cmocka_unit_test_setup_teardown(test_what_is_not_settled_stays, begin, end),
 		cmocka_unit_test_setup_teardown(test_deleted_by_hand, begin, end),
