@@ -119,15 +119,18 @@ const struct scheme *verifier_scheme(const struct verifier *verifier)
 
 /* ---- signatures ------------------------------------------------------------------------------ */
 
-/* Only lower or only upper case: which of the two has no other letters than `letters`. */
+/* Digits and the six letters from `first` on: only lower or only upper case. No branch depends on
+ * a character: which of them is a digit no branch predictor can know. */
 static bool has_hex_letters_only(struct bytes text, uint8_t first)
 {
+	unsigned others = 0;
 	for (size_t i = 0; i < text.size; i++) {
-		uint8_t c = text.data[i];
-		bool digit = c >= '0' && c <= '9';
-		if (!digit && (c < first || c > first + 5)) return false;
+		unsigned c = text.data[i];
+		unsigned digit = c - (unsigned)'0' < 10;
+		unsigned letter = c - (unsigned)first < 6;
+		others |= 1 ^ (digit | letter);
 	}
-	return true;
+	return others == 0;
 }
 
 static bool decode_signature(enum signature_encoding encoding, struct bytes text,
