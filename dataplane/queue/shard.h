@@ -41,6 +41,12 @@ struct shard_counters {
 	uint64_t next_sequence;
 	uint64_t low_water; /* all before it is settled or has a row of its own */
 	uint64_t leaf_count;
+	/* The last event for a target, and the last one for any other: whether all that came in
+	 * after some event is for one target is known without reading it. */
+	struct shard_latest {
+		uint64_t target_id;
+		uint64_t sequence; /* 0: there was none */
+	} latest[2];
 };
 struct shard_counters shard_counters(const struct shard *shard);
 
