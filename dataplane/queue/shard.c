@@ -144,7 +144,8 @@ static void batch_finish(void *owner, struct store_txn *txn)
 
 	unsigned rows_max = shard->appended_count * RETENTION_ROWS_PER_EVENT + RETENTION_ROWS_MIN;
 	if (rows_max > RETENTION_ROWS_MAX) rows_max = RETENTION_ROWS_MAX;
-	shard_retention_step(shard, txn, rows_max);
+	bool more = shard_retention_step(shard, txn, rows_max);
+	MAYBE(more); /* with the next commit */
 	shard_replay_finish(shard, txn);
 	audit_finish(&shard->audit, txn);
 
@@ -249,6 +250,7 @@ enum result shard_open(const struct shard_config *config, struct shard **ret, ch
 
 void shard_close(struct shard *shard)
 {
+	atomic_store(&shard->closing, true);
 	if (shard->writer != NULL) store_writer_stop(shard->writer);
 	if (shard->store != NULL) store_close(shard->store);
 	pthread_mutex_destroy(&shard->published_lock);

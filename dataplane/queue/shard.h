@@ -68,9 +68,9 @@ struct shard_append {
 void shard_append_submit(struct shard *shard, struct shard_append *append);
 
 /* Retention is tied to commits: each deletes some rows that have expired. This makes one more
- * commit happen, for a shard that is idle or full; call it every second or so. One is under
- * way at most. Any thread. */
-enum { SHARD_EXPIRE_ROWS_MAX = 512 };
+ * commit happen, for a shard that is idle or full, and as many as it takes when much has expired,
+ * so many at most; call it every half a minute or so. One is under way at most. Any thread. */
+enum { SHARD_EXPIRE_ROWS_MAX = 512, SHARD_EXPIRE_COMMITS_MAX = 1024 };
 void shard_expire(struct shard *shard, wall_t now);
 
 /* Remembers what ids are called, for people; those that are not known yet, in one commit. Kind 'e'

@@ -225,18 +225,19 @@ static bool step(struct shard *shard, struct store_txn *txn, unsigned *rows)
 	return step_by_event(shard, txn, rows);
 }
 
-void shard_retention_step(struct shard *shard, struct store_txn *txn, unsigned rows_max)
+bool shard_retention_step(struct shard *shard, struct store_txn *txn, unsigned rows_max)
 {
 	shard_replay_expire(shard, txn);
-	if (shard->retention_us == 0) return;
-	if (shard->state.now_us < shard->state.retention_due_us) return;
+	if (shard->retention_us == 0) return false;
+	if (shard->state.now_us < shard->state.retention_due_us) return false;
 
 	unsigned rows = 0;
 	while (rows < rows_max && txn->result == RESULT_OK) {
 		if (step(shard, txn, &rows)) continue;
 		end_walk(shard);
-		break;
+		return false;
 	}
+	return txn->result == RESULT_OK;
 }
 
 /* ---- On request ------------------------------------------------------------------------------ */
@@ -246,19 +247,27 @@ static void expire_apply(struct store_job *job, struct store_txn *txn)
 {
 	struct shard *shard = CONTAINER_OF(job, struct shard, expire_job);
 	shard_note_time(shard, atomic_load(&shard->expire_now_us));
-	shard_retention_step(shard, txn, SHARD_EXPIRE_ROWS_MAX);
+	shard->expire_more = shard_retention_step(shard, txn, SHARD_EXPIRE_ROWS_MAX);
 }
 
 static void expire_complete(struct store_job *job)
 {
 	struct shard *shard = CONTAINER_OF(job, struct shard, expire_job);
-	atomic_store(&shard->expire_busy, false);
+	bool go_on = job->result == RESULT_OK && shard->expire_more &&
+		++shard->expire_commits < SHARD_EXPIRE_COMMITS_MAX;
+
+	if (go_on && !atomic_load(&shard->closing)) {
+		store_writer_submit(shard->writer, job);
+	} else {
+		atomic_store(&shard->expire_busy, false);
+	}
 }
 
 void shard_expire(struct shard *shard, wall_t now)
 {
 	if (atomic_exchange(&shard->expire_busy, true)) return;
 	atomic_store(&shard->expire_now_us, now.us);
+	shard->expire_commits = 0;
 	shard->expire_job.apply = expire_apply;
 	shard->expire_job.complete = expire_complete;
 	shard->expire_job.uses_reserve = true;

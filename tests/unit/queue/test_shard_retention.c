@@ -149,6 +149,22 @@ static void test_what_is_not_settled_stays(void **state)
 	assert_int_equal(row_count(world, STORE_DEAD), 1);
 }
 
+/* What has expired while nothing came in goes on one call, in as many commits as it takes. */
+static void test_much_has_expired_in_an_idle_shard(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 3 * SHARD_EXPIRE_ROWS_MAX };
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+		world_deliver(world, 5);
+	}
+	world_run(world);
+	world->now_us += 11 * HOUR_US;
+	shard_expire(world->shard, (wall_t){ world->now_us });
+	while (store_writer_step(shard_writer(world->shard)) > 0) continue;
+	assert_int_equal(row_count(world, STORE_EVENTS), 0);
+}
+
 /* Flips a byte of the payload where the journal has it. Payloads of 256 events in a row differ. */
 static void damage_payload(struct world *world, uint64_t sequence, size_t size)
 {
@@ -315,6 +331,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_settled_events_go, begin, end),
 		cmocka_unit_test_setup_teardown(test_what_is_not_settled_stays, begin, end),
+		cmocka_unit_test_setup_teardown(test_much_has_expired_in_an_idle_shard, begin, end),
 		cmocka_unit_test_setup_teardown(test_delivered_events_are_not_read, begin, end),
 		cmocka_unit_test_setup_teardown(test_only_what_is_old_and_settled_goes, begin, end),
 		cmocka_unit_test_setup_teardown(test_deleted_by_hand, begin, end),
