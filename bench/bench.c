@@ -187,7 +187,7 @@ void bench_open_sink(struct bench *bench)
 		.verifier = options->sink_secret_file == NULL
 			? NULL
 			: verifier_of_file("standard-webhooks", options->sink_secret_file),
-		.connections_max = 4096,
+		.connections_max = SINK_CONNECTIONS_MAX,
 		.delay_ms = options->delay_ms,
 		.fail_permille = options->fail_permille,
 		.busy_permille = options->busy_permille,
@@ -246,7 +246,7 @@ void bench_open(struct bench *bench)
 		if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
 			bench_fail("descriptors", strerror(errno));
 	}
-	uint32_t sockets_max = options->connections + 4096 + 1;
+	uint32_t sockets_max = options->connections + SINK_CONNECTIONS_MAX + 1;
 	struct io_config config = {
 		.sockets_max = sockets_max,
 		.buffer_count = IO_BUFFER_COUNT,
