@@ -260,6 +260,12 @@ bench-compare: ## compare with nginx and HAProxy, ratios in build/bench/compare.
 	+@$(MAKE) --no-print-directory all
 	@PENSTOCK_BUILD=$(OUT)/release /usr/bin/python3 tools/bench_compare.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS))
 
+.PHONY: bench-scale
+bench-scale: ## a long backlog, idle connections, many endpoints, retention: make bench-scale [EVENTS=10000000] [CONNECTIONS=100000] [ENDPOINTS=10000] [ONLY=backlog]
+	@tools/bootstrap.sh bench
+	+@$(MAKE) --no-print-directory all
+	@PENSTOCK_BUILD=$(OUT)/release /usr/bin/python3 tools/bench_scale.py $(if $(EVENTS),--events $(EVENTS)) $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(if $(ENDPOINTS),--endpoints $(ENDPOINTS)) $(if $(ONLY),--only $(ONLY))
+
 .PHONY: bench-crypto
 bench-crypto: $(OUT)/release/tests/tools/crypto_bench ## measure the wolfSSL that was built: AES-GCM, HMAC, ECDSA, ...
 	@$<

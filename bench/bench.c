@@ -118,12 +118,16 @@ static void endpoints_open(struct bench *bench)
 	}
 }
 
-static struct io_address resolve(const struct options *options)
+static void resolve(struct options *options)
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
 	struct addrinfo *found = NULL;
-	struct io_address address = { .port = options->target_port };
+	struct io_address address = { 0 };
 
+	for (uint32_t i = 0; i < options->address_count; i++) {
+		options->addresses[i].port = options->target_port;
+	}
+	if (options->address_count > 0) return;
 	int code = getaddrinfo(options->target_host, NULL, &hints, &found);
 	if (code != 0) bench_fail(options->target_host, gai_strerror(code));
 	if (found->ai_family == AF_INET) {
@@ -135,22 +139,28 @@ static struct io_address resolve(const struct options *options)
 		address.is_ipv6 = true;
 	}
 	freeaddrinfo(found);
-	return address;
+	address.port = options->target_port;
+	options->addresses[options->address_count++] = address;
 }
 
 void bench_open_sender(struct bench *bench)
 {
 	const struct options *options = &bench->options;
+
+	resolve(&bench->options);
 	struct sender_config config = {
 		.streams = &bench->streams,
 		.ledger = &bench->ledger,
 		.shape = { .run = options->run, .size = options->size },
-		.address = resolve(options),
+		.addresses = options->addresses,
+		.address_count = options->address_count,
 		.host_name = options->target_host,
 		.context = client_context(options),
 		.endpoints = bench->endpoints,
 		.endpoint_count = options->endpoint_count,
+		.spread = options->spread,
 		.connections = options->connections,
+		.gradual = options->mode == MODE_HOLD,
 		.rate = options->rate,
 		.count = options->count,
 		.forged_permille = options->forged_permille,
@@ -177,7 +187,7 @@ void bench_open_sink(struct bench *bench)
 		.verifier = options->sink_secret_file == NULL
 			? NULL
 			: verifier_of_file("standard-webhooks", options->sink_secret_file),
-		.connections_max = 4096,
+		.connections_max = SINK_CONNECTIONS_MAX,
 		.delay_ms = options->delay_ms,
 		.fail_permille = options->fail_permille,
 		.busy_permille = options->busy_permille,
@@ -239,7 +249,7 @@ void bench_open(struct bench *bench)
 		if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
 			bench_fail("descriptors", strerror(errno));
 	}
-	uint32_t sockets_max = options->connections + 4096 + 1;
+	uint32_t sockets_max = options->connections + SINK_CONNECTIONS_MAX + 1;
 	struct io_config config = {
 		.sockets_max = sockets_max,
 		.buffer_count = IO_BUFFER_COUNT,

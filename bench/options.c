@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "options.h"
 
+#include <arpa/inet.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,14 +13,19 @@
 #include "base/version.h"
 #include "help.h"
 
+enum { CONNECTIONS_MAX = 200000, SPREAD_MAX = 65536 };
+
 enum option_id {
 	OPTION_TARGET = 256,
+	OPTION_ADDRESS,
 	OPTION_CA,
 	OPTION_CERTIFICATE,
 	OPTION_KEY,
 	OPTION_ENDPOINT,
+	OPTION_SPREAD,
 	OPTION_PID,
 	OPTION_CONNECTIONS,
+	OPTION_AT,
 	OPTION_RATE,
 	OPTION_COUNT,
 	OPTION_DURATION,
@@ -61,12 +67,15 @@ enum option_id {
 
 static const struct option table[] = {
 	{ "target", required_argument, NULL, OPTION_TARGET },
+	{ "address", required_argument, NULL, OPTION_ADDRESS },
 	{ "ca", required_argument, NULL, OPTION_CA },
 	{ "certificate", required_argument, NULL, OPTION_CERTIFICATE },
 	{ "key", required_argument, NULL, OPTION_KEY },
 	{ "endpoint", required_argument, NULL, OPTION_ENDPOINT },
+	{ "spread", required_argument, NULL, OPTION_SPREAD },
 	{ "pid", required_argument, NULL, OPTION_PID },
 	{ "connections", required_argument, NULL, OPTION_CONNECTIONS },
+	{ "at", required_argument, NULL, OPTION_AT },
 	{ "rate", required_argument, NULL, OPTION_RATE },
 	{ "count", required_argument, NULL, OPTION_COUNT },
 	{ "duration", required_argument, NULL, OPTION_DURATION },
@@ -191,10 +200,48 @@ static int parse_endpoint(char *text, struct options *options)
 	return -1;
 }
 
+/* Calls `parse` for each part between commas, which it cuts up in place. */
+static int parse_list(char *text, struct options *options,
+	int (*parse)(const char *text, struct options *options))
+{
+	int code = -1;
+	while (text != NULL && code == -1) {
+		char *rest = strchr(text, ',');
+		if (rest != NULL) *rest++ = '\0';
+		code = parse(text, options);
+		text = rest;
+	}
+	return code;
+}
+
+static int parse_level(const char *text, struct options *options)
+{
+	if (options->level_count == HOLD_LEVELS_MAX) return complain("too many levels", text);
+	return parse_u32(text, CONNECTIONS_MAX, &options->levels[options->level_count++]);
+}
+
+static int parse_address(const char *text, struct options *options)
+{
+	struct io_address *address = &options->addresses[options->address_count];
+
+	if (options->address_count == SENDER_ADDRESSES_MAX)
+		return complain("too many addresses", text);
+	*address = (struct io_address){ 0 };
+	if (inet_pton(AF_INET, text, address->ip) != 1) {
+		address->is_ipv6 = true;
+		if (inet_pton(AF_INET6, text, address->ip) != 1)
+			return complain("not an address", text);
+	}
+	options->address_count++;
+	return -1;
+}
+
 static int parse_load(int option, char *value, struct options *options)
 {
 	switch (option) {
-	case OPTION_CONNECTIONS: return parse_u32(value, 200000, &options->connections);
+	case OPTION_CONNECTIONS: return parse_u32(value, CONNECTIONS_MAX, &options->connections);
+	case OPTION_AT: return parse_list(value, options, parse_level);
+	case OPTION_SPREAD: return parse_u32(value, SPREAD_MAX, &options->spread);
 	case OPTION_RATE: return parse_decimal(value, &options->rate);
 	case OPTION_COUNT: return parse_number(value, UINT32_MAX, &options->count);
 	case OPTION_DURATION: return parse_decimal(value, &options->duration_s);
@@ -244,6 +291,7 @@ static int parse_one(int option, char *value, struct options *options)
 
 	switch (option) {
 	case OPTION_TARGET: return parse_target(value, options);
+	case OPTION_ADDRESS: return parse_list(value, options, parse_address);
 	case OPTION_CA: options->ca_file = value; return -1;
 	case OPTION_CERTIFICATE: options->certificate_file = value; return -1;
 	case OPTION_KEY: options->key_file = value; return -1;
@@ -309,6 +357,11 @@ static int options_check(const struct options *options)
 	if (sinks && options->listen.port == 0) return complain("missing option", "--listen");
 	if (options->size < PAYLOAD_SIZE_MIN) return complain("too small", "--size");
 	if (options->connections == 0) return complain("too few", "--connections");
+	if (options->spread == 0) return complain("too few", "--spread");
+	for (uint32_t i = 0; i < options->level_count; i++) {
+		uint32_t before = i == 0 ? 0 : options->levels[i - 1];
+		if (options->levels[i] <= before) return complain("not rising", "--at");
+	}
 	return -1;
 }
 
@@ -326,6 +379,7 @@ int options_parse(int argc, char **argv, struct options *ret)
 	const char *const *arguments = arguments_copy(argc, argv);
 	*ret = (struct options){
 		.connections = 64,
+		.spread = 1,
 		.duration_s = 10,
 		.drain_s = 60,
 		.size = 1024,
@@ -354,5 +408,6 @@ int options_parse(int argc, char **argv, struct options *ret)
 	if (code != -1) return code;
 	if (!ret->faults_chosen) ret->chaos[CHAOS_SLOW_DISK] = ret->disk_folder != NULL;
 	if (ret->mode == MODE_SEND || ret->mode == MODE_HOLD) ret->listen.port = 0;
+	if (ret->level_count > 0) ret->connections = ret->levels[ret->level_count - 1];
 	return options_check(ret);
 }

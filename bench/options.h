@@ -9,6 +9,8 @@
 #include "sender.h"
 #include "sink.h"
 
+enum { HOLD_LEVELS_MAX = 16 };
+
 enum mode { MODE_SEND, MODE_SINK, MODE_RUN, MODE_HOLD, MODE_FIND, MODE_CHAOS };
 
 struct endpoint_option {
@@ -23,14 +25,21 @@ struct options {
 	bool target_tls;
 	char target_host[256]; /* an IPv6 address without its brackets */
 	uint16_t target_port;
+	/* Connect to these in turn instead; their ports are not set. */
+	struct io_address addresses[SENDER_ADDRESSES_MAX];
+	uint32_t address_count;
 	const char *ca_file;
 	const char *certificate_file; /* the client's, for mTLS; NULL: none */
 	const char *key_file;
 	struct endpoint_option endpoints[SENDER_ENDPOINTS_MAX];
 	uint32_t endpoint_count;
+	uint32_t spread;
 	pid_t pid; /* of the daemon, to measure its CPU; 0: none */
 	/* The load. */
 	uint32_t connections;
+	/* Of connections, at which memory is looked at; the last is `connections`. */
+	uint32_t levels[HOLD_LEVELS_MAX];
+	uint32_t level_count;
 	double rate;
 	uint64_t count;
 	double duration_s;

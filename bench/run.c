@@ -17,6 +17,7 @@ enum {
 	DEATHS_MAX = 3, /* of a daemon that cannot start */
 	/* Without any connection: a server that is started again is back by then. */
 	GONE_S_MAX = 15,
+	HANDSHAKES_MAX = 256,
 };
 #define LINGER_S 0.3
 
@@ -223,26 +224,56 @@ int run_sink(struct bench *bench)
 	return EX_OK;
 }
 
-/* Opens the connections and looks at what each costs the daemon. */
-int run_hold(struct bench *bench)
+/* Opens connections, so many at a time, until `level` of them stand. */
+static void hold_until(struct bench *bench, uint32_t level, uint32_t handshakes_max)
 {
-	const struct options *options = &bench->options;
+	struct sender *sender = bench->sender;
 
-	uint64_t before = process_anonymous_size(options->pid);
-	bench_open_sender(bench);
-	while (sender_handshakes(bench->sender) < options->connections && !bench_interrupted &&
-		bench_elapsed_s(bench) < options->drain_s) {
+	while (sender_ready_count(sender) < level && !bench_interrupted &&
+		bench_elapsed_s(bench) < bench->options.drain_s) {
+		while (sender_connected_count(sender) < level &&
+			sender_connected_count(sender) - sender_ready_count(sender) <
+				handshakes_max) {
+			sender_connect_next(sender);
+		}
 		bench_turn(bench);
 	}
 	/* Until handshake leftovers are freed and tickets read. */
 	double until = bench_elapsed_s(bench) + 1;
 	while (bench_elapsed_s(bench) < until) bench_turn(bench);
-	uint64_t held = sender_handshakes(bench->sender);
-	uint64_t after = process_anonymous_size(options->pid);
-	double each = held == 0 ? 0 : ((double)after - (double)before) / (double)held;
+}
+
+/* A line for each level. */
+static void hold_print(const struct bench *bench, uint64_t size_before)
+{
+	uint64_t held = sender_ready_count(bench->sender);
+	uint64_t size = process_anonymous_size(bench->options.pid);
+	double each = held == 0 ? 0 : ((double)size - (double)size_before) / (double)held;
+
 	printf("{\"schema\": \"penstock.bench-hold/v1\", \"connections\": %llu, "
-	       "\"bytes_before\": %llu, \"bytes_after\": %llu, \"bytes_per_connection\": %.0f}\n",
-		(unsigned long long)held, (unsigned long long)before, (unsigned long long)after,
-		each);
-	return held == options->connections ? EX_OK : EXIT_TROUBLE;
+	       "\"bytes_before\": %llu, \"bytes_after\": %llu, \"bytes_per_connection\": %.0f, "
+	       "\"seconds\": %.2f}\n",
+		(unsigned long long)held, (unsigned long long)size_before, (unsigned long long)size,
+		each, bench_elapsed_s(bench));
+	fflush(stdout);
+}
+
+/* Opens connections and looks at what each costs the daemon. */
+int run_hold(struct bench *bench)
+{
+	const struct options *options = &bench->options;
+
+	uint64_t size_before = process_anonymous_size(options->pid);
+	bench_open_sender(bench);
+	if (options->level_count == 0) {
+		/* At once, as when all clients come back after a restart. */
+		hold_until(bench, options->connections, UINT32_MAX);
+		hold_print(bench, size_before);
+	}
+	for (uint32_t i = 0; i < options->level_count && !bench_interrupted; i++) {
+		hold_until(bench, options->levels[i], HANDSHAKES_MAX);
+		hold_print(bench, size_before);
+	}
+	linger(bench);
+	return sender_ready_count(bench->sender) == options->connections ? EX_OK : EXIT_TROUBLE;
 }

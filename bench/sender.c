@@ -163,13 +163,25 @@ void sender_open(const struct sender_config *config, struct sender **ret)
 		lane->request = alloc_array(HEAD_SIZE_MAX + config->shape.size, 1);
 		list_init(&lane->node);
 		timer_init(&lane->timer, lane_timer_expired, lane);
+		if (config->gradual) continue;
 		if (config->full_handshakes) {
 			lane_set_ready(lane, true);
 		} else {
-			lane_connect(lane);
+			sender_connect_next(sender);
 		}
 	}
 	*ret = sender;
+}
+
+void sender_connect_next(struct sender *sender)
+{
+	CHECK(sender->connected_count < sender->config.connections);
+	lane_connect(&sender->lanes[sender->connected_count++]);
+}
+
+uint32_t sender_connected_count(const struct sender *sender)
+{
+	return sender->connected_count;
 }
 
 uint32_t sender_ready_count(const struct sender *sender)

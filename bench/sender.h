@@ -14,7 +14,7 @@
 #include "tls/stream.h"
 #include "verify/verify.h"
 
-enum { SENDER_ENDPOINTS_MAX = 16 };
+enum { SENDER_ENDPOINTS_MAX = 16, SENDER_ADDRESSES_MAX = 16 };
 
 struct sender_endpoint {
 	char path[256];
@@ -28,12 +28,15 @@ struct sender_config {
 	struct streams *streams;
 	struct ledger *ledger;
 	struct payload_shape shape;
-	struct io_address address;
+	const struct io_address *addresses; /* connections go to them in turn */
+	uint32_t address_count;
 	const char *host_name;       /* SNI, Host, and what the certificate must be for */
 	struct tls_context *context; /* NULL: plaintext */
 	const struct sender_endpoint *endpoints;
 	uint32_t endpoint_count;
+	uint32_t spread; /* over 1: so many paths for each, with 0, 1, … behind it */
 	uint32_t connections;
+	bool gradual;   /* none is opened before sender_connect_next() */
 	double rate;    /* events per second; 0: closed loop */
 	uint64_t count; /* events in all; 0: until sender_finish() */
 	/* Of 1000 requests how many are, besides the events, attacks of each kind. */
@@ -57,6 +60,10 @@ struct sender_security {
 
 /* Connects; nothing is sent before sender_begin(). */
 void sender_open(const struct sender_config *config, struct sender **ret);
+/* With `gradual`: opens one more. */
+void sender_connect_next(struct sender *sender);
+/* How many were opened, whether they stand or not. */
+uint32_t sender_connected_count(const struct sender *sender);
 /* How many connections stand and wait for something to carry. */
 uint32_t sender_ready_count(const struct sender *sender);
 /* When the last connection stood: now, while there is one; before the first, when it was opened. */

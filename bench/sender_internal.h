@@ -54,6 +54,7 @@ struct sender {
 	bool paused;
 	uint64_t handshakes;
 	struct sender_security security;
+	uint32_t connected_count;
 	uint32_t busy_count;
 	uint32_t open_count;
 	uint32_t ready_count;

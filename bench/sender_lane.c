@@ -4,6 +4,8 @@
  */
 #include "sender_internal.h"
 
+#include <stdio.h>
+
 #include "base/check.h"
 #include "http/http_response.h"
 #include "http/http_write.h"
@@ -15,6 +17,19 @@ enum {
 };
 
 /* ---- Requests -------------------------------------------------------------------------------- */
+
+enum { PATH_SIZE_MAX = sizeof((struct sender_endpoint *)NULL)->path + 16 };
+
+static struct bytes path_of(const struct sender_config *config, uint64_t number,
+	char memory[static PATH_SIZE_MAX])
+{
+	const char *path = config->endpoints[number % config->endpoint_count].path;
+	unsigned which = (unsigned)(number / config->endpoint_count % config->spread);
+
+	if (config->spread == 1) return bytes_of_text(path);
+	snprintf(memory, PATH_SIZE_MAX, "%s%u", path, which);
+	return bytes_of_text(memory);
+}
 
 static void request_compose(struct lane *lane)
 {
@@ -33,7 +48,8 @@ static void request_compose(struct lane *lane)
 
 	uint8_t head[HEAD_SIZE_MAX];
 	struct writer writer = writer_of(head, sizeof head);
-	http_write_request_line(&writer, "POST", bytes_of_text(endpoint->path),
+	char path[PATH_SIZE_MAX];
+	http_write_request_line(&writer, "POST", path_of(config, lane->number, path),
 		bytes_of_text(sender->host_field));
 	write_text(&writer, "Content-Type: application/json\r\n");
 	http_write_field_decimal(&writer, "Content-Length", shape.size);
@@ -336,7 +352,10 @@ void lane_connect(struct lane *lane)
 	struct sender *sender = lane->sender;
 	const struct sender_config *config = &sender->config;
 
-	enum result result = stream_connect(&lane->stream, config->streams, &config->address,
+	const struct io_address *address =
+		&config->addresses[(lane - sender->lanes) % config->address_count];
+
+	enum result result = stream_connect(&lane->stream, config->streams, address,
 		config->context, config->host_name, NULL, &lane_events, lane);
 	if (result != RESULT_OK) {
 		request_lost(lane);

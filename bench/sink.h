@@ -7,10 +7,14 @@
 #pragma once
 
 #include "base/random.h"
+#include "bounds.h"
 #include "ledger.h"
 #include "payload.h"
 #include "tls/stream.h"
 #include "verify/verify.h"
+
+/* As many as a worker of the daemon opens. */
+enum { SINK_CONNECTIONS_MAX = DELIVER_CHANNELS_MAX };
 
 struct sink_config {
 	struct streams *streams;

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import pathlib
+import platform
 import shutil
 import signal
 import socket
@@ -204,19 +205,28 @@ class Lab:
         self.wait_ready('haproxy', process, lambda: listens(ports[kind]))
         return Server(f'haproxy-{kind}', process, process.pid, ports[kind], '/')
 
-    def generator(self, mode, server, *arguments):
-        out = self.dir / 'out.json'
+    def generator_command(self, mode, server, *arguments):
         command = [BIN / 'penstock-bench', mode, '--target', f'https://localhost:{server.port}', '--ca',
                    self.certificates / 'ca.pem', '--endpoint', f'{server.path}:github:{self.dir}/secrets/github',
-                   '--pid', server.pid, '--cpu', GENERATOR_CPU, '--json', out, '--quiet', *arguments]
+                   '--pid', server.pid, '--cpu', GENERATOR_CPU, '--json', self.dir / 'out.json', '--quiet', *arguments]
         if mode == 'run':
             command += ['--listen', f'127.0.0.1:{self.sink_port}', '--sink-certificate',
                         self.certificates / 'server.pem', '--sink-key', self.certificates / 'server.key']
-        code = subprocess.run(list(map(str, command)), check=False).returncode
+        return list(map(str, command))
+
+    def generator(self, mode, server, *arguments):
+        code = subprocess.run(self.generator_command(mode, server, *arguments), check=False).returncode
         if code != 0:
             server.stop()
             sys.exit(f'{self.name}: penstock-bench ended with exit code {code} against {server.name}')
-        return json.loads(out.read_text())
+        return json.loads((self.dir / 'out.json').read_text())
+
+
+def cpu_model():
+    for line in pathlib.Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines():
+        if line.startswith('model name'):
+            return line.split(':', 1)[1].strip()
+    return platform.machine()
 
 
 def listens(port):

@@ -184,13 +184,6 @@ def version(*command):
     return found.group(1) if found else first
 
 
-def cpu_model():
-    for line in pathlib.Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines():
-        if line.startswith('model name'):
-            return line.split(':', 1)[1].strip()
-    return platform.machine()
-
-
 def options_parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--rounds', type=int, default=5, help='(default 5)')
@@ -211,7 +204,7 @@ def main():
         comparison.run_round()
     ratios = {name: values for name, values in comparison.ratios().items() if values}
     result = {
-        'schema': 'penstock.bench-compare/v1', 'kernel': platform.release(), 'cpu': cpu_model(),
+        'schema': 'penstock.bench-compare/v1', 'kernel': platform.release(), 'cpu': common.cpu_model(),
         'versions': {'penstock': version(common.BIN / 'penstockd', '--version'), 'nginx': version('nginx', '-v'),
                      'haproxy': version('haproxy', '-v')},
         'rounds': options.rounds, 'seconds': options.seconds,

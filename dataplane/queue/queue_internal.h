@@ -84,10 +84,10 @@ struct queue_defer {
 	uint64_t schedule_sampled_taken;
 };
 
-/* How far has been looked for others behind a target. */
+/* How far the schedule has been looked through for others behind a target. */
 struct queue_look {
 	uint32_t target_id;
-	uint64_t due_us; /* in the schedule only */
+	uint64_t due_us;
 	uint64_t sequence;
 };
 
@@ -135,7 +135,6 @@ struct queue {
 	uint64_t schedule_due_us;       /* nothing is due before */
 	uint64_t schedule_taken;        /* rows that came due and into memory, ever */
 	struct queue_defer defer;
-	struct queue_look window_look;
 	struct queue_look schedule_look;
 	uint64_t damaged_keys; /* met by queue_place_at() */
 
@@ -222,10 +221,10 @@ void schedule_fill(struct queue *queue, unsigned rows_max);
 
 /* ---- queue_look.c ---------------------------------------------------------------------------- */
 
-/* Whether an event behind the window is for another target. In work_txn. False may mean that the
- * answer takes another queue_work(), which is asked for then. */
-bool look_behind_window(struct queue *queue, uint32_t target_id);
-/* The same for rows that are due, behind what is read. */
+/* Whether an event behind the window is for another target, too. */
+bool look_behind_window(const struct queue *queue, uint32_t target_id);
+/* The same for rows that are due, behind what is read. In work_txn. False may mean that the answer
+ * takes another queue_work(), which is asked for then. */
 bool look_behind_schedule(struct queue *queue, uint32_t target_id);
 /* A row was put with this due time: it may lie where has been looked already. */
 void look_again_from(struct queue *queue, uint64_t due_us);

@@ -2,9 +2,9 @@
 /* queue_look — whether anybody waits on disk behind a target that has taken what room there is.
  *
  * Room is made by writing, and when all that lies behind is the target's own, nobody is helped by
- * it. Whose a row is, it says only when it is read; so it is looked for, a bounded number of rows
- * at a time, from where the last look ended: each row behind a target that has the store to itself
- * is looked at once.
+ * it. Of events the shard knows it without reading any: a backlog is larger than memory, and
+ * reading it once would cost more than taking it in. Whose a row of the schedule is, its key says:
+ * a bounded number of them is looked at a time, from where the last look ended, so each once.
  */
 #include "queue/queue_internal.h"
 
@@ -16,32 +16,13 @@ static bool look_on(struct queue *queue, unsigned *rows)
 	return false;
 }
 
-static bool names_another(const struct event *event, uint32_t target_id)
+bool look_behind_window(const struct queue *queue, uint32_t target_id)
 {
-	for (unsigned i = 0; i < event->target_count; i++) {
-		if (event->target_ids[i] != target_id) return true;
-	}
-	return false;
-}
+	struct shard_counters counters = shard_counters(queue->shard);
+	const struct shard_latest *latest = counters.latest;
+	unsigned other = latest[0].target_id == target_id ? 1 : 0;
 
-bool look_behind_window(struct queue *queue, uint32_t target_id)
-{
-	struct queue_look *look = &queue->window_look;
-	struct event event;
-	unsigned rows = 0;
-
-	if (look->target_id != target_id || look->sequence < queue->next) {
-		*look = (struct queue_look){ .target_id = target_id, .sequence = queue->next };
-	}
-	for (; look->sequence < queue->known_next; look->sequence++) {
-		if (!look_on(queue, &rows)) return false;
-		/* One that cannot be read is for nobody: the window passes it over. */
-		if (shard_event_read(&queue->work_txn, look->sequence, &event) == RESULT_OK &&
-			names_another(&event, target_id)) {
-			return true;
-		}
-	}
-	return false;
+	return latest[other].sequence >= queue->next;
 }
 
 bool look_behind_schedule(struct queue *queue, uint32_t target_id)

@@ -11,7 +11,8 @@
 #include "base/log.h"
 #include "queue/shard_internal.h"
 
-enum { STATE_FORMAT = 1, STATE_SIZE_MAX = STORE_PAYLOAD_SIZE_MAX };
+/* Format 1 does not end with the latest events. */
+enum { STATE_FORMAT = 2, STATE_SIZE_MAX = STORE_PAYLOAD_SIZE_MAX };
 BOUND(STATE_SIZE_MAX > 256 + TREE_LEVELS_MAX * SHA256_SIZE);
 
 /* Rows that retention may delete in a commit: an event with its attempts and a few chunks has
@@ -47,9 +48,27 @@ static void state_write(const struct shard *shard, struct store_txn *txn)
 	write_u64(&writer, counters->events_expired);
 	write_u64(&writer, shard->state.expired_below);
 	audit_save(&shard->audit, &writer);
+	for (unsigned i = 0; i < ARRAY_COUNT(counters->latest); i++) {
+		write_u64(&writer, counters->latest[i].target_id);
+		write_u64(&writer, counters->latest[i].sequence);
+	}
 	CHECK(!writer.failed);
 	struct bytes value = writer_bytes(&writer);
 	store_put(txn, STORE_META, STATE_KEY, &value, 1);
+}
+
+static void latest_read(struct reader *reader, uint8_t format, struct shard_counters *counters)
+{
+	struct shard_latest *latest = counters->latest;
+
+	for (unsigned i = 0; i < ARRAY_COUNT(counters->latest); i++) {
+		/* Not known: then both are said to have just come in, which can only make the
+		 * queue give way to somebody who is not there. */
+		latest[i] = (struct shard_latest){ i, counters->next_sequence - 1 };
+		if (format == 1) continue;
+		latest[i].target_id = read_u64(reader);
+		latest[i].sequence = read_u64(reader);
+	}
 }
 
 enum result shard_state_read(struct store_txn *txn, struct shard_state *ret,
@@ -63,7 +82,8 @@ enum result shard_state_read(struct store_txn *txn, struct shard_state *ret,
 
 	struct reader reader = reader_of(value);
 	struct shard_counters *counters = &ret->counters;
-	if (read_u8(&reader) != STATE_FORMAT) return RESULT_MALFORMED;
+	uint8_t format = read_u8(&reader);
+	if (format == 0 || format > STATE_FORMAT) return RESULT_MALFORMED;
 	counters->next_sequence = read_u64(&reader);
 	counters->low_water = read_u64(&reader);
 	counters->events_accepted = read_u64(&reader);
@@ -75,6 +95,7 @@ enum result shard_state_read(struct store_txn *txn, struct shard_state *ret,
 	counters->events_expired = read_u64(&reader);
 	ret->expired_below = read_u64(&reader);
 	TRY(audit_load(ret_audit, &reader));
+	latest_read(&reader, format, counters);
 	counters->leaf_count = ret_audit->tree.leaf_count;
 	return reader_complete(&reader) ? RESULT_OK : RESULT_MALFORMED;
 }
@@ -123,7 +144,8 @@ static void batch_finish(void *owner, struct store_txn *txn)
 
 	unsigned rows_max = shard->appended_count * RETENTION_ROWS_PER_EVENT + RETENTION_ROWS_MIN;
 	if (rows_max > RETENTION_ROWS_MAX) rows_max = RETENTION_ROWS_MAX;
-	shard_retention_step(shard, txn, rows_max);
+	bool more = shard_retention_step(shard, txn, rows_max);
+	MAYBE(more); /* with the next commit */
 	shard_replay_finish(shard, txn);
 	audit_finish(&shard->audit, txn);
 
@@ -228,6 +250,7 @@ enum result shard_open(const struct shard_config *config, struct shard **ret, ch
 
 void shard_close(struct shard *shard)
 {
+	atomic_store(&shard->closing, true);
 	if (shard->writer != NULL) store_writer_stop(shard->writer);
 	if (shard->store != NULL) store_close(shard->store);
 	pthread_mutex_destroy(&shard->published_lock);

@@ -41,6 +41,12 @@ struct shard_counters {
 	uint64_t next_sequence;
 	uint64_t low_water; /* all before it is settled or has a row of its own */
 	uint64_t leaf_count;
+	/* The last event for a target, and the last one for any other: whether all that came in
+	 * after some event is for one target is known without reading it. */
+	struct shard_latest {
+		uint64_t target_id;
+		uint64_t sequence; /* 0: there was none */
+	} latest[2];
 };
 struct shard_counters shard_counters(const struct shard *shard);
 
@@ -62,9 +68,9 @@ struct shard_append {
 void shard_append_submit(struct shard *shard, struct shard_append *append);
 
 /* Retention is tied to commits: each deletes some rows that have expired. This makes one more
- * commit happen, for a shard that is idle or full; call it every second or so. One is under
- * way at most. Any thread. */
-enum { SHARD_EXPIRE_ROWS_MAX = 512 };
+ * commit happen, for a shard that is idle or full, and as many as it takes when much has expired,
+ * so many at most; call it every half a minute or so. One is under way at most. Any thread. */
+enum { SHARD_EXPIRE_ROWS_MAX = 512, SHARD_EXPIRE_COMMITS_MAX = 1024 };
 void shard_expire(struct shard *shard, wall_t now);
 
 /* Remembers what ids are called, for people; those that are not known yet, in one commit. Kind 'e'

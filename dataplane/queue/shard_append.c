@@ -48,6 +48,16 @@ static void remember_fingerprint(struct shard *shard, const struct shard_append 
 	};
 }
 
+static void note_latest(struct shard_counters *counters, const struct event *event)
+{
+	struct shard_latest *latest = counters->latest;
+
+	for (unsigned i = 0; i < event->target_count; i++) {
+		if (latest[0].target_id != event->target_ids[i]) latest[1] = latest[0];
+		latest[0] = (struct shard_latest){ event->target_ids[i], event->sequence };
+	}
+}
+
 static void append_apply(struct store_job *job, struct store_txn *txn)
 {
 	struct shard_append *append = CONTAINER_OF(job, struct shard_append, job);
@@ -74,6 +84,7 @@ static void append_apply(struct store_job *job, struct store_txn *txn)
 	counters->next_sequence++;
 	counters->events_accepted++;
 	counters->deliveries_created += append->event.target_count;
+	note_latest(counters, &append->event);
 	shard->appended_count++;
 	shard_note_time(shard, append->event.received.us);
 }

@@ -53,6 +53,9 @@ struct shard {
 
 	struct store_job expire_job;
 	atomic_bool expire_busy;
+	bool expire_more; /* the last one left something */
+	uint32_t expire_commits;
+	atomic_bool closing;
 	atomic_uint_fast64_t expire_now_us;
 
 	/* Handed from the worker to the writer, and back. */
@@ -87,5 +90,5 @@ void shard_replay_expire(struct shard *shard, struct store_txn *txn);
 
 /* ---- shard_retention.c ----------------------------------------------------------------------- */
 
-/* Deletes a bounded number of expired rows. */
-void shard_retention_step(struct shard *shard, struct store_txn *txn, unsigned rows_max);
+/* Deletes a bounded number of expired rows. Returns whether there may be more. */
+bool shard_retention_step(struct shard *shard, struct store_txn *txn, unsigned rows_max);

@@ -189,6 +189,24 @@ static int forget_last(void **state)
 	return 0;
 }
 
+static void test_levels_and_addresses_are_lists(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("hold " TARGET "--at 8000,20000 --address 127.0.0.1,::1"), -1);
+	assert_int_equal(options.level_count, 2);
+	assert_int_equal(options.levels[0], 8000);
+	assert_int_equal(options.connections, 20000);
+	assert_int_equal(options.address_count, 2);
+	assert_int_equal(options.addresses[0].ip[0], 127);
+	assert_true(options.addresses[1].is_ipv6);
+	assert_int_equal(parse("hold " TARGET "--at 8000,8000"), EX_USAGE);
+	assert_int_equal(parse("hold " TARGET "--at 8000,x"), EX_USAGE);
+	assert_int_equal(parse("hold " TARGET "--address 127.0.0.1,localhost"), EX_USAGE);
+	assert_int_equal(parse("send " TARGET "--spread 0"), EX_USAGE);
+	assert_int_equal(parse("send " TARGET "--spread 1000"), -1);
+	assert_int_equal(options.spread, 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -198,6 +216,7 @@ int main(void)
 		cmocka_unit_test(test_a_target_is_a_name_or_an_address),
 		cmocka_unit_test(test_a_slow_disk_needs_a_folder),
 		cmocka_unit_test(test_mistakes_are_found),
+		cmocka_unit_test(test_levels_and_addresses_are_lists),
 		cmocka_unit_test(test_faults_are_a_list),
 		cmocka_unit_test(test_every_kind_of_fault_happens),
 	};

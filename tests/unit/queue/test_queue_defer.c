@@ -155,6 +155,75 @@ static void test_a_target_that_fills_the_window_after_a_restart(void **state)
 	let_through(*state, WINDOW + 3 * QUEUE_WORK_MAX, true);
 }
 
+/* Whoever waits behind a long backlog is known at once, after a restart too. */
+static void test_a_backlog_is_not_read_to_find_others(void **state)
+{
+	struct world *world = *state;
+	for (unsigned i = 0; i < WINDOW + 3 * QUEUE_WORK_MAX; i++) {
+		assert_int_equal(world_append(world, 10, 1, SLOW), RESULT_OK);
+	}
+	world_reopen(world);
+	assert_false(look_behind_window(world->queue, SLOW));
+	assert_true(look_behind_window(world->queue, FAST));
+	assert_int_equal(world_append(world, 10, 1, FAST), RESULT_OK);
+	world_reopen(world);
+	assert_true(look_behind_window(world->queue, SLOW));
+	assert_int_equal(world_append(world, 10, 1, SLOW), RESULT_OK);
+	assert_true(look_behind_window(world->queue, SLOW));
+}
+
+/* As it was written before it held the latest events. */
+static void make_state_old(struct world *world)
+{
+	enum { LATEST_SIZE = 2 * (8 + 8) };
+	const struct bytes key = BYTES_LITERAL("state");
+	uint8_t memory[STORE_PAYLOAD_SIZE_MAX];
+	struct store_txn txn = { 0 };
+	struct store *store;
+	struct bytes value;
+	char error[256];
+
+	assert_int_equal(store_open(&world->config.store, &store, error, sizeof error), RESULT_OK);
+	store_write_begin(&txn, store);
+	assert_int_equal(store_get(&txn, STORE_META, key, &value), RESULT_OK);
+	memcpy(memory, value.data, value.size);
+	memory[0] = 1;
+	value = bytes_of(memory, value.size - LATEST_SIZE);
+	store_put(&txn, STORE_META, key, &value, 1);
+	store_write_through(&txn);
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+	store_close(store);
+}
+
+/* Nobody knows whose its events are: it gives way, and knows from then on. */
+static void test_a_store_from_before_it_knew_whose_events_are(void **state)
+{
+	struct world *world = *state;
+	for (unsigned i = 0; i < 2 * WINDOW; i++) {
+		assert_int_equal(world_append(world, 10, 1, SLOW), RESULT_OK);
+	}
+	world_close(world);
+	make_state_old(world);
+	assert_int_equal(world_open_at(world, world->folder), RESULT_OK);
+	assert_true(look_behind_window(world->queue, SLOW));
+	for (unsigned i = 0; i < 5; i++) world_pass_a_second(world);
+	world_deliver_all(world, SLOW, 1, 2 * WINDOW);
+	assert_int_equal(world_append(world, 10, 1, SLOW), RESULT_OK);
+	assert_false(look_behind_window(world->queue, SLOW));
+	world_deliver_all(world, SLOW, 2 * WINDOW + 1, 2 * WINDOW + 1);
+}
+
+static void test_an_event_for_both_is_for_another(void **state)
+{
+	struct world *world = *state;
+	for (unsigned i = 0; i < WINDOW; i++) {
+		assert_int_equal(world_append(world, 10, 1, SLOW), RESULT_OK);
+	}
+	assert_int_equal(world_append(world, 10, 2, FAST, SLOW), RESULT_OK);
+	assert_true(look_behind_window(world->queue, SLOW));
+	assert_true(look_behind_window(world->queue, FAST));
+}
+
 /* The same when all of it is being sent, and nothing is ready. */
 static void test_a_target_that_has_taken_the_whole_window(void **state)
 {
@@ -380,6 +449,11 @@ int main(void)
 			end),
 		cmocka_unit_test_setup_teardown(test_a_target_that_has_all_behind_the_window_too,
 			begin, end),
+		cmocka_unit_test_setup_teardown(test_a_backlog_is_not_read_to_find_others, begin,
+			end),
+		cmocka_unit_test_setup_teardown(test_a_store_from_before_it_knew_whose_events_are,
+			begin, end),
+		cmocka_unit_test_setup_teardown(test_an_event_for_both_is_for_another, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_target_that_fills_the_window_after_a_restart,
 			begin, end),
 		cmocka_unit_test_setup_teardown(test_a_target_that_has_taken_the_whole_window,

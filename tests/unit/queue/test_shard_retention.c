@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is settled goes after its time, with all that belongs to it; what is not stays; the audit
  * log knows the difference. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -199,6 +201,90 @@ static void test_what_is_not_settled_stays(void **state)
 	assert_int_equal(row_count(world, STORE_DEAD), 1);
 }
 
+/* What has expired while nothing came in goes on one call, in as many commits as it takes. */
+static void test_much_has_expired_in_an_idle_shard(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 3 * SHARD_EXPIRE_ROWS_MAX };
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, 10, 1, 5), RESULT_OK);
+		world_deliver(world, 5);
+	}
+	world_run(world);
+	world->now_us += 11 * HOUR_US;
+	shard_expire(world->shard, (wall_t){ world->now_us });
+	while (store_writer_step(shard_writer(world->shard)) > 0) continue;
+	assert_int_equal(row_count(world, STORE_EVENTS), 0);
+}
+
+/* Flips a byte of the payload where the journal has it. Payloads of 256 events in a row differ. */
+static void damage_payload(struct world *world, uint64_t sequence, size_t size)
+{
+	static uint8_t file[4 << 20];
+	uint8_t payload[1024];
+	char path[FOLDER_PATH_SIZE + 32];
+
+	assert_true(size <= sizeof payload);
+	world_payload(sequence, payload, size);
+	snprintf(path, sizeof path, "%s/journal-0", world->folder);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	ssize_t got = read(fd, file, sizeof file);
+	assert_true(got > 0);
+	const uint8_t *found = memmem(file, (size_t)got, payload, size);
+	assert_non_null(found);
+	payload[0] ^= 1;
+	assert_int_equal(pwrite(fd, payload, 1, found - file), 1);
+	close(fd);
+}
+
+/* How old they are, and whether they are settled, their attempts say; but for the first one. */
+static void test_delivered_events_are_not_read(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 240, DAMAGED = 200, PAYLOAD_SIZE = 300 };
+	for (unsigned i = 0; i < EVENTS; i++) {
+		assert_int_equal(world_append(world, PAYLOAD_SIZE, 2, 5, 6), RESULT_OK);
+		world_deliver(world, 5);
+		world_deliver(world, 6);
+	}
+	world_run(world);
+	world_close(world);
+	for (unsigned i = 2; i < DAMAGED; i++) damage_payload(world, i, PAYLOAD_SIZE);
+	assert_int_equal(world_open_at(world, world->folder), RESULT_OK);
+	world->now_us += 11 * HOUR_US;
+	expire(world);
+	assert_int_equal(row_count(world, STORE_EVENTS), 0);
+	assert_int_equal(row_count(world, STORE_ATTEMPTS), 0);
+	assert_int_equal(shard_counters(world->shard).events_expired, EVENTS);
+	assert_int_equal(verify(world).expired_count, 3 * EVENTS);
+}
+
+/* Some are too young, one is dead, one is large. */
+static void test_only_what_is_old_and_settled_goes(void **state)
+{
+	struct world *world = *state;
+	enum { EVENTS = 400, DEAD = 50, LARGE = 60, YOUNG = 301 };
+	for (unsigned i = 1; i <= EVENTS; i++) {
+		if (i == YOUNG) world->now_us += 2 * HOUR_US;
+		size_t size = i == LARGE ? 140000 : 10;
+		assert_int_equal(world_append(world, size, 1, 5), RESULT_OK);
+		enum attempt_outcome outcome = i == DEAD ? ATTEMPT_DEAD : ATTEMPT_DELIVERED;
+		world_settle(world, world_lease(world, 5), outcome, 0);
+	}
+	world_run(world);
+	world->now_us += 9 * HOUR_US;
+	expire(world);
+	assert_int_equal(row_count(world, STORE_EVENTS), 1 + EVENTS - YOUNG + 1);
+	assert_true(event_is_there(world, DEAD));
+	assert_true(event_is_there(world, YOUNG));
+	assert_false(event_is_there(world, YOUNG - 1));
+	world->now_us += 2 * HOUR_US;
+	expire(world);
+	assert_int_equal(row_count(world, STORE_EVENTS), 1);
+	verify(world);
+}
+
 /* An event that was deleted by somebody else before its time is missed. */
 static void test_deleted_by_hand(void **state)
 {
@@ -301,6 +387,9 @@ int main(void)
 			end),
 		cmocka_unit_test_setup_teardown(test_settled_events_go, begin, end),
 		cmocka_unit_test_setup_teardown(test_what_is_not_settled_stays, begin, end),
+		cmocka_unit_test_setup_teardown(test_much_has_expired_in_an_idle_shard, begin, end),
+		cmocka_unit_test_setup_teardown(test_delivered_events_are_not_read, begin, end),
+		cmocka_unit_test_setup_teardown(test_only_what_is_old_and_settled_goes, begin, end),
 		cmocka_unit_test_setup_teardown(test_deleted_by_hand, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_steady_flow, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_large_event_goes_in_pieces, begin, end),
