@@ -185,13 +185,24 @@ static enum result refuse(char *error, size_t error_size, uint32_t file, const c
 	return RESULT_MALFORMED;
 }
 
+/* By reading it: a page that is touched in the map brings in as much around it as the disk is set to
+ * read ahead, of each segment. */
+static enum result load_header(struct journal *journal, const struct journal_segment *segment)
+{
+	ssize_t size = pread(segment->fd, journal->scratch, JOURNAL_HEADER_SIZE, 0);
+	return size == JOURNAL_HEADER_SIZE ? RESULT_OK : RESULT_DISK;
+}
+
 /* Its file is open. */
 static enum result number_segment(struct journal *journal, struct journal_segment *segment,
 	bool new, char *error, size_t error_size)
 {
-	uint64_t number = read_header(journal, segment->map);
+	if (load_header(journal, segment) != RESULT_OK) {
+		return refuse(error, error_size, segment->file, "cannot be read");
+	}
+	uint64_t number = read_header(journal, journal->scratch);
 	if (number == 0) {
-		if (is_zero(segment->map)) return RESULT_OK;
+		if (is_zero(journal->scratch)) return RESULT_OK;
 		/* Taken for a free one it would be overwritten, and the journal seem to end
 		 * before. */
 		return refuse(error, error_size, segment->file,

@@ -63,7 +63,7 @@ static enum result commit_to_journal(struct store *store, const struct store_txn
 	return RESULT_OK;
 }
 
-/* LMDB's commit says that the values of the batch, which are in the journal, belong to the store. */
+/* LMDB's commit says that the values of the batch, in the journal already, are the store's. */
 static enum result commit_to_lmdb(struct store *store, const struct store_txn *txn)
 {
 	if (store->journal.values > 0) {
