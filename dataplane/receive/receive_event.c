@@ -131,7 +131,11 @@ static void event_fill(struct request *request, const struct flow_endpoint *endp
 	};
 	memcpy(event->target_ids, endpoint->target_ids,
 		endpoint->target_count * sizeof event->target_ids[0]);
-	hash_sha256(request_body(request), event->payload_sha256);
+	if (outcome->body_hashed) {
+		memcpy(event->payload_sha256, outcome->body_sha256, SHA256_SIZE);
+	} else {
+		hash_sha256(request_body(request), event->payload_sha256);
+	}
 }
 
 static void event_append(struct request *request, const struct flow_endpoint *endpoint,
@@ -165,8 +169,6 @@ static void event_admit(struct request *request, const struct flow_endpoint *end
 	struct hash128 identity = identity_at(endpoint, outcome->identity);
 	struct replay_place original;
 
-	/* Filling in hashes the payload: time enough for the table's memory to come. */
-	replay_prefetch(receive->config.replay, identity);
 	event_fill(request, endpoint, outcome);
 	enum replay_verdict verdict = replay_reserve(receive->config.replay, identity,
 		outcome->body_hash, io_wall(receive->loop->io), &original);
@@ -209,6 +211,19 @@ static struct bytes public_url(struct receive *receive, const struct flow_endpoi
 	return writer.failed ? BYTES_EMPTY : writer_bytes(&writer);
 }
 
+struct expectation {
+	struct replay *replay;
+	const struct flow_endpoint *endpoint;
+};
+
+/* Checking a signature takes as long as the table's memory to come. */
+static void event_expected(void *owner, struct hash128 identity)
+{
+	const struct expectation *expectation = owner;
+
+	replay_prefetch(expectation->replay, identity_at(expectation->endpoint, identity));
+}
+
 void event_receive(struct request *request)
 {
 	struct receive *receive = request->receive;
@@ -225,7 +240,10 @@ void event_receive(struct request *request)
 		return;
 	}
 	request->metrics_slot = endpoint->metrics_slot;
+	struct expectation expectation = { .replay = receive->config.replay, .endpoint = endpoint };
 	struct verify_input input = {
+		.expected = event_expected,
+		.owner = &expectation,
 		.method = request->http.method,
 		.url = public_url(receive, endpoint, request->http.target),
 		.fields = &request->http.fields,

@@ -19,6 +19,7 @@
 #include <wolfssl/wolfcrypt/sha512.h>
 
 #include "base/check.h"
+#include "base/sha256_pair.h"
 #include "secrets/secrets_internal.h"
 
 #if defined(WOLFSSL_SMALL_STACK_CACHE) || defined(WOLFSSL_ASYNC_CRYPT) || \
@@ -145,20 +146,60 @@ size_t mac_size(const struct mac_key *key)
 	return digest_size(key->digest);
 }
 
-size_t mac_compute(const struct mac_key *key, const struct bytes *parts, size_t part_count,
+/* From the inner state to the MAC. */
+static size_t finish(const struct mac_key *key, union mac_state *state,
 	uint8_t mac[static MAC_SIZE_MAX])
 {
 	enum mac_digest digest = key->digest;
 	size_t size = digest_size(digest);
 	uint8_t inner_mac[MAC_SIZE_MAX];
+
+	state_final(digest, state, inner_mac);
+	*state = key->outer;
+	state_update(digest, state, bytes_of(inner_mac, size));
+	state_final(digest, state, mac);
+	bytes_wipe(state, sizeof *state);
+	return size;
+}
+
+size_t mac_compute(const struct mac_key *key, const struct bytes *parts, size_t part_count,
+	uint8_t mac[static MAC_SIZE_MAX])
+{
 	union mac_state state = key->inner;
 
-	for (size_t i = 0; i < part_count; i++) state_update(digest, &state, parts[i]);
-	state_final(digest, &state, inner_mac);
+	for (size_t i = 0; i < part_count; i++) state_update(key->digest, &state, parts[i]);
+	return finish(key, &state, mac);
+}
 
-	state = key->outer;
-	state_update(digest, &state, bytes_of(inner_mac, size));
-	state_final(digest, &state, mac);
-	bytes_wipe(&state, sizeof state);
-	return size;
+/* What wc_Sha256Update() does with whole blocks when none is begun. */
+static void count_blocks(wc_Sha256 *state, size_t size)
+{
+	CHECK(state->buffLen == 0);
+	word32 before = state->loLen;
+	state->loLen += (word32)size;
+	state->hiLen += state->loLen < before;
+}
+
+size_t mac_compute_and_hash(const struct mac_key *key, struct bytes message,
+	uint8_t mac[static MAC_SIZE_MAX], uint8_t sha256[static SHA256_SIZE])
+{
+	union mac_state state = key->inner;
+	union mac_state plain;
+	size_t size = message.size / SHA256_BLOCK_SIZE * SHA256_BLOCK_SIZE;
+
+	CHECK(message.size <= UINT32_MAX);
+	state_init(MAC_SHA256, &plain);
+	if (key->digest == MAC_SHA256 &&
+		sha256_pair(state.sha256.digest, plain.sha256.digest, message.data,
+			size / SHA256_BLOCK_SIZE)) {
+		count_blocks(&state.sha256, size);
+		count_blocks(&plain.sha256, size);
+		message = bytes_from(message, size);
+		state_update(MAC_SHA256, &state, message);
+	} else {
+		state_update(key->digest, &state, message);
+	}
+	state_update(MAC_SHA256, &plain, message);
+	state_final(MAC_SHA256, &plain, sha256);
+	return finish(key, &state, mac);
 }

@@ -168,18 +168,35 @@ static unsigned match_tokens(const struct verifier *verifier, const struct prese
 	return matches;
 }
 
+static bool is_body_alone(const struct scheme *scheme)
+{
+	return scheme->message[0].kind == PART_BODY && scheme->message[1].kind == PART_END;
+}
+
+/* The first key's; where the body alone is signed, its hash comes along. */
+static size_t compute_first(const struct verifier *verifier, const struct message *message,
+	uint8_t mac[static MAC_SIZE_MAX], struct verify_outcome *outcome)
+{
+	const struct mac_key *key = verifier->key[0].mac;
+
+	if (!is_body_alone(verifier->scheme)) {
+		return mac_compute(key, message->part, message->part_count, mac);
+	}
+	outcome->body_hashed = true;
+	return mac_compute_and_hash(key, message->part[0], mac, outcome->body_sha256);
+}
+
 static unsigned match_signatures(const struct verifier *verifier, const struct message *message,
-	const struct presented *presented, bool *ret_well_formed)
+	const struct presented *presented, struct verify_outcome *outcome, bool *ret_well_formed)
 {
 	enum signature_encoding encoding = verifier->scheme->signature.encoding;
 	uint8_t mac[VERIFIER_KEYS_MAX][MAC_SIZE_MAX];
-	size_t mac_bytes = 0;
 	unsigned matches = 0;
 
 	CHECK(verifier->key_count > 0 && verifier->key_count <= VERIFIER_KEYS_MAX);
-	for (uint32_t k = 0; k < verifier->key_count; k++) {
-		mac_bytes = mac_compute(verifier->key[k].mac, message->part, message->part_count,
-			mac[k]);
+	size_t mac_bytes = compute_first(verifier, message, mac[0], outcome);
+	if (verifier->key_count == 2) {
+		mac_compute(verifier->key[1].mac, message->part, message->part_count, mac[1]);
 	}
 	*ret_well_formed = false;
 	for (uint32_t i = 0; i < presented->signature_count; i++) {
@@ -212,7 +229,8 @@ static struct message_input message_input_of(const struct verify_input *input,
 }
 
 static enum verdict judge_signatures(const struct verifier *verifier,
-	const struct verify_input *input, const struct presented *presented, uint8_t *ret_key_index)
+	const struct verify_input *input, const struct presented *presented,
+	struct verify_outcome *outcome)
 {
 	unsigned matches = 0;
 
@@ -225,11 +243,11 @@ static enum verdict judge_signatures(const struct verifier *verifier,
 		if (!message_compose(verifier->scheme, &parts, &message)) {
 			return VERDICT_SIGNATURE_MISMATCH;
 		}
-		matches = match_signatures(verifier, &message, presented, &well_formed);
+		matches = match_signatures(verifier, &message, presented, outcome, &well_formed);
 		if (!well_formed) return VERDICT_MALFORMED_SIGNATURE;
 	}
 	if (matches == 0) return VERDICT_SIGNATURE_MISMATCH;
-	*ret_key_index = (matches & 1) != 0 ? 0 : 1;
+	outcome->key_index = (matches & 1) != 0 ? 0 : 1;
 	return VERDICT_AUTHENTIC;
 }
 
@@ -311,13 +329,29 @@ static struct hash128 identity_of(const struct verifier *verifier, const struct 
 	return hash_xxh128(bytes_of(words, sizeof words), verifier->identity_seed);
 }
 
-static void identify(const struct verifier *verifier, const struct verify_input *input,
-	const struct presented *presented, struct verify_outcome *outcome)
+struct identity {
+	struct hash128 whole;
+	struct hash128 body;
+};
+
+static struct identity identify(const struct verifier *verifier, const struct verify_input *input,
+	const struct presented *presented)
 {
 	struct hash128 body = hash_xxh128(input->body, verifier->identity_seed);
-	outcome->event_id = find_event_id(verifier->scheme, input, presented);
-	outcome->identity = identity_of(verifier, input, presented, body);
-	outcome->body_hash = body.low;
+	return (struct identity){
+		.whole = identity_of(verifier, input, presented, body),
+		.body = body,
+	};
+}
+
+/* What is in a body is not looked for before it is known who wrote it. */
+static bool is_identity_outside(const struct scheme *scheme)
+{
+	if (scheme->identity_key.kind == PART_JSON) return false;
+	for (size_t i = 0; i < IDENTITY_PARTS_MAX; i++) {
+		if (scheme->identity[i].kind == PART_JSON) return false;
+	}
+	return true;
 }
 
 /* ---- requests -------------------------------------------------------------------------------- */
@@ -336,11 +370,20 @@ void verify_request(const struct verifier *verifier, const struct verify_input *
 	};
 	if (ret->verdict != VERDICT_AUTHENTIC) return;
 
+	struct identity identity = { 0 };
+	bool expected = input->expected != NULL && is_identity_outside(scheme);
+	if (expected) {
+		identity = identify(verifier, input, &presented);
+		input->expected(input->owner, identity.whole);
+	}
 	ret->header = scheme_signature_header(scheme);
-	ret->verdict = judge_signatures(verifier, input, &presented, &ret->key_index);
+	ret->verdict = judge_signatures(verifier, input, &presented, ret);
 	if (ret->verdict != VERDICT_AUTHENTIC) return;
 
-	identify(verifier, input, &presented, ret);
+	if (!expected) identity = identify(verifier, input, &presented);
+	ret->identity = identity.whole;
+	ret->body_hash = identity.body.low;
+	ret->event_id = find_event_id(scheme, input, &presented);
 	if (!is_in_window(verifier, presented.timestamp_s, now)) {
 		ret->verdict = VERDICT_TIMESTAMP;
 		if (scheme->timestamp.place == TIMESTAMP_IN_HEADER) {

@@ -73,6 +73,11 @@ struct verify_input {
 	struct bytes url; /* as the provider saw it; empty when the scheme does not sign it */
 	const struct http_fields *fields;
 	struct bytes body; /* the raw bytes */
+	/* May be NULL. Called before the signature is judged, with the identity that the outcome
+	 * will have if it is right: what is known of it can be fetched from memory meanwhile.
+	 * Nothing else may follow from it. Not called where the identity is read from the body. */
+	void (*expected)(void *owner, struct hash128 identity);
+	void *owner;
 };
 
 struct verify_outcome {
@@ -90,6 +95,9 @@ struct verify_outcome {
 	struct hash128 identity;
 	/* Fast digest of the body: same identity with another body is a conflict. */
 	uint64_t body_hash;
+	/* The body's SHA-256, where computing the signature gave it for little more. */
+	bool body_hashed;
+	uint8_t body_sha256[SHA256_SIZE];
 };
 
 /* Hot path: no allocation. All of *ret is set.

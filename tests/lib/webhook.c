@@ -182,11 +182,44 @@ struct verifier *webhook_verifier(const struct webhook *webhook, uint32_t tolera
 	return verifier;
 }
 
+/* What was said before the signature was judged. */
+struct expectation {
+	struct hash128 identity;
+	unsigned calls;
+};
+
+static void note_expected(void *owner, struct hash128 identity)
+{
+	struct expectation *expectation = owner;
+	expectation->identity = identity;
+	expectation->calls++;
+}
+
+static void assert_along(const struct verify_input *input, const struct verify_outcome *outcome,
+	const struct expectation *expectation)
+{
+	uint8_t sha256[SHA256_SIZE];
+
+	hash_sha256(input->body, sha256);
+	if (outcome->body_hashed) assert_memory_equal(outcome->body_sha256, sha256, SHA256_SIZE);
+	assert_true(expectation->calls <= 1);
+	bool known = outcome->verdict == VERDICT_AUTHENTIC || outcome->verdict == VERDICT_TIMESTAMP;
+	struct hash128 identity = outcome->identity;
+	if (!known) {
+		/* Nothing of it is told when it was not right. */
+		assert_true(identity.low == 0 && identity.high == 0);
+	} else if (expectation->calls == 1) {
+		assert_true(identity.low == expectation->identity.low);
+		assert_true(identity.high == expectation->identity.high);
+	}
+}
+
 struct verify_outcome webhook_verify(const struct webhook *webhook, const struct verifier *verifier,
 	uint64_t now_s)
 {
 	static struct http_fields fields;
 	struct verify_outcome outcome;
+	struct expectation expectation = { 0 };
 
 	fields.count = webhook->field_count;
 	for (uint32_t i = 0; i < webhook->field_count; i++) {
@@ -198,8 +231,11 @@ struct verify_outcome webhook_verify(const struct webhook *webhook, const struct
 		.url = bytes_of_text(webhook->url),
 		.fields = &fields,
 		.body = bytes_of_text(webhook->body),
+		.expected = note_expected,
+		.owner = &expectation,
 	};
 	verify_request(verifier, &input, (wall_t){ .us = now_s * US_PER_S }, &outcome);
+	assert_along(&input, &outcome, &expectation);
 
 	if (webhook->signed_text[0] != '\0' && outcome.verdict == VERDICT_AUTHENTIC) {
 		char text[2 * WEBHOOK_TEXT_MAX];

@@ -137,6 +137,33 @@ static void test_keys_around_the_block_size(void **state)
 	}
 }
 
+/* MAC and hash in one pass are what they are apart, wherever the last block ends. */
+static void test_mac_and_hash_in_one_pass(void **state)
+{
+	static const enum mac_digest digests[] = { MAC_SHA1, MAC_SHA256, MAC_SHA512 };
+	static uint8_t message[3 * 64 + 64];
+	(void)state;
+
+	for (size_t i = 0; i < sizeof message; i++) message[i] = (uint8_t)(i * 7 + 1);
+	for (size_t d = 0; d < ARRAY_COUNT(digests); d++) {
+		struct mac_key *key = NULL;
+		assert_int_equal(mac_key_create(digests[d], BYTES_LITERAL("key"), &key), RESULT_OK);
+		for (size_t size = 0; size < sizeof message; size++) {
+			struct bytes bytes = bytes_of(message, size);
+			uint8_t mac[2][MAC_SIZE_MAX] = { { 0 } };
+			uint8_t sha256[2][SHA256_SIZE];
+
+			mac_compute(key, &bytes, 1, mac[0]);
+			hash_sha256(bytes, sha256[0]);
+			assert_int_equal(mac_compute_and_hash(key, bytes, mac[1], sha256[1]),
+				mac_size(key));
+			assert_memory_equal(mac[0], mac[1], MAC_SIZE_MAX);
+			assert_memory_equal(sha256[0], sha256[1], SHA256_SIZE);
+		}
+		mac_key_free(key);
+	}
+}
+
 static void test_an_empty_key_is_refused(void **state)
 {
 	struct mac_key *key = NULL;
@@ -151,6 +178,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_published_vectors),
 		cmocka_unit_test(test_keys_around_the_block_size),
+		cmocka_unit_test(test_mac_and_hash_in_one_pass),
 		cmocka_unit_test(test_an_empty_key_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
