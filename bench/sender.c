@@ -7,7 +7,10 @@
 #include "base/alloc.h"
 #include "base/check.h"
 
-enum { RESEND_MS = 100 /* after 503 or a broken connection */ };
+enum {
+	RESEND_MS = 100,  /* after 503 or a broken connection */
+	PACE_US_MIN = 50, /* events due within it go together: a wait costs its time, too */
+};
 
 /* ---- What to send next ----------------------------------------------------------------------- */
 
@@ -79,10 +82,21 @@ static bool choose_attack(struct sender *sender, struct lane *lane)
 	return false;
 }
 
-static void pace_start(struct sender *sender, mono_t at)
+/* A loop's timers are coarse; an event that is due is not late for that. */
+static uint64_t sender_rest(void *owner, bool looked)
 {
-	uint64_t delay_us = mono_since_us(loop_now(sender->loop), at);
-	timer_start(&sender->loop->timers, &sender->pace, loop_now(sender->loop), delay_us);
+	struct sender *sender = owner;
+	uint64_t now_us = loop_now(sender->loop).us;
+
+	(void)looked;
+	if (sender->pace_at.us == UINT64_MAX) return UINT64_MAX;
+	if (sender->pace_at.us <= now_us) {
+		sender->pace_at.us = UINT64_MAX;
+		loop_defer(sender->loop, &sender->pump);
+		return 0;
+	}
+	uint64_t left_us = sender->pace_at.us - now_us;
+	return left_us < PACE_US_MIN ? PACE_US_MIN : left_us;
 }
 
 /* Chooses what the next free lane carries. When there is nothing yet, the timer is set. */
@@ -100,12 +114,12 @@ static bool choose(struct sender *sender, struct lane *lane)
 	}
 	mono_t resend = resend_due(sender);
 	if (sender_exhausted(sender) || sender->paused) {
-		if (resend.us != UINT64_MAX) pace_start(sender, resend);
+		sender->pace_at = resend;
 		return false;
 	}
 	mono_t due = event_due(sender, sender->next_number);
 	if (due.us > loop_now(sender->loop).us) {
-		pace_start(sender, resend.us < due.us ? resend : due);
+		sender->pace_at = resend.us < due.us ? resend : due;
 		return false;
 	}
 	if (choose_attack(sender, lane)) return true;
@@ -155,7 +169,10 @@ void sender_open(const struct sender_config *config, struct sender **ret)
 	sender->resends = alloc_map(sender->resend_capacity * sizeof *sender->resends);
 	list_init(&sender->ready);
 	task_init(&sender->pump, sender_pump, sender);
-	timer_init(&sender->pace, sender_pump, sender);
+	CHECK(sender->loop->mail == NULL && sender->loop->rest == NULL);
+	sender->pace_at.us = UINT64_MAX;
+	sender->loop->rest = sender_rest;
+	sender->loop->owner = sender;
 	sender->lanes = alloc_array(config->connections, sizeof *sender->lanes);
 	for (uint32_t i = 0; i < config->connections; i++) {
 		struct lane *lane = &sender->lanes[i];
@@ -228,7 +245,7 @@ void sender_abort(struct sender *sender)
 {
 	sender->finishing = true;
 	sender->resend_count = 0;
-	timer_stop(&sender->loop->timers, &sender->pace);
+	sender->pace_at.us = UINT64_MAX;
 	sender->config.retry = false;
 	for (uint32_t i = 0; i < sender->config.connections; i++) {
 		struct lane *lane = &sender->lanes[i];
@@ -245,6 +262,7 @@ bool sender_closed(const struct sender *sender)
 void sender_close(struct sender *sender)
 {
 	CHECK(sender_closed(sender));
+	sender->loop->rest = NULL;
 	task_cancel(&sender->pump);
 	for (uint32_t i = 0; i < sender->config.connections; i++) {
 		timer_stop(&sender->loop->timers, &sender->lanes[i].timer);

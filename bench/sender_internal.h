@@ -46,7 +46,7 @@ struct sender {
 	struct lane *lanes;
 	struct list ready;
 	struct random random;
-	struct timer pace; /* open loop: when the next event is due */
+	mono_t pace_at; /* open loop: when the next event is due; UINT64_MAX: nothing is */
 	struct task pump;
 	uint64_t next_number;
 	uint64_t paced_from; /* the event that was due at `paced_since` */
