@@ -42,19 +42,20 @@ struct store_writer {
 	int cpu;
 	pthread_t thread;
 
-	/* The last batch, for the worker. */
-	_Atomic uint32_t batches;
-	_Atomic uint32_t batch_jobs;
+	/* For the worker: how many of the jobs that may wait are done, and how long that took. */
+	_Atomic uint32_t done_count;
 	atomic_uint_fast64_t batch_commit_us;
 
 	/* The worker's thread only. */
 	bool gathering;
-	uint32_t gathered_count;    /* jobs the writer has not been called for */
+	uint32_t gathered_count; /* jobs the writer has not been called for */
+	uint32_t called_count;   /* those it has been called for, ever; may wrap */
+	uint32_t seen_done_count;
 	uint64_t gathered_until_us; /* it is called then at the latest; 0: not known yet */
 	bool lingering;             /* there was nothing else to do once */
-	uint32_t linger_pauses;     /* calls to go without lingering, after it was in vain */
-	uint32_t seen_batches;
-	uint32_t siblings; /* of the last batch, and those that waited when it was done */
+	uint32_t siblings;      /* jobs of the last batch, and those that waited when it was done */
+	bool siblings_wait;     /* hardly any came while it was committed */
+	uint32_t linger_pauses; /* calls to go before lingering is tried although they do not */
 
 	/* Writer thread only. */
 	bool failed;
@@ -221,8 +222,9 @@ static unsigned run_batch(struct store_writer *writer)
 		commit_batch(writer);
 	}
 	atomic_fetch_add_explicit(&writer->jobs_done, writer->job_count, memory_order_relaxed);
-	atomic_store_explicit(&writer->batch_jobs, writer->job_count, memory_order_relaxed);
-	atomic_fetch_add_explicit(&writer->batches, 1, memory_order_release);
+	uint32_t may_wait = 0;
+	for (unsigned i = 0; i < writer->job_count; i++) may_wait += writer->jobs[i]->may_wait;
+	atomic_fetch_add_explicit(&writer->done_count, may_wait, memory_order_release);
 	for (unsigned i = 0; i < writer->job_count; i++) {
 		/* From here on the job is its owner's again. */
 		writer->jobs[i]->complete(writer->jobs[i]);
@@ -349,6 +351,7 @@ void store_writer_stop(struct store_writer *writer)
 
 static void call_for_gathered(struct store_writer *writer)
 {
+	writer->called_count += writer->gathered_count;
 	writer->gathered_count = 0;
 	writer->gathered_until_us = 0;
 	writer->lingering = false;
@@ -358,15 +361,15 @@ static void call_for_gathered(struct store_writer *writer)
 void store_writer_submit(struct store_writer *writer, struct store_job *job)
 {
 	CHECK(job->apply != NULL && job->complete != NULL);
-	bool gathered = job->may_wait && writer->gathering &&
-		++writer->gathered_count < STORE_GATHER_JOBS_MAX;
+	/* Before the push: from then on the job is the writer's. */
+	bool may_wait = job->may_wait;
+	if (may_wait) writer->gathered_count++;
 
 	mailbox_push(&writer->inbox, &job->mail);
-	if (gathered || !writer->threaded) return;
-	if (job->may_wait) {
-		call_for_gathered(writer);
-	} else {
+	if (!may_wait) {
 		call(writer);
+	} else if (!writer->gathering || writer->gathered_count >= STORE_GATHER_JOBS_MAX) {
+		call_for_gathered(writer);
 	}
 }
 
@@ -379,29 +382,31 @@ void store_writer_gather(struct store_writer *writer, bool gather)
 /* Those whose jobs were just done often come right back with the next ones: keep-alive clients
  * that wait for their answer. Starting the next commit without them would split them into two
  * halves for ever, each paying for flushes of its own; a moment's wait makes one batch of them
- * (PostgreSQL's commit_delay and commit_siblings). Never for long compared with a commit, and when
- * they did not come back, not again for a while: at an open load it would only delay. */
-static void look_for_siblings(struct store_writer *writer)
+ * (PostgreSQL's commit_delay and commit_siblings). That they wait shows in that nobody comes while
+ * a commit runs; where somebody does they may be split, and it is tried now and then. At an open
+ * load it would only delay. */
+static void look_for_siblings(struct store_writer *writer, uint32_t done_count)
 {
-	uint32_t batches = atomic_load_explicit(&writer->batches, memory_order_acquire);
+	uint32_t batch_count = done_count - writer->seen_done_count;
 
-	if (batches == writer->seen_batches) return;
-	writer->seen_batches = batches;
-	writer->siblings = writer->gathered_count +
-		atomic_load_explicit(&writer->batch_jobs, memory_order_relaxed);
+	if (batch_count == 0) return;
+	writer->seen_done_count = done_count;
+	writer->siblings = writer->gathered_count + batch_count;
+	writer->siblings_wait = writer->gathered_count <= batch_count / 8;
 }
 
 static void linger(struct store_writer *writer, uint64_t now_us)
 {
 	uint64_t limit_us = STORE_LINGER_COMMITS *
 		atomic_load_explicit(&writer->batch_commit_us, memory_order_relaxed);
-	bool worth_it = writer->siblings >= STORE_LINGER_JOBS_MIN && writer->linger_pauses == 0;
+	bool worth_it = writer->siblings_wait || writer->linger_pauses == 0;
 
+	if (writer->siblings < STORE_LINGER_JOBS_MIN) worth_it = false;
 	if (limit_us > STORE_LINGER_US_MAX) limit_us = STORE_LINGER_US_MAX;
 	if (writer->linger_pauses > 0) {
 		writer->linger_pauses--;
 	} else if (worth_it) {
-		writer->linger_pauses = STORE_LINGER_PAUSES; /* unless they come */
+		writer->linger_pauses = STORE_LINGER_PAUSES;
 	}
 	writer->lingering = true;
 	writer->gathered_until_us = worth_it ? now_us + limit_us : now_us;
@@ -409,17 +414,20 @@ static void linger(struct store_writer *writer, uint64_t now_us)
 
 uint64_t store_writer_rest(struct store_writer *writer, bool looked, uint64_t now_us)
 {
-	look_for_siblings(writer);
-	if (writer->gathered_count == 0) return UINT64_MAX;
+	uint32_t done_count = atomic_load_explicit(&writer->done_count, memory_order_acquire);
+
+	look_for_siblings(writer, done_count);
+	/* While a commit runs none can begin; those that are done wake the worker. */
+	bool busy = (int32_t)(writer->called_count - done_count) > 0;
+	if (writer->gathered_count == 0 || busy) return UINT64_MAX;
 	if (writer->gathered_until_us == 0) {
 		writer->gathered_until_us = now_us + STORE_GATHER_US_MAX;
 	}
 	if (looked && !writer->lingering) linger(writer, now_us);
-	bool all = writer->gathered_count >= writer->siblings - writer->siblings / 8;
+	bool all = writer->gathered_count >= writer->siblings - writer->siblings / 16;
 	if (now_us < writer->gathered_until_us && !(writer->lingering && all)) {
 		return writer->lingering ? writer->gathered_until_us - now_us : 0;
 	}
-	if (all) writer->linger_pauses = 0;
 	call_for_gathered(writer);
 	return UINT64_MAX;
 }

@@ -469,8 +469,23 @@ static void test_the_writer_is_called_when_the_worker_rests(void **state)
 	store_writer_stop(writer);
 }
 
-/* After a batch of many their next ones are waited for a moment longer: until they are there, or in
- * vain, and then not again for some batches. */
+/* Some who do not wait for the answers of the others come while these are committed. */
+static struct split {
+	struct store_writer *writer;
+	struct row_job jobs[40];
+	unsigned count;
+} split;
+
+static enum result commit_split(void *owner, struct store_txn *txn)
+{
+	MAYBE(owner == NULL);
+	submit_waiting(split.writer, split.jobs, split.count);
+	assert_true(store_writer_rest(split.writer, true, 1) == UINT64_MAX);
+	return store_write_commit(txn);
+}
+
+/* After a batch of many their next ones are waited for a moment longer, when nobody came meanwhile:
+ * until they are there, or in vain. */
 static void test_siblings_are_waited_for(void **state)
 {
 	(void)state;
@@ -482,34 +497,53 @@ static void test_siblings_are_waited_for(void **state)
 	submit_waiting(writer, jobs, 80);
 	assert_true(store_writer_rest(writer, true, 1000) == UINT64_MAX);
 	assert_int_equal(store_writer_step(writer), 80);
-
-	submit_waiting(writer, jobs, 0);
 	assert_true(store_writer_rest(writer, false, 2000) == UINT64_MAX);
-	submit_waiting(writer, jobs, 69);
+
+	submit_waiting(writer, jobs, 74);
 	assert_true(store_writer_rest(writer, false, 2000) == 0);
 	uint64_t left_us = store_writer_rest(writer, true, 2000);
 	assert_true(left_us > 0 && left_us <= STORE_LINGER_US_MAX);
 	assert_true(store_writer_rest(writer, false, 2001) == left_us - 1);
-	jobs[69] = row_job(69, false);
-	jobs[69].job.may_wait = true;
-	store_writer_submit(writer, &jobs[69].job);
+	submit_waiting(writer, jobs + 74, 1);
 	assert_true(store_writer_rest(writer, false, 2001) == UINT64_MAX);
-	assert_int_equal(store_writer_step(writer), 70);
+	assert_int_equal(store_writer_step(writer), 75);
+	assert_true(store_writer_rest(writer, false, 2500) == UINT64_MAX);
 
-	submit_waiting(writer, jobs, 10);
+	submit_waiting(writer, jobs, 20);
 	left_us = store_writer_rest(writer, true, 3000);
 	assert_true(left_us > 0 && left_us <= STORE_LINGER_US_MAX);
 	assert_true(store_writer_rest(writer, true, 3000 + left_us) == UINT64_MAX);
-	assert_int_equal(store_writer_step(writer), 10);
-	for (unsigned i = 0; i < STORE_LINGER_PAUSES; i++) {
-		submit_waiting(writer, jobs, 8);
-		assert_true(store_writer_rest(writer, true, 4000) == UINT64_MAX);
-		assert_int_equal(store_writer_step(writer), 8);
-	}
-	submit_waiting(writer, jobs, 8);
-	assert_true(store_writer_rest(writer, true, 5000) != UINT64_MAX);
+	assert_int_equal(store_writer_step(writer), 20);
 	store_writer_gather(writer, false);
 	store_writer_stop(writer);
+}
+
+/* Where somebody comes during each commit they are waited for now and then only. */
+static void test_who_comes_during_a_commit_is_not_waited_for(void **state)
+{
+	(void)state;
+	struct hook_calls calls;
+	static struct row_job jobs[80];
+	unsigned lingered = 0;
+	open_store(UINT64_C(64) << 20);
+	split.writer = start(&calls, false);
+	split.count = ARRAY_COUNT(split.jobs);
+	store_writer_gather(split.writer, true);
+	store_writer_set_commit(split.writer, commit_split, NULL);
+	submit_waiting(split.writer, jobs, 80);
+	for (unsigned i = 0; i < 3 * (STORE_LINGER_PAUSES + 1); i++) {
+		uint64_t left_us = store_writer_rest(split.writer, true, 1000);
+		if (left_us != UINT64_MAX) {
+			lingered++;
+			assert_true(store_writer_rest(split.writer, true, 1000 + left_us) ==
+				UINT64_MAX);
+		}
+		assert_true(store_writer_step(split.writer) > 0);
+	}
+	assert_true(lingered >= 2 && lingered <= 3);
+	split.count = 0;
+	store_writer_gather(split.writer, false);
+	store_writer_stop(split.writer);
 }
 
 /* The thread does what has gathered when it is called: for another job, for many, at the end. */
@@ -554,6 +588,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_the_writer_is_called_when_the_worker_rests,
 			begin, end),
 		cmocka_unit_test_setup_teardown(test_siblings_are_waited_for, begin, end),
+		cmocka_unit_test_setup_teardown(test_who_comes_during_a_commit_is_not_waited_for,
+			begin, end),
 		cmocka_unit_test_setup_teardown(test_gathered_jobs_are_done, begin, end),
 		cmocka_unit_test_setup_teardown(test_batches_are_bounded_in_bytes, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_space_in_a_transaction, begin, end),
