@@ -106,12 +106,12 @@ BOUND((IO_BUFFER_COUNT & (IO_BUFFER_COUNT - 1)) == 0 && IO_BUFFER_COUNT <= 32768
 #define STORE_GATHER_US_MAX 4000u
 BOUND(STORE_GATHER_JOBS_MAX <= STORE_BATCH_JOBS_MAX);
 /* Then, for as long as so many commits take and so long at most, for the siblings of the last
- * batch, if there are so many; and after it was in vain not for so many batches. A commit is 200 us
- * on a good disk, and a client that handles its answers one by one needs longer. */
+ * batch, if there are so many; as a trial once in so many batches. A commit is 200 us on a good
+ * disk, and a client that handles its answers one by one needs longer. */
 #define STORE_LINGER_JOBS_MIN 8u
 #define STORE_LINGER_COMMITS 3u
 #define STORE_LINGER_US_MAX 1200u
-#define STORE_LINGER_PAUSES 4u
+#define STORE_LINGER_PAUSES 16u
 /* A value in the journal. Small against a segment; a payload of 1 MiB is 16 of them. */
 #define STORE_EVENT_VALUE_SIZE_MAX (64u * 1024u)
 /* The journal is made of segments of a 32nd of the quota: what a dead letter keeps from being
@@ -123,8 +123,8 @@ BOUND(STORE_EVENT_VALUE_SIZE_MAX <= JOURNAL_SEGMENT_SIZE_MIN / 8);
 /* Segments made before they are needed, and how they are filled when one is there already: so much,
  * then a pause. The disk flushes it along with the next commit, which must not feel it. */
 #define JOURNAL_SPARES 4u
-#define JOURNAL_ZERO_SIZE (2u * 1024u * 1024u)
-#define JOURNAL_ZERO_PAUSE_US 16000u
+#define JOURNAL_ZERO_SIZE (1024u * 1024u)
+#define JOURNAL_ZERO_PAUSE_US 8000u
 /* 2 TiB a shard; a map and a name each. */
 #define JOURNAL_SEGMENTS_MAX 32768u
 /* The journal since the last checkpoint, and before it, stays in memory: what is delivered at once

@@ -29,8 +29,10 @@ enum {
 	FILE_NAME_SIZE = 24,
 	JOURNAL_FORMAT = 1,
 	ZERO_NOW_SIZE = 64 << 10,
+	HUGE_SIZE = 2 << 20,
 	HEADER_COPY_OFFSET = 2048,
 };
+BOUND(JOURNAL_ZERO_SIZE <= HUGE_SIZE);
 #define JOURNAL_MAGIC BYTES_LITERAL("PENSTJNL")
 
 static void file_name(uint32_t file, char name[static FILE_NAME_SIZE])
@@ -343,14 +345,14 @@ static bool pause_helper(const struct journal *journal)
 
 static int write_zeros_beforehand(const struct journal *journal, int fd)
 {
-	/* One large page, and touched: few and large requests to the disk. */
-	uint8_t *zeros = alloc_map_huge(JOURNAL_ZERO_SIZE);
+	/* In one large page, and touched: one piece of memory for the disk, not 128. */
+	uint8_t *zeros = alloc_map_huge(HUGE_SIZE);
 	memset(zeros, 0, JOURNAL_ZERO_SIZE);
 	/* Past the page cache where the file system can: nobody will read them. */
 	bool direct = fcntl(fd, F_SETFL, O_DIRECT) == 0;
 	MAYBE(!direct);
 	int code = write_zeros(journal, fd, bytes_of(zeros, JOURNAL_ZERO_SIZE), pause_helper);
-	alloc_unmap(zeros, JOURNAL_ZERO_SIZE);
+	alloc_unmap(zeros, HUGE_SIZE);
 	return code;
 }
 
