@@ -57,6 +57,10 @@ struct store {
 	atomic_uint_fast64_t disk_free_second; /* when it was asked */
 };
 
+/* CLOCK_MONOTONIC; any thread. Seconds are coarse, and cost next to nothing. */
+uint64_t store_clock_us(void);
+uint64_t store_clock_second(void);
+
 /* Maps LMDB's or the system's error; the sentence is mdb_strerror()'s. */
 enum result store_result(int code);
 

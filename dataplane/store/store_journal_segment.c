@@ -40,13 +40,6 @@ static void file_name(uint32_t file, char name[static FILE_NAME_SIZE])
 	snprintf(name, FILE_NAME_SIZE, "journal-%u", (unsigned)file);
 }
 
-static uint64_t now_second(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec;
-}
-
 /* Past the page cache, when pages are what the file system wants. */
 static bool can_be_direct(int fd)
 {
@@ -455,7 +448,7 @@ static void *helper_main(void *argument)
 		pthread_mutex_lock(&spares->lock);
 		spares->ready_count += code == 0;
 		spares->wanted &= code == 0;
-		spares->refused_at = code == 0 ? 0 : now_second();
+		spares->refused_at = code == 0 ? 0 : store_clock_second();
 		if (code != 0 && !spares->stopping) warn_full(journal, code);
 		pthread_cond_broadcast(&spares->wake);
 	}
@@ -578,8 +571,8 @@ static struct journal_segment *make_now(struct journal *journal)
 		if (segment != NULL) return segment;
 		code = errno;
 	}
-	if (journal->extend_refused_at != now_second()) warn_full(journal, code);
-	journal->extend_refused_at = now_second();
+	if (journal->extend_refused_at != store_clock_second()) warn_full(journal, code);
+	journal->extend_refused_at = store_clock_second();
 	return NULL;
 }
 
@@ -589,7 +582,7 @@ void journal_want_spares(struct journal *journal)
 
 	if (!spares->running || find_free(journal) != NULL) return;
 	pthread_mutex_lock(&spares->lock);
-	if (!spares->wanted && spares->refused_at != now_second()) {
+	if (!spares->wanted && spares->refused_at != store_clock_second()) {
 		spares->wanted = true;
 		pthread_cond_broadcast(&spares->wake);
 	}
@@ -630,7 +623,7 @@ bool journal_has_room(struct journal *journal, uint64_t size)
 		room = journal->segment_size - journal->position % journal->segment_size;
 	if (room > size + size / 8 + 4 * JOURNAL_PAGE_SIZE) return true;
 	if (find_free(journal) != NULL) return true;
-	if (!spares->running) return journal->extend_refused_at != now_second();
+	if (!spares->running) return journal->extend_refused_at != store_clock_second();
 	journal_want_spares(journal);
 	pthread_mutex_lock(&spares->lock);
 	bool hopeful = spares->ready_count > 0 || spares->refused_at == 0;

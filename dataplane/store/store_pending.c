@@ -10,17 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "base/log.h"
 #include "store/store_internal.h"
-
-static uint64_t now_us(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 /* ---- From the journal ----------------------------------------------------------------------- */
 
@@ -151,7 +143,7 @@ enum result store_checkpoint(struct store *store)
 		return RESULT_OK;
 	}
 	store_pending_lose(store);
-	store->checkpoint_refused_us = now_us();
+	store->checkpoint_refused_us = store_clock_us();
 	atomic_store(&store->checkpoint_refused, true);
 	/* Nothing comes in until one finds space, so it is tried again for its own sake. */
 	atomic_store(&store->checkpoint_wanted, true);
@@ -166,7 +158,7 @@ bool store_checkpoint_wanted(const struct store *store)
 bool store_checkpoint_due(const struct store *store)
 {
 	if (!store_checkpoint_wanted(store)) return false;
-	uint64_t now = now_us();
+	uint64_t now = store_clock_us();
 	if (store_checkpoint_refused(store)) {
 		return now - store->checkpoint_refused_us >= STORE_CHECKPOINT_US;
 	}
@@ -186,7 +178,7 @@ void store_pending_note(struct store *store, uint32_t touched)
 {
 	store->pending_touched |= touched;
 	if (atomic_load_explicit(&store->checkpoint_wanted, memory_order_relaxed)) return;
-	store->pending_since_us = now_us();
+	store->pending_since_us = store_clock_us();
 	atomic_store(&store->checkpoint_wanted, true);
 }
 

@@ -13,7 +13,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -33,13 +32,6 @@ enum { ROWS_PART = 4 };
 /* Free pages of the last two transactions cannot be reused yet, and a reader holds more: the
  * map is larger than the quota by this. Address space costs nothing. */
 #define MAP_SLACK_SIZE (UINT64_C(1) << 30)
-
-static uint64_t now_second(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec;
-}
 
 uint64_t store_disk_free(int fd)
 {
@@ -86,7 +78,7 @@ enum result store_space_open(struct store *store)
 	store->file_end = (uint64_t)file.st_size;
 	atomic_store(&store->file_size, store->file_end);
 	atomic_store(&store->disk_free_size, store_disk_free(store->data_fd));
-	atomic_store(&store->disk_free_second, now_second());
+	atomic_store(&store->disk_free_second, store_clock_second());
 	store_space_publish(store, tree_pages);
 	return RESULT_OK;
 }
@@ -120,7 +112,7 @@ void store_space_extend(struct store *store)
 	if (used_end > store->file_end) store->file_end = used_end;
 	if (store->file_end - used_end >= wanted / 2) return;
 
-	uint64_t second = now_second();
+	uint64_t second = store_clock_second();
 	if (store->extend_refused_at == second) return;
 	uint64_t size = allocate(store, wanted);
 	store->file_end += size;
@@ -189,7 +181,7 @@ void store_space_publish(struct store *store, const uint64_t *tree_pages)
 /* The kernel's figure, asked once a second by whoever needs it first. */
 static uint64_t disk_free_size(struct store *store)
 {
-	uint64_t second = now_second();
+	uint64_t second = store_clock_second();
 	uint_fast64_t asked = atomic_load_explicit(&store->disk_free_second, memory_order_relaxed);
 
 	if (asked != second &&

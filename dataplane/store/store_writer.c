@@ -71,13 +71,6 @@ struct store_writer {
 	atomic_uint_fast64_t commit_us_max;
 };
 
-static uint64_t clock_us(clockid_t clock)
-{
-	struct timespec now;
-	if (clock_gettime(clock, &now) != 0) return 0;
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 static void count_commit(struct store_writer *writer, uint64_t us)
 {
 	atomic_fetch_add_explicit(&writer->commits, 1, memory_order_relaxed);
@@ -117,14 +110,14 @@ static enum result commit_jobs(struct store_writer *writer, unsigned first, unsi
 	}
 	if (hooks->finish != NULL && txn.result == RESULT_OK) hooks->finish(hooks->owner, &txn);
 
-	uint64_t started_us = clock_us(CLOCK_MONOTONIC);
+	uint64_t started_us = store_clock_us();
 	enum result result = writer->commit == NULL ? store_write_commit(&txn)
 						    : writer->commit(writer->commit_owner, &txn);
 	if (result != RESULT_OK) {
 		if (hooks->abort != NULL) hooks->abort(hooks->owner);
 		return result;
 	}
-	count_commit(writer, clock_us(CLOCK_MONOTONIC) - started_us);
+	count_commit(writer, store_clock_us() - started_us);
 	if (hooks->committed != NULL) hooks->committed(hooks->owner);
 	return RESULT_OK;
 }
@@ -503,6 +496,13 @@ void store_writer_abandon(struct store_writer *writer)
 	writer->abandoned = true;
 }
 
+static uint64_t cpu_us(clockid_t clock)
+{
+	struct timespec used;
+	if (clock_gettime(clock, &used) != 0) return 0;
+	return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
+}
+
 struct store_writer_statistics store_writer_statistics(const struct store_writer *writer)
 {
 	struct store_writer_statistics statistics = {
@@ -514,7 +514,7 @@ struct store_writer_statistics store_writer_statistics(const struct store_writer
 	};
 	clockid_t clock;
 	if (writer->threaded && pthread_getcpuclockid(writer->thread, &clock) == 0) {
-		statistics.cpu_us = clock_us(clock);
+		statistics.cpu_us = cpu_us(clock);
 	}
 	return statistics;
 }
