@@ -52,10 +52,10 @@ struct store_writer {
 	uint32_t called_count;   /* those it has been called for, ever; may wrap */
 	uint32_t seen_done_count;
 	uint64_t gathered_until_us; /* it is called then at the latest; 0: not known yet */
-	bool lingering;             /* there was nothing else to do once */
-	uint32_t siblings;      /* jobs of the last batch, and those that waited when it was done */
-	bool siblings_wait;     /* hardly any came while it was committed */
-	uint32_t linger_pauses; /* calls to go before lingering is tried although they do not */
+	bool awaiting;              /* there was nothing else to do once */
+	uint32_t siblings;  /* jobs of the last batch, and those that waited when it was done */
+	bool siblings_wait; /* hardly any came while it was committed */
+	uint32_t sibling_pauses; /* calls to go before it is tried although they do not */
 
 	/* Writer thread only. */
 	bool failed;
@@ -347,7 +347,7 @@ static void call_for_gathered(struct store_writer *writer)
 	writer->called_count += writer->gathered_count;
 	writer->gathered_count = 0;
 	writer->gathered_until_us = 0;
-	writer->lingering = false;
+	writer->awaiting = false;
 	call(writer);
 }
 
@@ -388,20 +388,20 @@ static void look_for_siblings(struct store_writer *writer, uint32_t done_count)
 	writer->siblings_wait = writer->gathered_count <= batch_count / 8;
 }
 
-static void linger(struct store_writer *writer, uint64_t now_us)
+static void await_siblings(struct store_writer *writer, uint64_t now_us)
 {
-	uint64_t limit_us = STORE_LINGER_COMMITS *
+	uint64_t limit_us = STORE_SIBLINGS_COMMITS *
 		atomic_load_explicit(&writer->batch_commit_us, memory_order_relaxed);
-	bool worth_it = writer->siblings_wait || writer->linger_pauses == 0;
+	bool worth_it = writer->siblings_wait || writer->sibling_pauses == 0;
 
-	if (writer->siblings < STORE_LINGER_JOBS_MIN) worth_it = false;
-	if (limit_us > STORE_LINGER_US_MAX) limit_us = STORE_LINGER_US_MAX;
-	if (writer->linger_pauses > 0) {
-		writer->linger_pauses--;
+	if (writer->siblings < STORE_SIBLINGS_MIN) worth_it = false;
+	if (limit_us > STORE_SIBLINGS_US_MAX) limit_us = STORE_SIBLINGS_US_MAX;
+	if (writer->sibling_pauses > 0) {
+		writer->sibling_pauses--;
 	} else if (worth_it) {
-		writer->linger_pauses = STORE_LINGER_PAUSES;
+		writer->sibling_pauses = STORE_SIBLINGS_PAUSES;
 	}
-	writer->lingering = true;
+	writer->awaiting = true;
 	writer->gathered_until_us = worth_it ? now_us + limit_us : now_us;
 }
 
@@ -416,10 +416,10 @@ uint64_t store_writer_rest(struct store_writer *writer, bool looked, uint64_t no
 	if (writer->gathered_until_us == 0) {
 		writer->gathered_until_us = now_us + STORE_GATHER_US_MAX;
 	}
-	if (looked && !writer->lingering) linger(writer, now_us);
+	if (looked && !writer->awaiting) await_siblings(writer, now_us);
 	bool all = writer->gathered_count >= writer->siblings - writer->siblings / 16;
-	if (now_us < writer->gathered_until_us && !(writer->lingering && all)) {
-		return writer->lingering ? writer->gathered_until_us - now_us : 0;
+	if (now_us < writer->gathered_until_us && !(writer->awaiting && all)) {
+		return writer->awaiting ? writer->gathered_until_us - now_us : 0;
 	}
 	call_for_gathered(writer);
 	return UINT64_MAX;

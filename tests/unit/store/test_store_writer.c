@@ -502,7 +502,7 @@ static void test_siblings_are_waited_for(void **state)
 	submit_waiting(writer, jobs, 74);
 	assert_true(store_writer_rest(writer, false, 2000) == 0);
 	uint64_t left_us = store_writer_rest(writer, true, 2000);
-	assert_true(left_us > 0 && left_us <= STORE_LINGER_US_MAX);
+	assert_true(left_us > 0 && left_us <= STORE_SIBLINGS_US_MAX);
 	assert_true(store_writer_rest(writer, false, 2001) == left_us - 1);
 	submit_waiting(writer, jobs + 74, 1);
 	assert_true(store_writer_rest(writer, false, 2001) == UINT64_MAX);
@@ -511,7 +511,7 @@ static void test_siblings_are_waited_for(void **state)
 
 	submit_waiting(writer, jobs, 20);
 	left_us = store_writer_rest(writer, true, 3000);
-	assert_true(left_us > 0 && left_us <= STORE_LINGER_US_MAX);
+	assert_true(left_us > 0 && left_us <= STORE_SIBLINGS_US_MAX);
 	assert_true(store_writer_rest(writer, true, 3000 + left_us) == UINT64_MAX);
 	assert_int_equal(store_writer_step(writer), 20);
 	store_writer_gather(writer, false);
@@ -524,23 +524,23 @@ static void test_who_comes_during_a_commit_is_not_waited_for(void **state)
 	(void)state;
 	struct hook_calls calls;
 	static struct row_job jobs[80];
-	unsigned lingered = 0;
+	unsigned awaited = 0;
 	open_store(UINT64_C(64) << 20);
 	split.writer = start(&calls, false);
 	split.count = ARRAY_COUNT(split.jobs);
 	store_writer_gather(split.writer, true);
 	store_writer_set_commit(split.writer, commit_split, NULL);
 	submit_waiting(split.writer, jobs, 80);
-	for (unsigned i = 0; i < 3 * (STORE_LINGER_PAUSES + 1); i++) {
+	for (unsigned i = 0; i < 3 * (STORE_SIBLINGS_PAUSES + 1); i++) {
 		uint64_t left_us = store_writer_rest(split.writer, true, 1000);
 		if (left_us != UINT64_MAX) {
-			lingered++;
+			awaited++;
 			assert_true(store_writer_rest(split.writer, true, 1000 + left_us) ==
 				UINT64_MAX);
 		}
 		assert_true(store_writer_step(split.writer) > 0);
 	}
-	assert_true(lingered >= 2 && lingered <= 3);
+	assert_true(awaited >= 2 && awaited <= 3);
 	split.count = 0;
 	store_writer_gather(split.writer, false);
 	store_writer_stop(split.writer);
