@@ -67,8 +67,8 @@ uint64_t loop_wait_us(struct loop *loop)
 enum result loop_turn(struct loop *loop)
 {
 	uint64_t wait_us = loop_wait_us(loop);
-	if (wait_us > 0 && loop->rest != NULL) {
-		uint64_t rest_us = loop->rest(loop->owner, loop->looked);
+	if (loop->rest != NULL) {
+		uint64_t rest_us = loop->rest(loop->owner, wait_us > 0 && loop->looked);
 		if (rest_us < wait_us) wait_us = rest_us;
 	}
 	uint64_t completions = io_statistics(loop->io).completions;

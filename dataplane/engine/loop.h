@@ -24,8 +24,8 @@ struct loop {
 	struct mailbox mailbox;
 	/* What to do with mail; set by the worker before the first turn. */
 	void (*mail)(void *owner, struct mail *mail);
-	/* May be NULL. Before a turn that would wait; `looked`: the last one found nothing to do.
-	 * Returns for how long at most (us); after that it is asked again. */
+	/* May be NULL. Before each turn; `looked`: the last one found nothing to do, and this one
+	 * would wait. Returns for how long at most (us); after that it is asked again. */
 	uint64_t (*rest)(void *owner, bool looked);
 	void *owner;
 	bool looked; /* private */

@@ -371,11 +371,12 @@ static int fill_file(const struct journal *journal, int fd, bool with_zeros)
 	return code == 0 && fsync(fd) != 0 ? errno : code;
 }
 
-/* Makes file `file`: with zeros in it, or only allocated when it is wanted at once. It has its name
- * when it is whole. 0 or errno. */
+/* Makes file `file`: with zeros in it (the helper), or only allocated when it is wanted at once (the
+ * writer). It has its name when it is whole, and each thread another one until then: what one has
+ * finished the other never has open. 0 or errno. */
 static int make_file(const struct journal *journal, uint32_t file, bool with_zeros)
 {
-	static const char new_name[] = "journal.new";
+	const char *new_name = with_zeros ? "journal.new" : "journal.now";
 	char name[FILE_NAME_SIZE];
 
 	if (file >= JOURNAL_SEGMENTS_MAX) return ENOSPC;
@@ -542,8 +543,9 @@ static struct journal_segment *find_free(const struct journal *journal)
 	return NULL;
 }
 
-/* One the helper has made, waiting for it when it is at it. */
-static struct journal_segment *take_spare(struct journal *journal)
+/* One the helper has made, waiting for it when it is at it. *ret_idle: there is none, and none is
+ * being made. One that cannot be opened now is there the next time. */
+static struct journal_segment *take_spare(struct journal *journal, bool *ret_idle)
 {
 	struct journal_spares *spares = &journal->spares;
 	struct journal_segment *segment = NULL;
@@ -552,10 +554,10 @@ static struct journal_segment *take_spare(struct journal *journal)
 	while (spares->wanted && spares->ready_count == 0) {
 		pthread_cond_wait(&spares->wake, &spares->lock);
 	}
+	*ret_idle = spares->ready_count == 0;
 	if (spares->ready_count > 0) {
 		segment = add_segment(journal, atomic_load(&journal->segment_count));
-		/* One that cannot be opened is made again: nobody has its number. */
-		spares->ready_count = segment != NULL ? spares->ready_count - 1 : 0;
+		spares->ready_count -= segment != NULL;
 		if (spares->ready_count == 0) pthread_cond_broadcast(&spares->wake);
 	}
 	pthread_mutex_unlock(&spares->lock);
@@ -593,8 +595,9 @@ struct journal_segment *journal_segment_take(struct journal *journal, uint64_t n
 {
 	struct journal_segment *segment = find_free(journal);
 
-	if (segment == NULL && journal->spares.running) segment = take_spare(journal);
-	if (segment == NULL) segment = make_now(journal);
+	bool idle = true;
+	if (segment == NULL && journal->spares.running) segment = take_spare(journal, &idle);
+	if (segment == NULL && idle) segment = make_now(journal);
 	if (segment == NULL) return NULL;
 	segment->written_size = 0;
 	segment->row_count = 0;

@@ -28,7 +28,13 @@
 #include "base/log.h"
 #include "store/store_internal.h"
 
-enum { WRITER_AWAKE = 0, WRITER_ASLEEP = 1, WRITER_CALLED = 2, STEPS_PER_CHECKPOINT = 5 };
+enum {
+	WRITER_AWAKE = 0,
+	WRITER_ASLEEP = 1,
+	WRITER_CALLED = 2,
+	STEPS_PER_CHECKPOINT = 5,
+	STEP_COMMIT_US = 200
+};
 
 struct store_writer {
 	struct store *store;
@@ -74,7 +80,9 @@ struct store_writer {
 static void count_commit(struct store_writer *writer, uint64_t us)
 {
 	atomic_fetch_add_explicit(&writer->commits, 1, memory_order_relaxed);
-	atomic_store_explicit(&writer->batch_commit_us, us, memory_order_relaxed);
+	/* No clock decides in a simulation. */
+	atomic_store_explicit(&writer->batch_commit_us, writer->threaded ? us : STEP_COMMIT_US,
+		memory_order_relaxed);
 	atomic_fetch_add_explicit(&writer->commit_us_total, us, memory_order_relaxed);
 	if (us > atomic_load_explicit(&writer->commit_us_max, memory_order_relaxed)) {
 		atomic_store_explicit(&writer->commit_us_max, us, memory_order_relaxed);

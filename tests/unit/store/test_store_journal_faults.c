@@ -3,6 +3,7 @@
  * next start, and what could not be written was not acknowledged.
  */
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -272,6 +273,44 @@ static void test_no_descriptor_at_a_change_of_segment(void **state)
 	journal_rig_assert_events(rig, 1);
 }
 
+static uint32_t ready_spares(struct journal_spares *spares)
+{
+	pthread_mutex_lock(&spares->lock);
+	uint32_t count = spares->ready_count;
+	pthread_mutex_unlock(&spares->lock);
+	return count;
+}
+
+/* A spare is there but cannot be opened, while the helper is at the next one: the batch finds no
+ * space, and no file is made beside the helper's. The spare is used when it can be. */
+static void test_no_descriptor_for_a_spare(void **state)
+{
+	struct journal_rig *rig = *state;
+	struct journal *journal = &rig->store->journal;
+	struct store_txn txn;
+
+	journal_rig_commit(rig, 1);
+	journal_start_helper(journal, -1);
+	assert_true(journal->spares.running);
+	journal_want_spares(journal);
+	while (ready_spares(&journal->spares) == 0) sched_yield();
+	uint32_t count = journal->segment_count;
+	uint64_t next = rig->next;
+	store_write_begin(&txn, rig->store);
+	fault.opens_to_fail = 1;
+	add(rig, &txn, 30);
+	assert_int_equal(fault.opens_to_fail, 0);
+	assert_int_equal(store_write_commit(&txn), RESULT_SPACE);
+	assert_int_equal(journal->segment_count, count);
+	assert_true(ready_spares(&journal->spares) > 0);
+
+	rig->next = next;
+	journal_rig_commit(rig, 30);
+	assert_true(journal->segment_count > count);
+	journal_rig_reopen(rig);
+	journal_rig_assert_events(rig, 1);
+}
+
 /* No memory to map a new segment: that batch finds no space, the next one is on the disk. */
 static void test_a_segment_cannot_be_mapped(void **state)
 {
@@ -320,6 +359,7 @@ int main(void)
 		TEST(test_a_meta_page_with_an_error_on_disk),
 		TEST(test_a_meta_page_with_an_error_on_a_full_disk),
 		TEST(test_no_descriptor_at_a_change_of_segment),
+		TEST(test_no_descriptor_for_a_spare),
 		TEST(test_a_segment_cannot_be_mapped),
 		TEST(test_a_file_system_without_fallocate),
 	};
