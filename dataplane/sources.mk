@@ -14,11 +14,11 @@ BASE_SRC := \
 	dataplane/base/cursor.c \
 	dataplane/base/encoding.c \
 	dataplane/base/hash.c \
-	dataplane/base/sha256_pair.c \
 	dataplane/base/log.c \
 	dataplane/base/mailbox.c \
 	dataplane/base/pool.c \
 	dataplane/base/result.c \
+	dataplane/base/sha256_pair.c \
 	dataplane/base/version.c
 
 # dataplane/metrics
@@ -76,6 +76,7 @@ STORE_SRC := \
 	dataplane/store/store_journal.c \
 	dataplane/store/store_journal_redo.c \
 	dataplane/store/store_journal_segment.c \
+	dataplane/store/store_journal_spare.c \
 	dataplane/store/store_migrate.c \
 	dataplane/store/store_pending.c \
 	dataplane/store/store_recent.c \

@@ -23,7 +23,7 @@ size_t mac_size(const struct mac_key *key);
 /* MAC over the concatenation of the parts. Returns the size written. Hot path: no allocation. */
 size_t mac_compute(const struct mac_key *key, const struct bytes *parts, size_t part_count,
 	uint8_t mac[static MAC_SIZE_MAX]);
-/* The same over one message, and the message's own SHA-256, in one pass where the key is for SHA-256
- * and the CPU can (base/sha256_pair.h). */
+/* The same over one message, and the message's own SHA-256, in one pass where the key is for
+ * SHA-256 and the CPU can (base/sha256_pair.h). */
 size_t mac_compute_and_hash(const struct mac_key *key, struct bytes message,
 	uint8_t mac[static MAC_SIZE_MAX], uint8_t sha256[static SHA256_SIZE]);

@@ -31,6 +31,7 @@
 
 enum {
 	JOURNAL_PAGE_SIZE = 4096,
+	JOURNAL_FILE_NAME_SIZE = 24,
 	JOURNAL_SECTOR_SIZE = 512,
 	JOURNAL_HEADER_SIZE = JOURNAL_PAGE_SIZE,
 	JOURNAL_RECORD_HEAD_SIZE = 16,
@@ -203,8 +204,11 @@ struct journal_segment *journal_segment_at(const struct journal *journal,
 /* The next number for a file that is free, or that can be made now. NULL: no space. */
 struct journal_segment *journal_segment_take(struct journal *journal, uint64_t number);
 void journal_segment_free(struct journal *journal, struct journal_segment *segment);
-/* Has the next ones made, by the helper, in time. */
-void journal_want_spares(struct journal *journal);
+/* The file exists now: one more segment, not in use. NULL: it cannot be opened or mapped now. */
+struct journal_segment *journal_segment_add(struct journal *journal, uint32_t file);
+/* One that is not in use, or NULL. */
+struct journal_segment *journal_segment_find_free(const struct journal *journal);
+void journal_file_name(uint32_t file, char name[static JOURNAL_FILE_NAME_SIZE]);
 /* It is full: only read from now on. */
 void journal_segment_done(struct journal_segment *segment);
 /* Takes the number out of the file, if it is there already. RESULT_DISK: it stays, be it for lack
@@ -217,6 +221,14 @@ uint64_t journal_checksum(const struct journal *journal, uint64_t position, cons
 /* The hash over the checksums of a batch's records so far, and one more. */
 uint64_t journal_chain(uint64_t chain, uint64_t sum);
 MUST_USE enum result journal_write_at(int fd, const uint8_t *bytes, size_t size, uint64_t offset);
+/* store_journal_spare.c: a spare, or one made now. NULL: there is no space, or it has to wait. */
+struct journal_segment *journal_segment_make(struct journal *journal);
+/* Has the next ones made, by the helper, in time. */
+void journal_want_spares(struct journal *journal);
+/* Whether there was space for more when it was last tried. */
+bool journal_may_grow(struct journal *journal);
+/* Waits until it has ended; nothing to do without one. */
+void journal_stop_helper(struct journal *journal);
 /* store_journal.c: the page that the next batch goes on in. */
 void journal_load_buffer(struct journal *journal);
 void journal_write_header(const struct journal *journal, uint64_t number, uint8_t *page);

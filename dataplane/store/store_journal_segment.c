@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* store_journal_segment — the files of the journal: finding them at open, taking one into use,
- * making new ones ahead.
- *
- * Writing into space that was only allocated makes the file system note, at each flush, that it
- * holds data now: a commit of its own beside ours. So the helper thread writes zeros first; later
- * the file is used again and again. (PostgreSQL's wal_init_zero and wal_recycle.)
+ * giving it back. Making new ones is store_journal_spare.c's.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -26,18 +20,14 @@
 #include "store/store_journal.h"
 
 enum {
-	FILE_NAME_SIZE = 24,
 	JOURNAL_FORMAT = 1,
-	ZERO_NOW_SIZE = 64 << 10,
-	HUGE_SIZE = 2 << 20,
 	HEADER_COPY_OFFSET = 2048,
 };
-BOUND(JOURNAL_ZERO_SIZE <= HUGE_SIZE);
 #define JOURNAL_MAGIC BYTES_LITERAL("PENSTJNL")
 
-static void file_name(uint32_t file, char name[static FILE_NAME_SIZE])
+void journal_file_name(uint32_t file, char name[static JOURNAL_FILE_NAME_SIZE])
 {
-	snprintf(name, FILE_NAME_SIZE, "journal-%u", (unsigned)file);
+	snprintf(name, JOURNAL_FILE_NAME_SIZE, "journal-%u", (unsigned)file);
 }
 
 /* Past the page cache, when pages are what the file system wants. */
@@ -54,10 +44,10 @@ static bool can_be_direct(int fd)
 
 enum result journal_segment_open(const struct journal *journal, struct journal_segment *segment)
 {
-	char name[FILE_NAME_SIZE];
+	char name[JOURNAL_FILE_NAME_SIZE];
 
 	if (segment->fd >= 0) return RESULT_OK;
-	file_name(segment->file, name);
+	journal_file_name(segment->file, name);
 	segment->fd = openat(journal->folder_fd, name, O_RDWR | O_CLOEXEC);
 	if (segment->fd < 0) return RESULT_DISK;
 	bool direct = can_be_direct(segment->fd) && fcntl(segment->fd, F_SETFL, O_DIRECT) == 0;
@@ -174,14 +164,14 @@ static bool map_segment(const struct journal *journal, struct journal_segment *s
 
 static enum result refuse(char *error, size_t error_size, uint32_t file, const char *what)
 {
-	char name[FILE_NAME_SIZE];
-	file_name(file, name);
+	char name[JOURNAL_FILE_NAME_SIZE];
+	journal_file_name(file, name);
 	snprintf(error, error_size, "%s of the store %s", name, what);
 	return RESULT_MALFORMED;
 }
 
-/* By reading it: a page that is touched in the map brings in as much around it as the disk is set to
- * read ahead, of each segment. */
+/* By reading it: a page that is touched in the map brings in as much around it as the disk is set
+ * to read ahead, of each segment. */
 static enum result load_header(struct journal *journal, const struct journal_segment *segment)
 {
 	ssize_t size = pread(segment->fd, journal->scratch, JOURNAL_HEADER_SIZE, 0);
@@ -243,12 +233,12 @@ static enum result open_file(struct journal *journal, uint32_t file, bool new, c
 static uint32_t file_of_name(const char *name)
 {
 	static const char prefix[] = "journal-";
-	char again[FILE_NAME_SIZE];
+	char again[JOURNAL_FILE_NAME_SIZE];
 
 	if (strncmp(name, prefix, sizeof prefix - 1) != 0) return JOURNAL_SEGMENTS_MAX;
 	unsigned long file = strtoul(name + sizeof prefix - 1, NULL, 10);
 	if (file >= JOURNAL_SEGMENTS_MAX) return JOURNAL_SEGMENTS_MAX;
-	file_name((uint32_t)file, again);
+	journal_file_name((uint32_t)file, again);
 	return strcmp(name, again) == 0 ? (uint32_t)file : JOURNAL_SEGMENTS_MAX;
 }
 
@@ -291,113 +281,19 @@ enum result journal_open(struct journal *journal, bool new, char *error, size_t 
 
 uint64_t journal_files_size(int folder_fd)
 {
-	char name[FILE_NAME_SIZE];
+	char name[JOURNAL_FILE_NAME_SIZE];
 	struct stat status;
 	uint64_t size = 0;
 
 	for (uint32_t file = 0; file < JOURNAL_SEGMENTS_MAX; file++) {
-		file_name(file, name);
+		journal_file_name(file, name);
 		if (fstatat(folder_fd, name, &status, 0) != 0) break;
 		size += (uint64_t)status.st_blocks * 512;
 	}
 	return size;
 }
 
-static int write_zeros(const struct journal *journal, int fd, struct bytes zeros,
-	bool (*go_on)(const struct journal *journal))
-{
-	for (uint64_t at = 0; at < journal->segment_size; at += zeros.size) {
-		uint64_t left = journal->segment_size - at;
-		size_t size = left < zeros.size ? (size_t)left : zeros.size;
-		if (journal_write_at(fd, zeros.data, size, at) != RESULT_OK) return ENOSPC;
-		if (go_on != NULL && !go_on(journal)) return ECANCELED;
-	}
-	return 0;
-}
-
-/* Helper thread. In no hurry when there is one already: the disk is the commits'. */
-static bool pause_helper(const struct journal *journal)
-{
-	/* The thread's own state; the rest of the journal it only reads. */
-	struct journal_spares *spares = (struct journal_spares *)(uintptr_t)&journal->spares;
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += JOURNAL_ZERO_PAUSE_US * 1000L;
-	until.tv_sec += until.tv_nsec / 1000000000L;
-	until.tv_nsec %= 1000000000L;
-	pthread_mutex_lock(&spares->lock);
-	while (!spares->stopping && spares->ready_count > 0) {
-		int code = pthread_cond_timedwait(&spares->wake, &spares->lock, &until);
-		if (code == ETIMEDOUT) break;
-	}
-	bool stopping = spares->stopping;
-	pthread_mutex_unlock(&spares->lock);
-	return !stopping;
-}
-
-static int write_zeros_beforehand(const struct journal *journal, int fd)
-{
-	/* In one large page, and touched: one piece of memory for the disk, not 128. */
-	uint8_t *zeros = alloc_map_huge(HUGE_SIZE);
-	memset(zeros, 0, JOURNAL_ZERO_SIZE);
-	/* Past the page cache where the file system can: nobody will read them. */
-	bool direct = fcntl(fd, F_SETFL, O_DIRECT) == 0;
-	MAYBE(!direct);
-	int code = write_zeros(journal, fd, bytes_of(zeros, JOURNAL_ZERO_SIZE), pause_helper);
-	alloc_unmap(zeros, HUGE_SIZE);
-	return code;
-}
-
-/* In the writer's thread, which must not allocate. */
-static int write_zeros_now(const struct journal *journal, int fd)
-{
-	static const uint8_t zeros[ZERO_NOW_SIZE];
-	return write_zeros(journal, fd, bytes_of(zeros, sizeof zeros), NULL);
-}
-
-/* So that running out of space shows here: without fallocate() the zeros do it. */
-static int fill_file(const struct journal *journal, int fd, bool with_zeros)
-{
-	int code = fallocate(fd, 0, 0, (off_t)journal->segment_size) == 0 ? 0 : errno;
-	bool unknown = code == EOPNOTSUPP || code == ENOSYS;
-
-	if (code != 0 && !unknown) return code;
-	if (with_zeros) {
-		code = write_zeros_beforehand(journal, fd);
-	} else if (unknown) {
-		code = write_zeros_now(journal, fd);
-	}
-	return code == 0 && fsync(fd) != 0 ? errno : code;
-}
-
-/* Makes file `file`: with zeros in it (the helper), or only allocated when it is wanted at once (the
- * writer). It has its name when it is whole, and each thread another one until then: what one has
- * finished the other never has open. 0 or errno. */
-static int make_file(const struct journal *journal, uint32_t file, bool with_zeros)
-{
-	const char *new_name = with_zeros ? "journal.new" : "journal.now";
-	char name[FILE_NAME_SIZE];
-
-	if (file >= JOURNAL_SEGMENTS_MAX) return ENOSPC;
-	if (store_disk_free(journal->folder_fd) < journal->segment_size + journal->keep_free_size) {
-		return ENOSPC;
-	}
-	file_name(file, name);
-	int fd = openat(journal->folder_fd, new_name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0) return errno;
-	int code = fill_file(journal, fd, with_zeros);
-	close(fd);
-	if (code == 0 && renameat(journal->folder_fd, new_name, journal->folder_fd, name) != 0) {
-		code = errno;
-	}
-	if (code == 0 && fsync(journal->folder_fd) != 0) code = errno;
-	if (code != 0) unlinkat(journal->folder_fd, new_name, 0);
-	return code;
-}
-
-/* The file exists now: one more segment, not in use. */
-static struct journal_segment *add_segment(struct journal *journal, uint32_t file)
+struct journal_segment *journal_segment_add(struct journal *journal, uint32_t file)
 {
 	struct journal_segment *segment = &journal->segments[file];
 
@@ -412,79 +308,9 @@ static struct journal_segment *add_segment(struct journal *journal, uint32_t fil
 	return segment;
 }
 
-static void warn_full(const struct journal *journal, int code)
-{
-	log_warning("store's journal cannot grow shard=%u error=\"%s\"", (unsigned)journal->shard,
-		strerror(code));
-}
-
-/* ---- The helper thread ----------------------------------------------------------------------- */
-
-/* Beyond what the quota has room for only the next one, which may be needed. */
-static bool is_spare_wanted(const struct journal *journal)
-{
-	const struct journal_spares *spares = &journal->spares;
-	uint32_t end = atomic_load(&journal->segment_count) + spares->ready_count;
-
-	if (!spares->wanted || spares->ready_count >= JOURNAL_SPARES) return false;
-	return spares->ready_count == 0 || end < journal->spares_end;
-}
-
-static void *helper_main(void *argument)
-{
-	struct journal *journal = argument;
-	struct journal_spares *spares = &journal->spares;
-
-	pthread_setname_np(pthread_self(), "store-prepare");
-	pthread_mutex_lock(&spares->lock);
-	while (!spares->stopping) {
-		if (!is_spare_wanted(journal)) {
-			spares->wanted = false;
-			pthread_cond_wait(&spares->wake, &spares->lock);
-			continue;
-		}
-		uint32_t file = atomic_load(&journal->segment_count) + spares->ready_count;
-		pthread_mutex_unlock(&spares->lock);
-		int code = make_file(journal, file, true);
-		pthread_mutex_lock(&spares->lock);
-		spares->ready_count += code == 0;
-		spares->wanted &= code == 0;
-		spares->refused_at = code == 0 ? 0 : store_clock_second();
-		if (code != 0 && !spares->stopping) warn_full(journal, code);
-		pthread_cond_broadcast(&spares->wake);
-	}
-	pthread_mutex_unlock(&spares->lock);
-	return NULL;
-}
-
-void journal_start_helper(struct journal *journal, int cpu)
-{
-	sigset_t all, before;
-	cpu_set_t cpus;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	journal->spares.running =
-		pthread_create(&journal->spares.thread, NULL, helper_main, journal) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!journal->spares.running || cpu < 0) return;
-	CPU_ZERO(&cpus);
-	CPU_SET((unsigned)cpu, &cpus);
-	int code = pthread_setaffinity_np(journal->spares.thread, sizeof cpus, &cpus);
-	MAYBE(code != 0); /* then it runs elsewhere */
-}
-
 void journal_close(struct journal *journal)
 {
-	struct journal_spares *spares = &journal->spares;
-
-	if (spares->running) {
-		pthread_mutex_lock(&spares->lock);
-		spares->stopping = true;
-		pthread_cond_broadcast(&spares->wake);
-		pthread_mutex_unlock(&spares->lock);
-		CHECK(pthread_join(spares->thread, NULL) == 0);
-	}
+	journal_stop_helper(journal);
 	if (journal->segments == NULL) return;
 	for (uint32_t i = 0; i < journal->segment_count; i++) {
 		struct journal_segment *segment = &journal->segments[i];
@@ -494,8 +320,8 @@ void journal_close(struct journal *journal)
 	}
 	alloc_unmap(journal->segments, JOURNAL_SEGMENTS_MAX * sizeof *journal->segments);
 	alloc_unmap(journal->scratch, JOURNAL_BUFFER_SIZE);
-	pthread_mutex_destroy(&spares->lock);
-	pthread_cond_destroy(&spares->wake);
+	pthread_mutex_destroy(&journal->spares.lock);
+	pthread_cond_destroy(&journal->spares.wake);
 }
 
 /* ---- In use, and free again ------------------------------------------------------------------ */
@@ -534,7 +360,7 @@ static bool is_free(const struct journal_segment *segment)
 		atomic_load_explicit(&segment->number, memory_order_relaxed) == 0;
 }
 
-static struct journal_segment *find_free(const struct journal *journal)
+struct journal_segment *journal_segment_find_free(const struct journal *journal)
 {
 	uint32_t count = atomic_load(&journal->segment_count);
 	for (uint32_t i = 0; i < count; i++) {
@@ -543,61 +369,11 @@ static struct journal_segment *find_free(const struct journal *journal)
 	return NULL;
 }
 
-/* One the helper has made, waiting for it when it is at it. *ret_idle: there is none, and none is
- * being made. One that cannot be opened now is there the next time. */
-static struct journal_segment *take_spare(struct journal *journal, bool *ret_idle)
-{
-	struct journal_spares *spares = &journal->spares;
-	struct journal_segment *segment = NULL;
-
-	pthread_mutex_lock(&spares->lock);
-	while (spares->wanted && spares->ready_count == 0) {
-		pthread_cond_wait(&spares->wake, &spares->lock);
-	}
-	*ret_idle = spares->ready_count == 0;
-	if (spares->ready_count > 0) {
-		segment = add_segment(journal, atomic_load(&journal->segment_count));
-		spares->ready_count -= segment != NULL;
-		if (spares->ready_count == 0) pthread_cond_broadcast(&spares->wake);
-	}
-	pthread_mutex_unlock(&spares->lock);
-	return segment;
-}
-
-static struct journal_segment *make_now(struct journal *journal)
-{
-	uint32_t file = atomic_load(&journal->segment_count);
-	int code = make_file(journal, file, false);
-	if (code == 0) {
-		struct journal_segment *segment = add_segment(journal, file);
-		if (segment != NULL) return segment;
-		code = errno;
-	}
-	if (journal->extend_refused_at != store_clock_second()) warn_full(journal, code);
-	journal->extend_refused_at = store_clock_second();
-	return NULL;
-}
-
-void journal_want_spares(struct journal *journal)
-{
-	struct journal_spares *spares = &journal->spares;
-
-	if (!spares->running || find_free(journal) != NULL) return;
-	pthread_mutex_lock(&spares->lock);
-	if (!spares->wanted && spares->refused_at != store_clock_second()) {
-		spares->wanted = true;
-		pthread_cond_broadcast(&spares->wake);
-	}
-	pthread_mutex_unlock(&spares->lock);
-}
-
 struct journal_segment *journal_segment_take(struct journal *journal, uint64_t number)
 {
-	struct journal_segment *segment = find_free(journal);
+	struct journal_segment *segment = journal_segment_find_free(journal);
 
-	bool idle = true;
-	if (segment == NULL && journal->spares.running) segment = take_spare(journal, &idle);
-	if (segment == NULL && idle) segment = make_now(journal);
+	if (segment == NULL) segment = journal_segment_make(journal);
 	if (segment == NULL) return NULL;
 	segment->written_size = 0;
 	segment->row_count = 0;
@@ -619,17 +395,10 @@ void journal_segment_free(struct journal *journal, struct journal_segment *segme
 
 bool journal_has_room(struct journal *journal, uint64_t size)
 {
-	struct journal_spares *spares = &journal->spares;
-
 	uint64_t room = 0;
+
 	if (journal->current != NULL)
 		room = journal->segment_size - journal->position % journal->segment_size;
 	if (room > size + size / 8 + 4 * JOURNAL_PAGE_SIZE) return true;
-	if (find_free(journal) != NULL) return true;
-	if (!spares->running) return journal->extend_refused_at != store_clock_second();
-	journal_want_spares(journal);
-	pthread_mutex_lock(&spares->lock);
-	bool hopeful = spares->ready_count > 0 || spares->refused_at == 0;
-	pthread_mutex_unlock(&spares->lock);
-	return hopeful;
+	return journal_segment_find_free(journal) != NULL || journal_may_grow(journal);
 }

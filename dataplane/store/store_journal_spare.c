@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* store_journal_spare — making the journal's files: spares ahead of need, by the helper thread, or
+ * one now, by the writer.
+ *
+ * Writing into space that was only allocated makes the file system note, at each flush, that it
+ * holds data now: a commit of its own beside ours. So the helper thread writes zeros first; later
+ * the file is used again and again. (PostgreSQL's wal_init_zero and wal_recycle.)
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "store/store_internal.h"
+#include "store/store_journal.h"
+
+enum { ZERO_NOW_SIZE = 64 << 10, HUGE_SIZE = 2 << 20 };
+BOUND(JOURNAL_ZERO_SIZE <= HUGE_SIZE);
+
+/* ---- A file --------------------------------------------------------------------------------- */
+
+static int write_zeros(const struct journal *journal, int fd, struct bytes zeros,
+	bool (*go_on)(const struct journal *journal))
+{
+	for (uint64_t at = 0; at < journal->segment_size; at += zeros.size) {
+		uint64_t left = journal->segment_size - at;
+		size_t size = left < zeros.size ? (size_t)left : zeros.size;
+		if (journal_write_at(fd, zeros.data, size, at) != RESULT_OK) return ENOSPC;
+		if (go_on != NULL && !go_on(journal)) return ECANCELED;
+	}
+	return 0;
+}
+
+/* Helper thread. In no hurry when there is one already: the disk is the commits'. */
+static bool pause_helper(const struct journal *journal)
+{
+	/* The thread's own state; the rest of the journal it only reads. */
+	struct journal_spares *spares = (struct journal_spares *)(uintptr_t)&journal->spares;
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += JOURNAL_ZERO_PAUSE_US * 1000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	pthread_mutex_lock(&spares->lock);
+	while (!spares->stopping && spares->ready_count > 0) {
+		int code = pthread_cond_timedwait(&spares->wake, &spares->lock, &until);
+		if (code == ETIMEDOUT) break;
+	}
+	bool stopping = spares->stopping;
+	pthread_mutex_unlock(&spares->lock);
+	return !stopping;
+}
+
+static int write_zeros_beforehand(const struct journal *journal, int fd)
+{
+	/* In one large page, and touched: one piece of memory for the disk, not 128. */
+	uint8_t *zeros = alloc_map_huge(HUGE_SIZE);
+	memset(zeros, 0, JOURNAL_ZERO_SIZE);
+	/* Past the page cache where the file system can: nobody will read them. */
+	bool direct = fcntl(fd, F_SETFL, O_DIRECT) == 0;
+	MAYBE(!direct);
+	int code = write_zeros(journal, fd, bytes_of(zeros, JOURNAL_ZERO_SIZE), pause_helper);
+	alloc_unmap(zeros, HUGE_SIZE);
+	return code;
+}
+
+/* In the writer's thread, which must not allocate. */
+static int write_zeros_now(const struct journal *journal, int fd)
+{
+	static const uint8_t zeros[ZERO_NOW_SIZE];
+	return write_zeros(journal, fd, bytes_of(zeros, sizeof zeros), NULL);
+}
+
+/* So that running out of space shows here: without fallocate() the zeros do it. */
+static int fill_file(const struct journal *journal, int fd, bool with_zeros)
+{
+	int code = fallocate(fd, 0, 0, (off_t)journal->segment_size) == 0 ? 0 : errno;
+	bool unknown = code == EOPNOTSUPP || code == ENOSYS;
+
+	if (code != 0 && !unknown) return code;
+	if (with_zeros) {
+		code = write_zeros_beforehand(journal, fd);
+	} else if (unknown) {
+		code = write_zeros_now(journal, fd);
+	}
+	return code == 0 && fsync(fd) != 0 ? errno : code;
+}
+
+/* Makes file `file`: with zeros in it (the helper), or only allocated when it is wanted at once
+ * (the writer). It has its name when it is whole, and each thread another one until then: what one
+ * has finished the other never has open. 0 or errno. */
+static int make_file(const struct journal *journal, uint32_t file, bool with_zeros)
+{
+	const char *new_name = with_zeros ? "journal.new" : "journal.now";
+	char name[JOURNAL_FILE_NAME_SIZE];
+
+	if (file >= JOURNAL_SEGMENTS_MAX) return ENOSPC;
+	if (store_disk_free(journal->folder_fd) < journal->segment_size + journal->keep_free_size) {
+		return ENOSPC;
+	}
+	journal_file_name(file, name);
+	int fd = openat(journal->folder_fd, new_name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0) return errno;
+	int code = fill_file(journal, fd, with_zeros);
+	close(fd);
+	if (code == 0 && renameat(journal->folder_fd, new_name, journal->folder_fd, name) != 0) {
+		code = errno;
+	}
+	if (code == 0 && fsync(journal->folder_fd) != 0) code = errno;
+	if (code != 0) unlinkat(journal->folder_fd, new_name, 0);
+	return code;
+}
+
+static void warn_full(const struct journal *journal, int code)
+{
+	log_warning("store's journal cannot grow shard=%u error=\"%s\"", (unsigned)journal->shard,
+		strerror(code));
+}
+
+/* ---- The helper thread ----------------------------------------------------------------------- */
+
+/* Beyond what the quota has room for only the next one, which may be needed. */
+static bool is_spare_wanted(const struct journal *journal)
+{
+	const struct journal_spares *spares = &journal->spares;
+	uint32_t end = atomic_load(&journal->segment_count) + spares->ready_count;
+
+	if (!spares->wanted || spares->ready_count >= JOURNAL_SPARES) return false;
+	return spares->ready_count == 0 || end < journal->spares_end;
+}
+
+static void *helper_main(void *argument)
+{
+	struct journal *journal = argument;
+	struct journal_spares *spares = &journal->spares;
+
+	pthread_setname_np(pthread_self(), "store-prepare");
+	pthread_mutex_lock(&spares->lock);
+	while (!spares->stopping) {
+		if (!is_spare_wanted(journal)) {
+			spares->wanted = false;
+			pthread_cond_wait(&spares->wake, &spares->lock);
+			continue;
+		}
+		uint32_t file = atomic_load(&journal->segment_count) + spares->ready_count;
+		pthread_mutex_unlock(&spares->lock);
+		int code = make_file(journal, file, true);
+		pthread_mutex_lock(&spares->lock);
+		spares->ready_count += code == 0;
+		spares->wanted &= code == 0;
+		spares->refused_at = code == 0 ? 0 : store_clock_second();
+		if (code != 0 && !spares->stopping) warn_full(journal, code);
+		pthread_cond_broadcast(&spares->wake);
+	}
+	pthread_mutex_unlock(&spares->lock);
+	return NULL;
+}
+
+void journal_start_helper(struct journal *journal, int cpu)
+{
+	sigset_t all, before;
+	cpu_set_t cpus;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	journal->spares.running =
+		pthread_create(&journal->spares.thread, NULL, helper_main, journal) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!journal->spares.running || cpu < 0) return;
+	CPU_ZERO(&cpus);
+	CPU_SET((unsigned)cpu, &cpus);
+	int code = pthread_setaffinity_np(journal->spares.thread, sizeof cpus, &cpus);
+	MAYBE(code != 0); /* then it runs elsewhere */
+}
+
+void journal_stop_helper(struct journal *journal)
+{
+	struct journal_spares *spares = &journal->spares;
+
+	if (!spares->running) return;
+	pthread_mutex_lock(&spares->lock);
+	spares->stopping = true;
+	pthread_cond_broadcast(&spares->wake);
+	pthread_mutex_unlock(&spares->lock);
+	CHECK(pthread_join(spares->thread, NULL) == 0);
+	spares->running = false;
+}
+
+/* ---- The writer's side ----------------------------------------------------------------------- */
+
+/* One the helper has made, waiting for it when it is at it. *ret_idle: there is none, and none is
+ * being made. One that cannot be opened now is there the next time. */
+static struct journal_segment *take_spare(struct journal *journal, bool *ret_idle)
+{
+	struct journal_spares *spares = &journal->spares;
+	struct journal_segment *segment = NULL;
+
+	pthread_mutex_lock(&spares->lock);
+	while (spares->wanted && spares->ready_count == 0) {
+		pthread_cond_wait(&spares->wake, &spares->lock);
+	}
+	*ret_idle = spares->ready_count == 0;
+	if (spares->ready_count > 0) {
+		segment = journal_segment_add(journal, atomic_load(&journal->segment_count));
+		spares->ready_count -= segment != NULL;
+		if (spares->ready_count == 0) pthread_cond_broadcast(&spares->wake);
+	}
+	pthread_mutex_unlock(&spares->lock);
+	return segment;
+}
+
+static struct journal_segment *make_now(struct journal *journal)
+{
+	uint32_t file = atomic_load(&journal->segment_count);
+	int code = make_file(journal, file, false);
+	if (code == 0) {
+		struct journal_segment *segment = journal_segment_add(journal, file);
+		if (segment != NULL) return segment;
+		code = errno;
+	}
+	if (journal->extend_refused_at != store_clock_second()) warn_full(journal, code);
+	journal->extend_refused_at = store_clock_second();
+	return NULL;
+}
+
+void journal_want_spares(struct journal *journal)
+{
+	struct journal_spares *spares = &journal->spares;
+
+	if (!spares->running || journal_segment_find_free(journal) != NULL) return;
+	pthread_mutex_lock(&spares->lock);
+	if (!spares->wanted && spares->refused_at != store_clock_second()) {
+		spares->wanted = true;
+		pthread_cond_broadcast(&spares->wake);
+	}
+	pthread_mutex_unlock(&spares->lock);
+}
+
+struct journal_segment *journal_segment_make(struct journal *journal)
+{
+	struct journal_segment *segment = NULL;
+	bool idle = true;
+
+	if (journal->spares.running) segment = take_spare(journal, &idle);
+	if (segment == NULL && idle) segment = make_now(journal);
+	return segment;
+}
+
+bool journal_may_grow(struct journal *journal)
+{
+	struct journal_spares *spares = &journal->spares;
+
+	if (!spares->running) return journal->extend_refused_at != store_clock_second();
+	journal_want_spares(journal);
+	pthread_mutex_lock(&spares->lock);
+	bool hopeful = spares->ready_count > 0 || spares->refused_at == 0;
+	pthread_mutex_unlock(&spares->lock);
+	return hopeful;
+}
