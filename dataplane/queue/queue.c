@@ -167,16 +167,6 @@ void queue_want_work(struct queue *queue)
 	}
 }
 
-static const char *table_name(enum store_table table)
-{
-	static const char *const names[] = {
-#define X(name, text, row) [STORE_##name] = (text),
-		STORE_TABLE_TABLE(X)
-#undef X
-	};
-	return names[table];
-}
-
 bool queue_place_at(struct queue *queue, struct store_cursor *cursor, bool found,
 	struct row_place *ret)
 {
@@ -184,7 +174,7 @@ bool queue_place_at(struct queue *queue, struct store_cursor *cursor, bool found
 		if (row_parse(cursor->table, cursor->key, ret)) return true;
 		if (queue->damaged_keys++ > 0) continue;
 		log_error("a key in the store is damaged, its row is passed over shard=%u table=%s",
-			(unsigned)queue->shard->number, table_name(cursor->table));
+			(unsigned)queue->shard->number, store_table_name(cursor->table));
 	}
 	return false;
 }

@@ -30,6 +30,11 @@ static const char *const table_names[] = {
 };
 BOUND(ARRAY_COUNT(table_names) == STORE_TABLE_COUNT);
 
+const char *store_table_name(enum store_table table)
+{
+	return table_names[table];
+}
+
 uint64_t store_clock_us(void)
 {
 	struct timespec now;

@@ -59,6 +59,8 @@ MUST_USE enum result store_open(const struct store_config *config, struct store 
 	size_t error_size);
 void store_close(struct store *store);
 uint16_t store_shard(const struct store *store);
+/* For people: its name in LMDB. Any thread. */
+const char *store_table_name(enum store_table table);
 
 /* ---- Transactions --------------------------------------------------------------------------
  * After the first error every call does nothing and `result` keeps it: check once, at commit. */

@@ -287,17 +287,24 @@ def test_kernel_without_io_uring(tmp_path, code, words):
     daemon.stop()
 
 
+def few_descriptors():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (120, 120))
+
+
+def idle_clients(stack, daemon):
+    """More than there are descriptors for."""
+    for _ in range(200):
+        stack.enter_context(lab.socket.create_connection(('127.0.0.1', daemon.plain_port), 5))
+
+
 def test_few_descriptors(tmp_path):
     """With a low limit of descriptors connections wait instead of failing the daemon, and it goes on afterwards."""
-    def limit():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (120, 120))
     with lab.Target() as target:
         daemon = lab.Daemon(tmp_path / 'd', target.url)
         try:
-            daemon.start(preexec_fn=limit)
+            daemon.start(preexec_fn=few_descriptors)
             with lab.contextlib.ExitStack() as stack:
-                for _ in range(200):
-                    stack.enter_context(lab.socket.create_connection(('127.0.0.1', daemon.plain_port), 5))
+                idle_clients(stack, daemon)
                 time.sleep(0.2)
                 assert daemon.process.poll() is None
             data = peers.request('/github', lab.github(b'{}'), b'{}')
@@ -311,15 +318,12 @@ def test_few_descriptors(tmp_path):
 
 def test_idle_connections_give_way_to_descriptors(tmp_path):
     """Where descriptors run out before connections do, the longest idle ones leave for a new one."""
-    def limit():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (120, 120))
     with lab.Target() as target:
         daemon = lab.Daemon(tmp_path / 'd', target.url)
         try:
-            daemon.start(preexec_fn=limit)
+            daemon.start(preexec_fn=few_descriptors)
             with lab.contextlib.ExitStack() as stack:
-                for _ in range(200):
-                    stack.enter_context(lab.socket.create_connection(('127.0.0.1', daemon.plain_port), 5))
+                idle_clients(stack, daemon)
                 started = time.monotonic()
                 data = peers.request('/github', lab.github(b'{}'), b'{}')
                 answer = lab.wait_for(lambda: peers.exchange_one(daemon, data))

@@ -250,3 +250,14 @@ enum result world_remember_name(struct shard *shard, char kind, uint32_t id, con
 	const struct shard_name name = { kind, id, text };
 	return shard_remember_names(shard, &name, 1);
 }
+
+void world_put_damaged_key(struct world *world, enum store_table table, struct bytes key)
+{
+	struct store_txn txn;
+	struct bytes value = BYTES_LITERAL("rotten");
+
+	store_write_begin(&txn, world->shard->store);
+	store_put(&txn, table, key, &value, 1);
+	store_write_through(&txn);
+	CHECK(store_write_commit(&txn) == RESULT_OK);
+}

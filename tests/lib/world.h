@@ -61,6 +61,8 @@ void world_deliver_all(struct world *world, uint32_t target_id, uint64_t first, 
 unsigned world_deliver_round(struct world *world, uint32_t target_id);
 /* Rows of a table that are on disk. */
 uint64_t world_row_count(struct world *world, enum store_table table);
+/* A row whose key is none of its table's, as rot makes them; LMDB has it. */
+void world_put_damaged_key(struct world *world, enum store_table table, struct bytes key);
 
 /* One name. */
 enum result world_remember_name(struct shard *shard, char kind, uint32_t id, const char *text);

@@ -55,18 +55,6 @@ static void test_one_unreadable_event(void **state)
 	world_run(world);
 }
 
-/* A row whose key is none of its table's, as rot makes them; LMDB has it. */
-static void put_damaged_key(struct world *world, enum store_table table, struct bytes key)
-{
-	struct store_txn txn;
-	struct bytes value = BYTES_LITERAL("rotten");
-
-	store_write_begin(&txn, world->shard->store);
-	store_put(&txn, table, key, &value, 1);
-	store_write_through(&txn);
-	assert_int_equal(store_write_commit(&txn), RESULT_OK);
-}
-
 /* It is passed over, and counted; what is behind it is delivered. */
 static void test_a_damaged_key_among_events(void **state)
 {
@@ -79,7 +67,7 @@ static void test_a_damaged_key_among_events(void **state)
 		assert_int_equal(world_append(world, 10, 1, 11), RESULT_OK);
 	}
 	memcpy(key, second.memory, second.size);
-	put_damaged_key(world, STORE_EVENTS, bytes_of(key, sizeof key));
+	world_put_damaged_key(world, STORE_EVENTS, bytes_of(key, sizeof key));
 	world_run(world);
 	world_run(world);
 	for (uint64_t i = 1; i <= 4; i++) assert_int_equal(world_deliver(world, 11), i);
@@ -99,7 +87,7 @@ static void test_an_event_whose_key_is_damaged(void **state)
 	for (unsigned i = 0; i < 4; i++) {
 		assert_int_equal(world_append(world, 10, 1, 11), RESULT_OK);
 	}
-	put_damaged_key(world, STORE_EVENTS, bytes_of(second.memory, second.size - 1));
+	world_put_damaged_key(world, STORE_EVENTS, bytes_of(second.memory, second.size - 1));
 	store_write_begin(&txn, world->shard->store);
 	assert_true(store_delete(&txn, STORE_EVENTS, row_key_bytes(&second)));
 	store_write_through(&txn);

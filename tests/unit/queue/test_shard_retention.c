@@ -70,17 +70,6 @@ static struct audit_report verify(struct world *world)
 	return report;
 }
 
-static void put_damaged_key(struct world *world, enum store_table table, struct bytes key)
-{
-	struct store_txn txn;
-	struct bytes value = BYTES_LITERAL("rotten");
-
-	store_write_begin(&txn, world->shard->store);
-	store_put(&txn, table, key, &value, 1);
-	store_write_through(&txn);
-	assert_int_equal(store_write_commit(&txn), RESULT_OK);
-}
-
 static void test_a_damaged_key_keeps_nothing_behind_it(void **state)
 {
 	struct world *world = *state;
@@ -92,7 +81,7 @@ static void test_a_damaged_key_keeps_nothing_behind_it(void **state)
 		world_deliver(world, 5);
 	}
 	memcpy(key, second.memory, second.size);
-	put_damaged_key(world, STORE_EVENTS, bytes_of(key, sizeof key));
+	world_put_damaged_key(world, STORE_EVENTS, bytes_of(key, sizeof key));
 	world->now_us += 11 * HOUR_US;
 	expire(world);
 	for (uint64_t i = 1; i <= 4; i++) assert_false(event_is_there(world, i));
@@ -112,7 +101,7 @@ static void test_a_damaged_key_hides_no_dead_letters(void **state)
 		world_run(world);
 	}
 	memcpy(key, first.memory, first.size);
-	put_damaged_key(world, STORE_DEAD, bytes_of(key, sizeof key));
+	world_put_damaged_key(world, STORE_DEAD, bytes_of(key, sizeof key));
 	shard_read_begin(world->shard, &txn);
 	for (uint64_t i = 1; i <= 2; i++) {
 		assert_int_equal(shard_dead_next(&txn, letter.sequence, letter.target_id, &letter),
