@@ -57,6 +57,7 @@ struct ledger {
 	uint64_t stale_sent, stale_accepted;
 	uint64_t replay_sent, replay_answered, replay_delivered;
 	struct latency ack;
+	struct histogram late; /* until an event was sent: the part of it that is our own */
 	struct latency end_to_end;
 };
 

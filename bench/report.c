@@ -146,6 +146,7 @@ void report_print(const struct report *report, FILE *to)
 		fprintf(to, "latency from the intended start\n");
 		print_latency(to, "ack", &report->ledger->ack.all);
 		print_latency(to, "end to end", &report->ledger->end_to_end.all);
+		print_latency(to, "sent late", &report->ledger->late);
 		print_ledger(to, report);
 	}
 	if (report->has_sink) {
@@ -254,6 +255,7 @@ void report_json(const struct report *report, FILE *to)
 	json_chaos(to, report);
 	json_latency(to, "ack", &report->ledger->ack.all);
 	json_latency(to, "end_to_end", &report->ledger->end_to_end.all);
+	json_latency(to, "late", &report->ledger->late);
 	fprintf(to, "  \"connections\": %u,\n  \"size\": %u,\n  \"rate\": %.1f,\n",
 		report->connections, report->size, report->rate);
 	fprintf(to, "  \"tls\": { \"protocol\": \"%s\", \"cipher\": \"%s\" },\n",

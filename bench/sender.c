@@ -276,6 +276,7 @@ void sender_close(struct sender *sender)
 void sender_reset_latency(struct sender *sender)
 {
 	histogram_reset(&sender->config.ledger->ack.all);
+	histogram_reset(&sender->config.ledger->late);
 	histogram_reset(&sender->config.ledger->end_to_end.all);
 }
 

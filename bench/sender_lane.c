@@ -93,6 +93,8 @@ static void request_book(const struct lane *lane)
 		if (entry->fate == FATE_NONE) {
 			entry->fate = FATE_SENT;
 			ledger->sent++;
+			histogram_record(&ledger->late,
+				mono_since_us(lane->intended, loop_now(lane->sender->loop)));
 		}
 		break;
 	}

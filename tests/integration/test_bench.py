@@ -160,6 +160,9 @@ def test_latency_counts_from_the_intended_start(tmp_path, sink):
         found = lab.ledger(daemon)
         assert 900 <= found['ack']['max_ms'] < 10000, found
         assert found['ack']['p90_ms'] > 300, 'only the eight that were under way were counted as late'
+        # What waited for one of the eight was sent late, and the summary says so.
+        assert found['late']['count'] == found['sent'] and found['late']['max_ms'] >= 800, found['late']
+        assert found['late']['p50_ms'] < found['ack']['p50_ms']
         assert found['acked'] == found['delivered'] >= 600
 
 
