@@ -175,6 +175,27 @@ all: $(patsubst %,$(OUT)/release/%,$(PROGRAMS)) ## build the release programs (d
 	@mkdir -p $(OUT)/bin
 	@for program in $(PROGRAMS); do ln -sf ../release/$$program $(OUT)/bin/$$program; done
 
+# From the programs' own tables of options. The date of a page is that of the commit.
+MAN_PAGES := $(OUT)/man/penstockctl.1 $(OUT)/man/penstockd.8 $(OUT)/man/penstock-bench.1
+.PHONY: man
+man: $(MAN_PAGES) ## the manual pages, in build/man
+
+$(OUT)/man/penstockctl.1: $(OUT)/release/penstockctl
+$(OUT)/man/penstockd.8: $(OUT)/release/penstockd
+$(OUT)/man/penstock-bench.1: $(OUT)/release/penstock-bench
+$(MAN_PAGES):
+	@mkdir -p $(@D)
+	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || date +%s)} $< --generate man >$@
+
+.PHONY: completions
+completions: $(patsubst %,$(OUT)/release/%,$(PROGRAMS)) ## completions for bash, zsh and fish, in build/completions
+	@mkdir -p $(OUT)/completions
+	@for program in $(PROGRAMS); do \
+		$(OUT)/release/$$program --generate bash >$(OUT)/completions/$$program.bash && \
+		$(OUT)/release/$$program --generate zsh >$(OUT)/completions/_$$program && \
+		$(OUT)/release/$$program --generate fish >$(OUT)/completions/$$program.fish || exit 1; \
+	done
+
 .PHONY: debug asan tsan
 debug asan tsan: %: $(foreach p,$(PROGRAMS),$(OUT)/%/$(p))
 
@@ -272,7 +293,7 @@ bench-crypto: $(OUT)/release/tests/tools/crypto_bench ## measure the wolfSSL tha
 
 .PHONY: clean
 clean: ## remove what was built, keep the third-party libraries
-	rm -rf $(patsubst %,$(OUT)/%,$(VARIANTS)) $(OUT)/bin $(OUT)/test $(OUT)/version
+	rm -rf $(patsubst %,$(OUT)/%,$(VARIANTS)) $(OUT)/man $(OUT)/completions $(OUT)/bin $(OUT)/test $(OUT)/version
 
 .PHONY: distclean
 distclean: ## remove everything that is not in the repository

@@ -1,83 +1,265 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "help.h"
 
-const char help_text[] =
-	"penstock-bench — load generator and target for webhooks, with a ledger of events.\n"
-	"\n"
-	"usage: penstock-bench COMMAND [options]\n"
-	"\n"
-	"  send   play the providers            sink   play a target\n"
-	"  run    both, and check every event   hold   idle connections: memory of each\n"
-	"  find   the highest rate that holds a p99\n"
-	"  chaos  run, while the daemon is killed and stopped and the target is slow\n"
-	"\n"
-	"begin with\n"
-	"  Throughput, and CPU per event: 64 clients, each waits for its answer (closed loop).\n"
-	"    penstock-bench send --target https://localhost:8443 --ca ca.pem \\\n"
-	"        --endpoint /github:github:secrets/github --pid \"$(pidof penstockd)\"\n"
-	"  Latency, as a provider sees it: 5,000 per second, whatever the answers do (open loop).\n"
-	"    penstock-bench send … --rate 5000 --warmup 2 --duration 30 --html report.html\n"
-	"  Is every event delivered, and nothing forged? The target is 127.0.0.1:9443:\n"
-	"    penstock-bench run … --listen 127.0.0.1:9443 --sink-certificate c.pem \\\n"
-	"        --sink-key k.pem --sink-secret secrets/app --forged 10 --replay 10\n"
-	"  How much does this host take with 99 of 100 answers within 5 ms?\n"
-	"    penstock-bench find … --p99 5 --duration 5\n"
-	"  Does the ledger balance when everything breaks?\n"
-	"    penstock-bench chaos … --listen … --rate 500 \\\n"
-	"        --daemon 'penstockd -f penstock.yaml 2>>log'\n"
-	"\n"
-	"the daemon\n"
-	"  --target URL            https://host:port (or http://; host may be [::1])\n"
-	"  --address A,B,…         connect to these in turn, not to what HOST resolves to: from\n"
-	"                          one address come some 28,000 connections to each\n"
-	"  --ca FILE               trust this certificate authority\n"
-	"  --certificate F --key F   show this client certificate (mTLS)\n"
-	"  --endpoint P:S:F        path, scheme and secret file; up to 16 of them, used in turn\n"
-	"  --spread N              N paths for each endpoint, with 0 … N-1 behind it, in turn\n"
-	"  --pid PID               measure this process's CPU and memory\n"
-	"load\n"
-	"  --connections N         keep-alive connections (default 64)\n"
-	"  --at N,N,…              hold: look at the memory at each, some hundred handshakes at a\n"
-	"                          time; the last is how many (without: all at once)\n"
-	"  --rate R                events per second, open loop (default 0: closed loop)\n"
-	"  --count N               events in all\n"
-	"  --duration S            or seconds of sending (default 10); find: of each step\n"
-	"  --warmup S              seconds before measuring (default 0); find: of each step\n"
-	"  --drain S               seconds to wait for the last deliveries (default 60)\n"
-	"  --size B                body size in bytes (default 1024)\n"
-	"  --forged N --stale N --replay N   attacks per 1000 requests\n"
-	"  --no-retry              do not send again what got no answer\n"
-	"  --handshakes            a new connection for each event: connect, full handshake,\n"
-	"                          request, answer, close; nothing is resumed\n"
-	"sink (send and hold have none)\n"
-	"  --listen ADDR           127.0.0.1:9000\n"
-	"  --sink-certificate F --sink-key F   TLS\n"
-	"  --sink-secret F         check the deliveries' Standard Webhooks signature\n"
-	"  --delay MS --fail N --busy N --reset N --retry-after S   misbehave (N per 1000)\n"
-	"  --pending-ok            what is not delivered in time is pending, not lost\n"
-	"find\n"
-	"  --p99 MS                of the acks, and with --listen of the deliveries, too\n"
-	"chaos\n"
-	"  --daemon COMMAND        how to start it, in the foreground; started again when killed\n"
-	"  --faults LIST           of kill, stop, slow and slow-disk (default: all)\n"
-	"  --disk-folder DIR       on the disk of the store: slow-disk writes and flushes there\n"
-	"  --every S               from one to the next, on average (default 2)\n"
-	"what is left behind\n"
-	"  --json FILE             the result as JSON ('-': standard output)\n"
-	"  --html FILE             a report with plots, one page that needs nothing else\n"
-	"  --hlog FILE             latency of each second: HdrHistogram's interval log, in ns\n"
-	"  --hgrm FILE             latency's distribution: HdrHistogram's percentile text, in ms\n"
-	"this process\n"
-	"  --cpu N                 pin to a CPU, best one that the daemon does not use\n"
-	"  --ready-file FILE       made once the sink listens\n"
-	"  --run HEX --seed N      repeat a run\n"
-	"  --quiet                 no summary, no live view\n"
-	"  --help --version\n"
-	"\n"
-	"Latency counts from the moment an event was meant to be sent: with --rate a daemon\n"
-	"that stands still shows in all events that were due meanwhile; without, only in those\n"
-	"under way. When the summary says that the generator was the bottleneck, throughput\n"
-	"and latency are its own. All of it, with examples: docs/bench.md.\n"
-	"\n"
-	"exit: 0 fine, 1 trouble, 2 an acked event lost or corrupt, an attack let in,\n"
-	"      a daemon that died by itself, 64 usage\n";
+static const struct program_option options_table[] = {
+	{ .name = "target",
+		.value = "URL",
+		.help = "https://host:port (or http://; host may be [::1])",
+		.code = OPTION_TARGET,
+		.heading = "The daemon" },
+	{ .name = "address",
+		.value = "A,B,…",
+		.help = "connect to these in turn, not to what the host resolves to: "
+			"from one address come some 28,000 connections to each",
+		.code = OPTION_ADDRESS },
+	{ .name = "ca",
+		.value = "FILE",
+		.help = "trust this certificate authority",
+		.code = OPTION_CA },
+	{ .name = "certificate",
+		.value = "FILE",
+		.help = "show this client certificate (mTLS), with --key",
+		.code = OPTION_CERTIFICATE },
+	{ .name = "key",
+		.value = "FILE",
+		.help = "the client certificate's key",
+		.code = OPTION_KEY },
+	{ .name = "endpoint",
+		.value = "PATH:SCHEME:FILE",
+		.help = "path, scheme and secret file; up to 16 of them, used in turn",
+		.code = OPTION_ENDPOINT,
+		.repeats = true },
+	{ .name = "spread",
+		.value = "N",
+		.help = "N paths for each endpoint, with 0 … N-1 behind it, in turn",
+		.otherwise = "1",
+		.code = OPTION_SPREAD },
+	{ .name = "pid",
+		.value = "PID",
+		.help = "measure this process's CPU and memory",
+		.code = OPTION_PID },
+	{ .name = "connections",
+		.value = "N",
+		.help = "keep-alive connections",
+		.otherwise = "64",
+		.code = OPTION_CONNECTIONS,
+		.heading = "Load" },
+	{ .name = "at",
+		.value = "N,N,…",
+		.help = "hold: look at the memory at each, some hundred handshakes "
+			"at a time; the last is how many",
+		.otherwise = "all at once",
+		.code = OPTION_AT },
+	{ .name = "rate",
+		.value = "R",
+		.help = "events per second, open loop; 0 is the closed loop",
+		.otherwise = "0",
+		.code = OPTION_RATE },
+	{ .name = "count", .value = "N", .help = "events in all", .code = OPTION_COUNT },
+	{ .name = "duration",
+		.value = "SECONDS",
+		.help = "or seconds of sending; find: of each step",
+		.otherwise = "10",
+		.code = OPTION_DURATION },
+	{ .name = "warmup",
+		.value = "SECONDS",
+		.help = "seconds before measuring; find: of each step",
+		.otherwise = "0",
+		.code = OPTION_WARMUP },
+	{ .name = "drain",
+		.value = "SECONDS",
+		.help = "seconds to wait for the last deliveries",
+		.otherwise = "60",
+		.code = OPTION_DRAIN },
+	{ .name = "size",
+		.value = "BYTES",
+		.help = "body size",
+		.otherwise = "1024",
+		.code = OPTION_SIZE },
+	{ .name = "forged",
+		.value = "N",
+		.help = "attacks per 1000 requests: wrong signatures",
+		.otherwise = "0",
+		.code = OPTION_FORGED },
+	{ .name = "stale",
+		.value = "N",
+		.help = "attacks per 1000 requests: old timestamps",
+		.otherwise = "0",
+		.code = OPTION_STALE },
+	{ .name = "replay",
+		.value = "N",
+		.help = "attacks per 1000 requests: sent before",
+		.otherwise = "0",
+		.code = OPTION_REPLAY },
+	{ .name = "no-retry",
+		.help = "do not send again what got no answer",
+		.code = OPTION_NO_RETRY },
+	{ .name = "handshakes",
+		.help = "a new connection for each event: connect, full handshake, "
+			"request, answer, close; nothing is resumed",
+		.code = OPTION_HANDSHAKES },
+	{ .name = "listen",
+		.value = "ADDRESS",
+		.help = "where it listens: 127.0.0.1:9000",
+		.code = OPTION_LISTEN,
+		.heading = "Sink (send and hold have none)" },
+	{ .name = "sink-certificate",
+		.value = "FILE",
+		.help = "TLS, with --sink-key",
+		.code = OPTION_SINK_CERTIFICATE },
+	{ .name = "sink-key",
+		.value = "FILE",
+		.help = "the certificate's key",
+		.code = OPTION_SINK_KEY },
+	{ .name = "sink-secret",
+		.value = "FILE",
+		.help = "check the deliveries' Standard Webhooks signature",
+		.code = OPTION_SINK_SECRET },
+	{ .name = "delay",
+		.value = "MS",
+		.help = "answer so much later",
+		.otherwise = "0",
+		.code = OPTION_DELAY },
+	{ .name = "fail",
+		.value = "N",
+		.help = "per 1000 deliveries: answer 500",
+		.otherwise = "0",
+		.code = OPTION_FAIL },
+	{ .name = "busy",
+		.value = "N",
+		.help = "per 1000 deliveries: answer 503 with Retry-After",
+		.otherwise = "0",
+		.code = OPTION_BUSY },
+	{ .name = "reset",
+		.value = "N",
+		.help = "per 1000 deliveries: reset the connection",
+		.otherwise = "0",
+		.code = OPTION_RESET },
+	{ .name = "retry-after",
+		.value = "SECONDS",
+		.help = "what Retry-After says",
+		.otherwise = "1",
+		.code = OPTION_RETRY_AFTER },
+	{ .name = "pending-ok",
+		.help = "what is not delivered in time is pending, not lost",
+		.code = OPTION_PENDING_OK },
+	{ .name = "p99",
+		.value = "MS",
+		.help = "of the acks, and with --listen of the deliveries, too",
+		.code = OPTION_P99,
+		.heading = "Find" },
+	{ .name = "daemon",
+		.value = "COMMAND",
+		.help = "how to start it, in the foreground; started again when killed",
+		.code = OPTION_DAEMON,
+		.heading = "Chaos" },
+	{ .name = "faults",
+		.value = "LIST",
+		.help = "of kill, stop, slow and slow-disk",
+		.otherwise = "all",
+		.code = OPTION_FAULTS },
+	{ .name = "disk-folder",
+		.value = "DIR",
+		.help = "on the disk of the store: slow-disk writes and flushes there",
+		.code = OPTION_DISK_FOLDER },
+	{ .name = "every",
+		.value = "SECONDS",
+		.help = "from one to the next, on average",
+		.otherwise = "2",
+		.code = OPTION_EVERY },
+	{ .name = "json",
+		.value = "FILE",
+		.help = "the result as JSON; - is standard output",
+		.code = OPTION_JSON,
+		.heading = "What is left behind" },
+	{ .name = "html",
+		.value = "FILE",
+		.help = "a report with plots, one page that needs nothing else",
+		.code = OPTION_HTML },
+	{ .name = "hlog",
+		.value = "FILE",
+		.help = "latency of each second: HdrHistogram's interval log, in ns",
+		.code = OPTION_HLOG },
+	{ .name = "hgrm",
+		.value = "FILE",
+		.help = "latency's distribution: HdrHistogram's percentile text, in ms",
+		.code = OPTION_HGRM },
+	{ .name = "cpu",
+		.value = "N",
+		.help = "pin to a CPU, best one that the daemon does not use",
+		.otherwise = "none",
+		.code = OPTION_CPU,
+		.heading = "This process" },
+	{ .name = "ready-file",
+		.value = "FILE",
+		.help = "made once the sink listens",
+		.code = OPTION_READY_FILE },
+	{ .name = "run",
+		.value = "HEX",
+		.help = "repeat a run: its number",
+		.otherwise = "random",
+		.code = OPTION_RUN },
+	{ .name = "seed",
+		.value = "N",
+		.help = "repeat a run: its seed",
+		.otherwise = "1",
+		.code = OPTION_SEED },
+	{ .name = "quiet", .help = "no summary, no live view", .code = OPTION_QUIET },
+	{ .name = "help", .help = "this text", .code = OPTION_HELP },
+	{ .name = "version", .help = "the version of this program", .code = OPTION_VERSION },
+};
+
+static const char *const synopsis[] = { "COMMAND [OPTION...]", NULL };
+
+static const struct program_command commands[] = {
+	{ .name = "send", .arguments = "", .help = "play the providers" },
+	{ .name = "sink", .arguments = "", .help = "play a target" },
+	{ .name = "run", .arguments = "", .help = "both, and check every event" },
+	{ .name = "hold", .arguments = "", .help = "idle connections: memory of each" },
+	{ .name = "find", .arguments = "", .help = "the highest rate that holds a p99" },
+	{ .name = "chaos",
+		.arguments = "",
+		.help = "run, while the daemon is killed and stopped and the target is slow" },
+};
+
+static const struct program_entry exits[] = {
+	{ "0", "fine" },
+	{ "1", "trouble" },
+	{ "2", "an acked event lost or corrupt, an attack let in, a daemon that died by itself" },
+	{ "64", "EX_USAGE: wrong options" },
+	{ NULL, NULL },
+};
+
+const struct program help_program = {
+	.name = "penstock-bench",
+	.section = 1,
+	.summary = "load generator and target for webhooks, with a ledger of events",
+	.synopsis = synopsis,
+	.text = "Latency counts from the moment an event was meant to be sent: with --rate a\n"
+		"daemon that stands still shows in all events that were due meanwhile; without,\n"
+		"only in those under way. When the summary says that the generator was the\n"
+		"bottleneck, throughput and latency are its own. All of it, with examples:\n"
+		"docs/bench.md.",
+	.options = options_table,
+	.option_count = sizeof options_table / sizeof options_table[0],
+	.commands = commands,
+	.command_count = sizeof commands / sizeof commands[0],
+	.exits = exits,
+	.examples =
+		"Throughput, and CPU per event: 64 clients, each waits for its answer (closed\n"
+		"loop).\n"
+		"  penstock-bench send --target https://localhost:8443 --ca ca.pem \\\n"
+		"      --endpoint /github:github:secrets/github --pid \"$(pidof penstockd)\"\n"
+		"Latency, as a provider sees it: 5,000 per second, whatever the answers do\n"
+		"(open loop).\n"
+		"  penstock-bench send … --rate 5000 --warmup 2 --duration 30 --html report.html\n"
+		"Is every event delivered, and nothing forged? The target is 127.0.0.1:9443:\n"
+		"  penstock-bench run … --listen 127.0.0.1:9443 --sink-certificate c.pem \\\n"
+		"      --sink-key k.pem --sink-secret secrets/app --forged 10 --replay 10\n"
+		"How much does this host take with 99 of 100 answers within 5 ms?\n"
+		"  penstock-bench find … --p99 5 --duration 5\n"
+		"Does the ledger balance when everything breaks?\n"
+		"  penstock-bench chaos … --listen … --rate 500 \\\n"
+		"      --daemon 'penstockd -f penstock.yaml 2>>log'",
+	.see_also = "penstockd(8), penstockctl(1)",
+};

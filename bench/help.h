@@ -1,5 +1,59 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* help — what `penstock-bench --help` says: first how to begin, then every option. */
+/* help — the options of penstock-bench and all that is said about them: --help, the man page and
+ * the completions come from it.
+ */
 #pragma once
 
-extern const char help_text[];
+#include "program/program.h"
+
+enum option_id {
+	OPTION_HELP = 'h',
+	OPTION_TARGET = 256,
+	OPTION_ADDRESS,
+	OPTION_CA,
+	OPTION_CERTIFICATE,
+	OPTION_KEY,
+	OPTION_ENDPOINT,
+	OPTION_SPREAD,
+	OPTION_PID,
+	OPTION_CONNECTIONS,
+	OPTION_AT,
+	OPTION_RATE,
+	OPTION_COUNT,
+	OPTION_DURATION,
+	OPTION_WARMUP,
+	OPTION_DRAIN,
+	OPTION_P99,
+	OPTION_SIZE,
+	OPTION_FORGED,
+	OPTION_STALE,
+	OPTION_REPLAY,
+	OPTION_NO_RETRY,
+	OPTION_HANDSHAKES,
+	OPTION_LISTEN,
+	OPTION_SINK_CERTIFICATE,
+	OPTION_SINK_KEY,
+	OPTION_SINK_SECRET,
+	OPTION_DELAY,
+	OPTION_FAIL,
+	OPTION_BUSY,
+	OPTION_RESET,
+	OPTION_RETRY_AFTER,
+	OPTION_PENDING_OK,
+	OPTION_DAEMON,
+	OPTION_FAULTS,
+	OPTION_DISK_FOLDER,
+	OPTION_EVERY,
+	OPTION_CPU,
+	OPTION_JSON,
+	OPTION_HLOG,
+	OPTION_HGRM,
+	OPTION_HTML,
+	OPTION_READY_FILE,
+	OPTION_RUN,
+	OPTION_SEED,
+	OPTION_QUIET,
+	OPTION_VERSION,
+};
+
+extern const struct program help_program;

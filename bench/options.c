@@ -13,108 +13,7 @@
 #include "base/version.h"
 #include "help.h"
 
-enum { CONNECTIONS_MAX = 200000, SPREAD_MAX = 65536 };
-
-enum option_id {
-	OPTION_TARGET = 256,
-	OPTION_ADDRESS,
-	OPTION_CA,
-	OPTION_CERTIFICATE,
-	OPTION_KEY,
-	OPTION_ENDPOINT,
-	OPTION_SPREAD,
-	OPTION_PID,
-	OPTION_CONNECTIONS,
-	OPTION_AT,
-	OPTION_RATE,
-	OPTION_COUNT,
-	OPTION_DURATION,
-	OPTION_WARMUP,
-	OPTION_DRAIN,
-	OPTION_P99,
-	OPTION_SIZE,
-	OPTION_FORGED,
-	OPTION_STALE,
-	OPTION_REPLAY,
-	OPTION_NO_RETRY,
-	OPTION_HANDSHAKES,
-	OPTION_LISTEN,
-	OPTION_SINK_CERTIFICATE,
-	OPTION_SINK_KEY,
-	OPTION_SINK_SECRET,
-	OPTION_DELAY,
-	OPTION_FAIL,
-	OPTION_BUSY,
-	OPTION_RESET,
-	OPTION_RETRY_AFTER,
-	OPTION_PENDING_OK,
-	OPTION_DAEMON,
-	OPTION_FAULTS,
-	OPTION_DISK_FOLDER,
-	OPTION_EVERY,
-	OPTION_CPU,
-	OPTION_JSON,
-	OPTION_HLOG,
-	OPTION_HGRM,
-	OPTION_HTML,
-	OPTION_READY_FILE,
-	OPTION_RUN,
-	OPTION_SEED,
-	OPTION_QUIET,
-	OPTION_HELP,
-	OPTION_VERSION,
-};
-
-static const struct option table[] = {
-	{ "target", required_argument, NULL, OPTION_TARGET },
-	{ "address", required_argument, NULL, OPTION_ADDRESS },
-	{ "ca", required_argument, NULL, OPTION_CA },
-	{ "certificate", required_argument, NULL, OPTION_CERTIFICATE },
-	{ "key", required_argument, NULL, OPTION_KEY },
-	{ "endpoint", required_argument, NULL, OPTION_ENDPOINT },
-	{ "spread", required_argument, NULL, OPTION_SPREAD },
-	{ "pid", required_argument, NULL, OPTION_PID },
-	{ "connections", required_argument, NULL, OPTION_CONNECTIONS },
-	{ "at", required_argument, NULL, OPTION_AT },
-	{ "rate", required_argument, NULL, OPTION_RATE },
-	{ "count", required_argument, NULL, OPTION_COUNT },
-	{ "duration", required_argument, NULL, OPTION_DURATION },
-	{ "warmup", required_argument, NULL, OPTION_WARMUP },
-	{ "drain", required_argument, NULL, OPTION_DRAIN },
-	{ "p99", required_argument, NULL, OPTION_P99 },
-	{ "size", required_argument, NULL, OPTION_SIZE },
-	{ "forged", required_argument, NULL, OPTION_FORGED },
-	{ "stale", required_argument, NULL, OPTION_STALE },
-	{ "replay", required_argument, NULL, OPTION_REPLAY },
-	{ "no-retry", no_argument, NULL, OPTION_NO_RETRY },
-	{ "handshakes", no_argument, NULL, OPTION_HANDSHAKES },
-	{ "listen", required_argument, NULL, OPTION_LISTEN },
-	{ "sink-certificate", required_argument, NULL, OPTION_SINK_CERTIFICATE },
-	{ "sink-key", required_argument, NULL, OPTION_SINK_KEY },
-	{ "sink-secret", required_argument, NULL, OPTION_SINK_SECRET },
-	{ "delay", required_argument, NULL, OPTION_DELAY },
-	{ "fail", required_argument, NULL, OPTION_FAIL },
-	{ "busy", required_argument, NULL, OPTION_BUSY },
-	{ "reset", required_argument, NULL, OPTION_RESET },
-	{ "retry-after", required_argument, NULL, OPTION_RETRY_AFTER },
-	{ "pending-ok", no_argument, NULL, OPTION_PENDING_OK },
-	{ "daemon", required_argument, NULL, OPTION_DAEMON },
-	{ "faults", required_argument, NULL, OPTION_FAULTS },
-	{ "disk-folder", required_argument, NULL, OPTION_DISK_FOLDER },
-	{ "every", required_argument, NULL, OPTION_EVERY },
-	{ "cpu", required_argument, NULL, OPTION_CPU },
-	{ "json", required_argument, NULL, OPTION_JSON },
-	{ "hlog", required_argument, NULL, OPTION_HLOG },
-	{ "hgrm", required_argument, NULL, OPTION_HGRM },
-	{ "html", required_argument, NULL, OPTION_HTML },
-	{ "ready-file", required_argument, NULL, OPTION_READY_FILE },
-	{ "run", required_argument, NULL, OPTION_RUN },
-	{ "seed", required_argument, NULL, OPTION_SEED },
-	{ "quiet", no_argument, NULL, OPTION_QUIET },
-	{ "help", no_argument, NULL, OPTION_HELP },
-	{ "version", no_argument, NULL, OPTION_VERSION },
-	{ NULL, 0, NULL, 0 },
-};
+enum { CONNECTIONS_MAX = 200000, SPREAD_MAX = 65536, OPTIONS_MAX = 80 };
 
 static int complain(const char *what, const char *value)
 {
@@ -313,7 +212,7 @@ static int parse_one(int option, char *value, struct options *options)
 	case OPTION_SEED: return parse_number(value, UINT64_MAX, &options->seed);
 	case OPTION_QUIET: options->quiet = true; return -1;
 	case OPTION_VERSION: printf("penstock-bench %s\n", penstock_version); return EX_OK;
-	case OPTION_HELP: fputs(help_text, stdout); return EX_OK;
+	case OPTION_HELP: program_help_print(stdout, &help_program); return EX_OK;
 	default: return parse_sink(option, value, options);
 	}
 }
@@ -392,11 +291,20 @@ int options_parse(int argc, char **argv, struct options *ret)
 		.arguments = arguments,
 	};
 	CHECK(getrandom(&ret->run, sizeof ret->run, 0) == (ssize_t)sizeof ret->run);
+	struct option table[OPTIONS_MAX];
+	char letters[PROGRAM_LETTERS_SIZE];
 	int option;
 	int code = -1;
 
-	while ((option = getopt_long(argc, argv, "h", table, NULL)) != -1 && code == -1) {
-		code = parse_one(option == 'h' ? OPTION_HELP : option, optarg, ret);
+	CHECK(help_program.option_count < OPTIONS_MAX);
+	program_getopt(&help_program, table);
+	program_getopt_letters(&help_program, letters);
+	/* For the build: make man completions. */
+	if (argc == 3 && strcmp(argv[1], "--generate") == 0) {
+		return program_generate(&help_program, argv[2], stdout) ? EX_OK : EX_USAGE;
+	}
+	while ((option = getopt_long(argc, argv, letters, table, NULL)) != -1 && code == -1) {
+		code = parse_one(option, optarg, ret);
 	}
 	if (code != -1) return code;
 	if (optind + 1 != argc) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "problem.h"
 #include "units.h"
 
 /* ---- Members --------------------------------------------------------------------------------- */
@@ -119,14 +120,17 @@ int answer_problem(const struct invocation *invocation, const struct client_answ
 	if (invocation->json && raw->is_json) {
 		answer_print_json(raw->body);
 	} else if (problem == NULL) {
-		fprintf(stderr, "penstockctl: the daemon answered %u without an explanation\n",
-			raw->status);
+		problem_say(invocation, exit_code, "unexplained", NULL,
+			"the daemon answered %u without an explanation", raw->status);
 	} else {
 		fprintf(stderr, "penstockctl: ");
 		table_write_safe(stderr, member_text(problem, "title"));
 		const char *detail = member_text(problem, "detail");
 		if (*detail != '\0') fputs(": ", stderr);
 		table_write_safe(stderr, detail);
+		const char *fix = member_text(problem, "fix");
+		if (*fix != '\0') fputs("; ", stderr);
+		table_write_safe(stderr, fix);
 		fputc('\n', stderr);
 		print_diagnostics(problem);
 	}
@@ -139,8 +143,8 @@ bool answer_get_page(const struct invocation *invocation, const char *method,
 {
 	*ret = (struct answer){ 0 };
 	if (target->failed) {
-		fprintf(stderr, "penstockctl: the arguments are too long\n");
-		*ret_exit_code = EX_USAGE;
+		*ret_exit_code = problem_say(invocation, EX_USAGE, "too_long", NULL,
+			"the arguments are too long");
 		return false;
 	}
 	ret->raw = client_ask(invocation, method, target->text, NULL, NULL);
@@ -152,8 +156,8 @@ bool answer_get_page(const struct invocation *invocation, const char *method,
 	ret->document = yyjson_read((const char *)ret->raw.body.data, ret->raw.body.size, 0);
 	ret->root = yyjson_doc_get_root(ret->document);
 	if (ret->root == NULL) {
-		fprintf(stderr, "penstockctl: the daemon's answer is not JSON\n");
-		*ret_exit_code = EX_PROTOCOL;
+		*ret_exit_code = problem_say(invocation, EX_PROTOCOL, "not_json", NULL,
+			"the daemon's answer is not JSON");
 		return false;
 	}
 	return true;

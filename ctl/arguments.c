@@ -10,20 +10,26 @@
 
 enum { DISTANCE_TEXT_MAX = 32, NEAR_MAX = 2, TIMEOUT_S_MAX = 86400 };
 
-const struct option arguments_global_options[] = {
-	{ "socket", "PATH", "the daemon's control socket (also: PENSTOCK_SOCKET)" },
-	{ "json", NULL, "print the daemon's JSON, errors too" },
-	{ "no-color", NULL, "no colours (also: NO_COLOR)" },
-	{ "timeout", "SECONDS", "how long to wait for the daemon to go on (60)" },
-	{ "help", NULL, "help for the command" },
-	{ "version", NULL, "the version of this program" },
+const struct program_option arguments_global_options[] = {
+	{ .name = "socket",
+		.value = "PATH",
+		.help = "the daemon's control socket (also: PENSTOCK_SOCKET)",
+		.otherwise = CONTROL_SOCKET_DEFAULT },
+	{ .name = "json", .help = "print JSON, errors too" },
+	{ .name = "no-color", .help = "no colours (also: NO_COLOR)" },
+	{ .name = "timeout",
+		.value = "SECONDS",
+		.help = "how long to wait for the daemon to go on",
+		.otherwise = "60" },
+	{ .name = "help", .help = "help for the command", .code = 'h' },
+	{ .name = "version", .help = "the version of this program" },
 };
 const size_t arguments_global_option_count = ARRAY_COUNT(arguments_global_options);
 
 const char *invocation_option(const struct invocation *invocation, const char *name)
 {
 	for (size_t i = 0; i < OPTIONS_MAX; i++) {
-		const struct option *option = &invocation->command->options[i];
+		const struct program_option *option = &invocation->command->options[i];
 		if (option->name == NULL) break;
 		if (strcmp(option->name, name) == 0) return invocation->values[i];
 	}
@@ -232,7 +238,7 @@ static void take_global(struct parse *parse, const char *name, const char *value
 
 /* Finds an option by name; *ret_value is where a command's option keeps its value, NULL for a
  * global one. */
-static const struct option *option_find(const struct parse *parse, const char *name,
+static const struct program_option *option_find(const struct parse *parse, const char *name,
 	const char ***ret_value)
 {
 	const struct command *command = parse->invocation->command;
@@ -251,6 +257,18 @@ static const struct option *option_find(const struct parse *parse, const char *n
 	return NULL;
 }
 
+static void take_repeated(struct parse *parse, const char *word, const char *value,
+	const char **place)
+{
+	struct invocation *invocation = parse->invocation;
+	if (invocation->repeated_count == REPEATED_MAX) {
+		wrong(parse, "this option was given too often:", word, NULL);
+		return;
+	}
+	invocation->repeated[invocation->repeated_count++] = value;
+	*place = value;
+}
+
 /* "--name", "--name=value" or "--name value"; returns how many words it took. */
 static int take_option(struct parse *parse, const char *word, const char *next)
 {
@@ -262,7 +280,7 @@ static int take_option(struct parse *parse, const char *word, const char *next)
 	const char **place;
 
 	bytes_to_text(head, name, sizeof name);
-	const struct option *option = option_find(parse, name, &place);
+	const struct program_option *option = option_find(parse, name, &place);
 	if (option == NULL) {
 		no_option(parse, name);
 		return 1;
@@ -285,6 +303,8 @@ static int take_option(struct parse *parse, const char *word, const char *next)
 	}
 	if (place == NULL) {
 		take_global(parse, name, value);
+	} else if (option->repeats) {
+		take_repeated(parse, word, value, place);
 	} else if (*place != NULL) {
 		wrong(parse, "this option was given twice:", word, NULL);
 	} else {
@@ -339,13 +359,6 @@ struct arguments_result arguments_parse(const struct command *commands, size_t c
 		} else {
 			take_word(&parse, word);
 			i++;
-		}
-		const struct command *command = invocation->command;
-		if (command != NULL && command->run_raw != NULL && !help &&
-			result.verdict == ARGUMENTS_RUN) {
-			result.verdict = ARGUMENTS_RAW;
-			result.raw_index = i - 1;
-			return result;
 		}
 	}
 	if (help && result.verdict == ARGUMENTS_RUN) result.verdict = ARGUMENTS_HELP;

@@ -10,7 +10,6 @@
 
 enum arguments_verdict {
 	ARGUMENTS_RUN,   /* invocation->command is to be run */
-	ARGUMENTS_RAW,   /* its run_raw, with what stands from raw_index on */
 	ARGUMENTS_HELP,  /* for invocation->command, or for all when that is NULL */
 	ARGUMENTS_NONE,  /* no command was given, and no help asked for */
 	ARGUMENTS_GROUP, /* "events" alone: the commands that begin so are wanted */
@@ -20,7 +19,6 @@ enum arguments_verdict {
 
 struct arguments_result {
 	enum arguments_verdict verdict;
-	int raw_index;
 	const char *group;
 	char error[240];
 };
@@ -30,7 +28,7 @@ struct arguments_result arguments_parse(const struct command *commands, size_t c
 	int argc, char **argv, struct invocation *invocation);
 
 /* The global options, for the help. */
-extern const struct option arguments_global_options[];
+extern const struct program_option arguments_global_options[];
 extern const size_t arguments_global_option_count;
 
 /* How many letters must be changed, added, taken away or swapped; at most `max` + 1. */

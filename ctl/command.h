@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* command — what a command of penstockctl is, and what it is given when it runs.
  *
- * The one table of commands is in main.c: it drives dispatch, help and usage errors alike.
+ * The one table of commands is in commands.c: dispatch, help, usage errors, the man page and the
+ * shells' completions all come from it.
  */
 #pragma once
 
@@ -11,17 +12,13 @@
 #include <sysexits.h>
 
 #include "control/protocol.h"
+#include "program/program.h"
 
 /* One more than sysexits knows: the question was answered, and the answer is no. */
 #define EXIT_NEGATIVE 1
 
-struct option {
-	const char *name;  /* "limit", without dashes */
-	const char *value; /* what the help calls its value; NULL: a flag */
-	const char *help;
-};
-
-enum { ARGUMENTS_MAX = 2, OPTIONS_MAX = 8 };
+/* REPEATED_MAX: of an option that may be given more than once: a request's header fields. */
+enum { ARGUMENTS_MAX = 2, OPTIONS_MAX = 12, REPEATED_MAX = 100 };
 
 struct invocation;
 
@@ -30,12 +27,13 @@ struct command {
 	const char *arguments; /* as the help shows them: "EVENT [TARGET]" */
 	unsigned argument_count_min;
 	unsigned argument_count_max;
-	struct option options[OPTIONS_MAX]; /* ended by an empty name */
+	struct program_option options[OPTIONS_MAX]; /* ended by an empty name */
 	enum control_role role;
 	const char *help; /* one line */
 	const char *text; /* the rest, with an example */
 	int (*run)(const struct invocation *invocation);
-	int (*run_raw)(int argc, char **argv); /* parses for itself; argv[0] is the command */
+	const char *no_json; /* why it takes no --json; NULL: it does */
+	const char *schema;  /* of what --json prints */
 };
 
 struct invocation {
@@ -47,6 +45,8 @@ struct invocation {
 	unsigned argument_count;
 	const char *arguments[ARGUMENTS_MAX];
 	const char *values[OPTIONS_MAX]; /* of the command's options; a flag's is "" */
+	unsigned repeated_count;
+	const char *repeated[REPEATED_MAX]; /* of the option that repeats: one for each command */
 };
 
 /* NULL when it was not given. */
@@ -67,4 +67,5 @@ int command_config_check(const struct invocation *invocation);
 int command_reload(const struct invocation *invocation);
 int command_drain(const struct invocation *invocation);
 int command_stop(const struct invocation *invocation);
+int command_verify(const struct invocation *invocation);
 int command_version(const struct invocation *invocation);

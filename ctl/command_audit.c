@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "answer.h"
+#include "problem.h"
 #include "units.h"
 
 struct verification {
@@ -95,9 +96,8 @@ int command_audit_verify(const struct invocation *invocation)
 		if (verification.live) fputs("\r\x1b[K", stderr);
 		exit_code = answer_problem(invocation, &answer);
 	} else if (!verification.summary_seen) {
-		fprintf(stderr,
-			"penstockctl: the daemon stopped before the end; nothing is proven\n");
-		exit_code = EX_TEMPFAIL;
+		exit_code = problem_say(invocation, EX_TEMPFAIL, "cut_short", "run it again",
+			"the daemon stopped before the end and nothing is proven");
 	} else if (!verification.valid) {
 		exit_code = EXIT_NEGATIVE;
 	}

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "pages.h"
+#include "problem.h"
 #include "units.h"
 
 static void dead_row(struct table *table, yyjson_val *row)
@@ -76,10 +77,10 @@ int command_dlq_show(const struct invocation *invocation)
 
 /* ---- Replay ---------------------------------------------------------------------------------- */
 
-static int usage(const char *text)
+static int usage(const struct invocation *invocation, const char *text)
 {
-	fprintf(stderr, "penstockctl: %s; see penstockctl help dlq replay\n", text);
-	return EX_USAGE;
+	return problem_say(invocation, EX_USAGE, "usage", "see penstockctl help dlq replay", "%s",
+		text);
 }
 
 static void print_replay(yyjson_val *replay)
@@ -102,10 +103,12 @@ int command_dlq_replay(const struct invocation *invocation)
 	const char *to = invocation_option(invocation, "target");
 	const char *expect = invocation_option(invocation, "expect");
 	bool all = invocation_option(invocation, "all") != NULL;
-	if (!all && event == NULL && to == NULL) return usage("say EVENT, --target or --all");
-	if (all && (event != NULL || to != NULL)) return usage("--all stands alone");
+	if (!all && event == NULL && to == NULL)
+		return usage(invocation, "say EVENT, --target or --all");
+	if (all && (event != NULL || to != NULL)) return usage(invocation, "--all stands alone");
 	if (event == NULL && expect == NULL) {
-		return usage("say with --expect how many there are (penstockctl dlq list)");
+		return usage(invocation,
+			"say with --expect how many there are (penstockctl dlq list)");
 	}
 
 	struct answer answer;

@@ -8,6 +8,7 @@
 
 #include "base/cursor.h"
 #include "pages.h"
+#include "problem.h"
 #include "units.h"
 
 /* ---- The list -------------------------------------------------------------------------------- */
@@ -252,18 +253,19 @@ static bool is_text(struct bytes bytes)
 	return true;
 }
 
-static int write_payload(struct bytes payload, const char *path)
+static int write_payload(const struct invocation *invocation, struct bytes payload,
+	const char *path)
 {
 	FILE *file = path != NULL ? fopen(path, "wb") : stdout;
 	if (file == NULL) {
-		fprintf(stderr, "penstockctl: %s: %s\n", path, strerror(errno));
-		return EX_CANTCREAT;
+		return problem_say(invocation, EX_CANTCREAT, "cannot_create", NULL, "%s: %s", path,
+			strerror(errno));
 	}
 	bool good = fwrite(payload.data, 1, payload.size, file) == payload.size;
 	good = (path != NULL ? fclose(file) : fflush(file)) == 0 && good;
 	if (good) return EX_OK;
-	fprintf(stderr, "penstockctl: writing the payload: %s\n", strerror(errno));
-	return EX_IOERR;
+	return problem_say(invocation, EX_IOERR, "write_failed", NULL, "writing the payload: %s",
+		strerror(errno));
 }
 
 int command_events_payload(const struct invocation *invocation)
@@ -272,8 +274,8 @@ int command_events_payload(const struct invocation *invocation)
 	client_target_segment(&target, invocation->arguments[0]);
 	client_target_segment(&target, "payload");
 	if (target.failed) {
-		fprintf(stderr, "penstockctl: the arguments are too long\n");
-		return EX_USAGE;
+		return problem_say(invocation, EX_USAGE, "too_long", NULL,
+			"the arguments are too long");
 	}
 	const char *path = invocation_option(invocation, "output");
 	struct client_answer answer = client_ask(invocation, "GET", target.text, NULL, NULL);
@@ -282,12 +284,11 @@ int command_events_payload(const struct invocation *invocation)
 		exit_code = answer_problem(invocation, &answer);
 	} else if (path == NULL && isatty(STDOUT_FILENO) && !is_text(answer.body)) {
 		/* Providers choose these bytes: they must not drive the terminal. */
-		fprintf(stderr,
-			"penstockctl: the payload is not plain text; "
-			"use --output FILE or send it through a pipe\n");
-		exit_code = EX_DATAERR;
+		exit_code = problem_say(invocation, EX_DATAERR, "not_text",
+			"use --output FILE or send it through a pipe",
+			"the payload is not plain text");
 	} else {
-		exit_code = write_payload(answer.body, path);
+		exit_code = write_payload(invocation, answer.body, path);
 	}
 	client_answer_free(&answer);
 	return exit_code;

@@ -3,7 +3,6 @@
 #include "commands.h"
 
 #include "base/check.h"
-#include "command_verify.h"
 
 #define NO_OPTIONS \
 	{ \
@@ -13,12 +12,15 @@
 	}
 #define LIMIT_OPTION \
 	{ \
-		"limit", "N|all", "how many rows" \
+		"limit", "N|all", "how many rows", "50" \
 	}
 #define TARGET_OPTION \
 	{ \
 		"target", "TARGET", "only what goes to this target" \
 	}
+
+/* A row leaves out what it does not need at its end, and so does an option. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
 const struct command commands[] = {
 	{ "status", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_READ,
@@ -27,44 +29,47 @@ const struct command commands[] = {
 		"are deliveries that are neither delivered nor dead.\n\n"
 		"  penstockctl status\n"
 		"  penstockctl status --json | jq .totals",
-		command_status, NULL },
-	{ "endpoints", "", 0, 0, { { "limit", "N|all", "how many rows (all)" } }, CONTROL_ROLE_READ,
-		"where events arrive, with counts since the start",
+		command_status, NULL, "penstock.status/v1" },
+	{ "endpoints", "", 0, 0, { { "limit", "N|all", "how many rows", "all" } },
+		CONTROL_ROLE_READ, "where events arrive, with counts since the start",
 		"REFUSED are requests with a wrong or missing signature, a timestamp outside the\n"
 		"tolerance, a body too large, or an id used before with another body.\n\n"
 		"  penstockctl endpoints",
-		command_endpoints, NULL },
-	{ "targets", "", 0, 0, { { "limit", "N|all", "how many rows (all)" } }, CONTROL_ROLE_READ,
+		command_endpoints, NULL, "penstock.endpoints/v1" },
+	{ "targets", "", 0, 0, { { "limit", "N|all", "how many rows", "all" } }, CONTROL_ROLE_READ,
 		"where events go, with connections and the last error",
 		"READY are deliveries that wait in memory for a connection. Only the origin of a\n"
 		"target's URL is shown: some receivers put a secret into the path.\n\n"
 		"  penstockctl targets",
-		command_targets, NULL },
+		command_targets, NULL, "penstock.targets/v1" },
 	{ "events list", "", 0, 0,
 		{ LIMIT_OPTION, { "endpoint", "ENDPOINT", "only events of this endpoint" },
-			{ "state", "STATE", "pending, retry, delivered or dead" } },
+			{ "state", "pending|retry|delivered|dead",
+				"only events with such a delivery" } },
 		CONTROL_ROLE_READ, "events, newest first",
 		"  penstockctl events list --endpoint github --state retry --limit 20",
-		command_events_list, NULL },
+		command_events_list, NULL, "penstock.events/v1" },
 	{ "events show", "EVENT", 1, 1, NO_OPTIONS, CONTROL_ROLE_READ, "the life of one event",
 		"From its reception to where each delivery stands, with every attempt.\n\n"
 		"  penstockctl events show evt_06BQ8YJ5QW000000000000002R",
-		command_events_show, NULL },
+		command_events_show, NULL, "penstock.event/v1" },
 	{ "events payload", "EVENT", 1, 1,
-		{ { "output", "FILE", "where to put it, instead of standard output" } },
-		CONTROL_ROLE_ADMIN, "the bytes that the provider sent",
+		{ { "output", "FILE", "where to put it", "standard output" } }, CONTROL_ROLE_ADMIN,
+		"the bytes that the provider sent",
 		"  penstockctl events payload evt_06BQ8YJ5QW000000000000002R | jq .",
-		command_events_payload, NULL },
+		command_events_payload, "it gives the bytes that came in" },
 	{ "attempts", "EVENT", 1, 1, { TARGET_OPTION }, CONTROL_ROLE_READ,
 		"the attempts to deliver one event",
 		"  penstockctl attempts evt_06BQ8YJ5QW000000000000002R --target orders",
-		command_attempts, NULL },
+		command_attempts, NULL, "penstock.attempts/v1" },
 	{ "dlq list", "", 0, 0, { LIMIT_OPTION, TARGET_OPTION }, CONTROL_ROLE_READ,
 		"dead letters: deliveries that were given up, oldest first",
-		"  penstockctl dlq list --target orders --limit all", command_dlq_list, NULL },
+		"  penstockctl dlq list --target orders --limit all", command_dlq_list, NULL,
+		"penstock.dead/v1" },
 	{ "dlq show", "EVENT", 1, 1, { TARGET_OPTION }, CONTROL_ROLE_READ,
 		"the dead letters of one event",
-		"  penstockctl dlq show evt_06BQ8YJ5QW000000000000002R", command_dlq_show, NULL },
+		"  penstockctl dlq show evt_06BQ8YJ5QW000000000000002R", command_dlq_show, NULL,
+		"penstock.dead_event/v1" },
 	{ "dlq replay", "[EVENT]", 0, 1,
 		{ TARGET_OPTION, { "all", NULL, "every dead letter there is" },
 			{ "expect", "N", "how many there are; another number is refused" } },
@@ -74,41 +79,66 @@ const struct command commands[] = {
 		"  penstockctl dlq replay evt_06BQ8YJ5QW000000000000002R\n"
 		"  penstockctl dlq replay --target orders --expect 37\n"
 		"  penstockctl dlq replay --all --expect 112",
-		command_dlq_replay, NULL },
+		command_dlq_replay, NULL, "penstock.replay/v1" },
 	{ "audit verify", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_READ,
 		"recomputes the audit log and compares it with what is stored",
 		"Every leaf, every record that retention has not deleted, the root of each shard.\n"
 		"Exit code 0: all is right; 1: it is not; anything else: nothing is proven.\n\n"
 		"  penstockctl audit verify",
-		command_audit_verify, NULL },
+		command_audit_verify, NULL, "penstock.audit_verify/v1" },
 	{ "config check", "[FILE]", 0, 1, NO_OPTIONS, CONTROL_ROLE_NONE,
 		"checks a configuration file, without a daemon",
 		"Form, references and secret files; names that do not resolve are warnings. Exit\n"
 		"code 78 when it is wrong. Without FILE: /etc/penstock/penstock.yaml.\n\n"
 		"  penstockctl config check penstock.yaml && penstockctl reload",
-		command_config_check, NULL },
+		command_config_check, NULL, "penstock.diagnostics/v1" },
 	{ "reload", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN,
 		"has the daemon load its configuration",
 		"Comes back when every worker serves the new configuration. A wrong one changes\n"
 		"nothing: the daemon goes on with what it has (exit code 78).\n\n"
 		"  penstockctl reload",
-		command_reload, NULL },
+		command_reload, NULL, "penstock.reload/v1" },
 	{ "drain", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN, "ends intake, goes on delivering",
 		"/readyz turns to 503 and no more events are taken in. Before taking a host out\n"
 		"of service: drain, wait until status shows nothing outstanding, stop.\n\n"
 		"  penstockctl drain",
-		command_drain, NULL },
+		command_drain, NULL, "penstock.daemon/v1" },
 	{ "stop", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN, "drains and ends the daemon",
 		"What is not delivered yet stays on disk and is delivered after the next start.\n\n"
 		"  penstockctl stop",
-		command_stop, NULL },
-	{ "verify", "...", 0, 0, NO_OPTIONS, CONTROL_ROLE_NONE,
-		"checks a signature as the daemon would, without a daemon",
-		"For finding out why a provider's requests are refused.\n\n"
-		"  penstockctl verify --help",
-		NULL, command_verify },
+		command_stop, NULL, "penstock.daemon/v1" },
+	{ "verify", "", 0, 0,
+		{ { "scheme", "NAME", "how the provider signs; --list shows the names" },
+			{ "secret-file", "FILE",
+				"the secret, one line; others must not be able to read it" },
+			{ "previous-secret-file", "FILE",
+				"the secret before it, while the provider changes over" },
+			{ "body", "FILE", "the raw body, byte for byte; - is standard input" },
+			{ .name = "header",
+				.value = "'Name: value'",
+				.help = "a header of the request",
+				.repeats = true },
+			{ "method", "METHOD", "matters where it is signed (hubspot-v3)", "POST" },
+			{ "url", "URL", "as the provider called it; needed where it is signed" },
+			{ "now", "SECONDS", "judge as of that Unix time", "the clock" },
+			{ "tolerance", "SECONDS", "how far the timestamp may be off",
+				"the scheme's" },
+			{ "list", NULL, "list the schemes and the headers they sign in" } },
+		CONTROL_ROLE_NONE, "checks a signature as the daemon would, without a daemon",
+		"For finding out why a provider's requests are refused. A request that GitHub\n"
+		"shows under Settings, Webhooks, Recent Deliveries:\n\n"
+		"  penstockctl verify --scheme github --secret-file github.secret \\\n"
+		"      --body payload.json \\\n"
+		"      --header 'X-Hub-Signature-256: sha256=757107ea0eb2509f...'\n\n"
+		"Checked in this order: headers are there, and once; signature, timestamp and\n"
+		"id have the scheme's form; the signature; the time. So\n"
+		"\"timestamp_outside_tolerance\" means that the signature is right, and what has\n"
+		"a wrong signature never gets that far. Exit code: 0 authentic, 1 refused, 64\n"
+		"wrong arguments, 65 a secret that is not of the scheme's form, 66 an input that\n"
+		"cannot be read, 77 a secret file that others can read.",
+		command_verify, NULL, "penstock.verify/v1" },
 	{ "version", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_READ,
 		"versions of this program and of the daemon, your role",
-		"  penstockctl version --json", command_version, NULL },
+		"  penstockctl version --json", command_version, NULL, "penstock.version/v1" },
 };
 const size_t command_count = ARRAY_COUNT(commands);

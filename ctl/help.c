@@ -6,14 +6,6 @@
 
 #include "arguments.h"
 
-static void print_option(FILE *file, const struct option *option)
-{
-	char text[64];
-	snprintf(text, sizeof text, "--%s%s%s", option->name, option->value != NULL ? " " : "",
-		option->value != NULL ? option->value : "");
-	fprintf(file, "  %-20s %s\n", text, option->help);
-}
-
 static bool in_group(const struct command *command, const char *group)
 {
 	if (group == NULL) return true;
@@ -36,13 +28,13 @@ void help_print_all(FILE *file, const struct command *commands, size_t command_c
 	if (group == NULL) {
 		fprintf(file, "\nOptions:\n");
 		for (size_t i = 0; i < arguments_global_option_count; i++) {
-			print_option(file, &arguments_global_options[i]);
+			program_option_print(file, &arguments_global_options[i]);
 		}
 	}
 	fprintf(file, "\npenstockctl help COMMAND says more.\n");
 }
 
-void help_print(FILE *file, const struct command *command)
+const char *help_role(enum control_role role)
 {
 	static const char *const roles[] = {
 		[CONTROL_ROLE_NONE] = NULL,
@@ -50,14 +42,22 @@ void help_print(FILE *file, const struct command *command)
 		[CONTROL_ROLE_ADMIN] = "Needs the role admin: be root, the daemon's user or in "
 				       "control.admins.",
 	};
+	return roles[role];
+}
+
+void help_print(FILE *file, const struct command *command)
+{
 	fprintf(file, "usage: penstockctl %s%s%s%s\n\n%s.\n", command->name,
 		command->options[0].name != NULL ? " [OPTION...]" : "",
 		*command->arguments != '\0' ? " " : "", command->arguments, command->help);
 	if (command->text != NULL) fprintf(file, "\n%s\n", command->text);
-	if (roles[command->role] != NULL) fprintf(file, "\n%s\n", roles[command->role]);
+	const char *role = help_role(command->role);
+	if (role != NULL) fprintf(file, "\n%s\n", role);
+	if (command->no_json != NULL) fprintf(file, "\nTakes no --json: %s.\n", command->no_json);
+	if (command->schema != NULL) fprintf(file, "\n--json prints %s.\n", command->schema);
 	if (command->options[0].name == NULL) return;
 	fprintf(file, "\nOptions:\n");
 	for (size_t i = 0; i < OPTIONS_MAX && command->options[i].name != NULL; i++) {
-		print_option(file, &command->options[i]);
+		program_option_print(file, &command->options[i]);
 	}
 }

@@ -10,3 +10,5 @@
 void help_print_all(FILE *file, const struct command *commands, size_t command_count,
 	const char *group);
 void help_print(FILE *file, const struct command *command);
+/* The sentence about a role; NULL when none is needed. */
+const char *help_role(enum control_role role);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* main — penstockctl: the operator's tool, a thin client of the daemon's control socket.
  *
- * Exit codes are a subset of sysexits(3): 0; 1 the answer is no; 64 wrong usage; 65 wrong data;
- * 66 no such thing; 69 the daemon is not running; 75 try again later; 77 not permitted; 78 the
- * configuration is wrong.
+ * Exit codes are those of sysexits(3), and 1 where the answer is no: see describe.c.
  */
 #include <locale.h>
 #include <stdio.h>
@@ -15,7 +13,9 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "commands.h"
+#include "describe.h"
 #include "help.h"
+#include "problem.h"
 
 enum { TIMEOUT_S_DEFAULT = 60 };
 
@@ -43,8 +43,21 @@ static int finish(int exit_code)
 	return exit_code == EX_OK ? EX_IOERR : exit_code;
 }
 
+static int usage(const struct invocation *invocation, const char *error)
+{
+	char fix[96];
+	snprintf(fix, sizeof fix, "try penstockctl %s%s--help",
+		invocation->command != NULL ? invocation->command->name : "",
+		invocation->command != NULL ? " " : "");
+	return finish(problem_say(invocation, EX_USAGE, "usage", fix, "%s", error));
+}
+
 int main(int argc, char **argv)
 {
+	/* For the build: make man completions. */
+	if (argc == 3 && strcmp(argv[1], "--generate") == 0) {
+		return finish(describe_generate(argv[2], stdout) ? EX_OK : EX_USAGE);
+	}
 	setlocale(LC_TIME, "C");
 	log_set_level(LOG_ERROR);
 	struct invocation invocation = invocation_from_environment();
@@ -52,9 +65,6 @@ int main(int argc, char **argv)
 		arguments_parse(commands, command_count, argc, argv, &invocation);
 	switch (result.verdict) {
 	case ARGUMENTS_RUN: return finish(invocation.command->run(&invocation));
-	case ARGUMENTS_RAW:
-		return finish(invocation.command->run_raw(argc - result.raw_index,
-			argv + result.raw_index));
 	case ARGUMENTS_HELP:
 		if (invocation.command != NULL) {
 			help_print(stdout, invocation.command);
@@ -68,11 +78,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "penstockctl: %s what?\n", result.group);
 		help_print_all(stderr, commands, command_count, result.group);
 		return EX_USAGE;
-	case ARGUMENTS_WRONG:
-		fprintf(stderr, "penstockctl: %s\nSee penstockctl help%s%s.\n", result.error,
-			invocation.command != NULL ? " " : "",
-			invocation.command != NULL ? invocation.command->name : "");
-		return EX_USAGE;
+	case ARGUMENTS_WRONG: return usage(&invocation, result.error);
 	}
 	return EX_SOFTWARE;
 }

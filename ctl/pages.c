@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "problem.h"
+
 bool pages_limit(const struct invocation *invocation, uint64_t otherwise, uint64_t *ret)
 {
 	const char *text = invocation_option(invocation, "limit");
@@ -16,8 +18,8 @@ bool pages_limit(const struct invocation *invocation, uint64_t otherwise, uint64
 		return true;
 	}
 	if (bytes_parse_u64(bytes_of_text(text), ret) == RESULT_OK && *ret > 0) return true;
-	fprintf(stderr, "penstockctl: --limit takes a number from 1, or \"all\", not \"%s\"\n",
-		text);
+	problem_say(invocation, EX_USAGE, "usage", NULL,
+		"--limit takes a number from 1, or \"all\", not \"%s\"", text);
 	return false;
 }
 

@@ -14,9 +14,11 @@ CTL_SRC := \
 	ctl/command_status.c \
 	ctl/command_verify.c \
 	ctl/commands.c \
+	ctl/describe.c \
 	ctl/help.c \
 	ctl/main.c \
 	ctl/pages.c \
+	ctl/problem.c \
 	ctl/table.c \
 	ctl/units.c \
 	ctl/verify_report.c

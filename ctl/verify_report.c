@@ -249,3 +249,26 @@ void verify_report_json(const struct verify_report *report, const struct verifie
 	free(text);
 	signed_text_done(&signed_text);
 }
+
+void verify_report_schemes_json(void)
+{
+	struct json json = { .document = yyjson_mut_doc_new(NULL) };
+	json.root = yyjson_mut_obj(json.document);
+	yyjson_mut_doc_set_root(json.document, json.root);
+	add_text(&json, "schema", BYTES_LITERAL("penstock.schemes/v1"));
+	yyjson_mut_val *list = yyjson_mut_obj_add_arr(json.document, json.root, "schemes");
+	for (size_t i = 0; i < scheme_count(); i++) {
+		const struct scheme *scheme = scheme_at(i);
+		struct json row = { json.document, yyjson_mut_arr_add_obj(json.document, list) };
+		add_text(&row, "name", bytes_of_text(scheme_name(scheme)));
+		add_text(&row, "signature_header", bytes_of_text(scheme_signature_header(scheme)));
+		add_text(&row, "title", bytes_of_text(scheme_title(scheme)));
+		CHECK(yyjson_mut_obj_add_bool(json.document, row.root, "signs_url",
+			scheme_signs_url(scheme)));
+	}
+	char *text = yyjson_mut_write(json.document, YYJSON_WRITE_PRETTY_TWO_SPACES, NULL);
+	CHECK(text != NULL);
+	(void)puts(text);
+	free(text);
+	yyjson_mut_doc_free(json.document);
+}

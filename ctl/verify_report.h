@@ -19,3 +19,5 @@ void verify_report_text(const struct verify_report *report, const struct verifie
 void verify_report_json(const struct verify_report *report, const struct verifier *verifier);
 /* The table of schemes. */
 void verify_report_schemes(void);
+/* The same as one object, schema "penstock.schemes/v1". */
+void verify_report_schemes_json(void);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* penstockd — options, signals, exit codes. What the daemon is made of is in daemon.c.
+/* penstockd — signals and exit codes. Its options are in options.c, what the daemon is made of is
+ * in daemon.c.
  *
  * Exit codes (sysexits): 0 stopped as asked, 64 usage, 69 somebody else has the store, the
  * control socket or an address, 71 the system refused something, 74 the store failed, 77
  * permission, 78 configuration.
  */
-#include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,36 +21,8 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "daemon.h"
+#include "options.h"
 #include "tls/tls.h"
-
-/* "1" in this variable of the environment allows core dumps and debuggers. */
-#define CORE_DUMPS_VARIABLE "PENSTOCK_CORE_DUMPS"
-#define CONFIG_PATH_DEFAULT "/etc/penstock/penstock.yaml"
-
-struct options {
-	const char *config_path;
-	bool test;
-	bool json;
-};
-
-static void print_help(FILE *to)
-{
-	fprintf(to,
-		"penstockd — takes webhooks in, proves who sent them, keeps them, delivers them.\n"
-		"\n"
-		"usage: penstockd [-f FILE] [-t [--json]]\n"
-		"\n"
-		"  -f, --config FILE  configuration (default " CONFIG_PATH_DEFAULT ")\n"
-		"  -t, --test         check configuration, secrets, certificates; exit 0 or 78\n"
-		"      --json         with -t: diagnostics as JSON\n"
-		"  -V, --version      version and the crypto instructions in use\n"
-		"  -h, --help         this text\n"
-		"\n"
-		"Core dumps are off, as they hold private keys; " CORE_DUMPS_VARIABLE
-		"=1 allows them.\n"
-		"SIGHUP reloads, SIGTERM and SIGINT stop after finishing what is under way.\n"
-		"Everything else is done with penstockctl; begin with: penstockctl status\n");
-}
 
 static void print_version(void)
 {
@@ -60,36 +32,6 @@ static void print_version(void)
 	printf("TLS: wolfSSL %s\n", info.version);
 	printf("AES-GCM: %s\n", info.aes_instructions ? "AES-NI" : "portable");
 	printf("SHA-256: %s\n", info.sha_instructions ? "SHA-NI" : info.avx2 ? "AVX2" : "portable");
-}
-
-static int options_parse(int argc, char **argv, struct options *options)
-{
-	static const struct option table[] = {
-		{ "config", required_argument, NULL, 'f' },
-		{ "test", no_argument, NULL, 't' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "version", no_argument, NULL, 'V' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-
-	int option;
-	while ((option = getopt_long(argc, argv, "f:tVh", table, NULL)) != -1) {
-		switch (option) {
-		case 'f': options->config_path = optarg; break;
-		case 't': options->test = true; break;
-		case 'j': options->json = true; break;
-		case 'V': print_version(); exit(EX_OK);
-		case 'h': print_help(stdout); exit(EX_OK);
-		default: print_help(stderr); return EX_USAGE;
-		}
-	}
-	if (optind < argc) {
-		fprintf(stderr, "penstockd: unexpected argument '%s'; try penstockd --help\n",
-			argv[optind]);
-		return EX_USAGE;
-	}
-	return EX_OK;
 }
 
 /* Secrets have memory that no dump contains; the TLS library's keys lie in its heap. Nor may
@@ -276,10 +218,15 @@ int main(int argc, char **argv)
 		fprintf(stderr, "penstockd: the TLS library does not start\n");
 		return EX_SOFTWARE;
 	}
-	int code = options_parse(argc, argv, &options);
-	if (code != EX_OK) return code;
+	switch (options_parse(argc, argv, &options)) {
+	case OPTIONS_RUN: break;
+	case OPTIONS_VERSION: print_version(); return EX_OK;
+	case OPTIONS_DONE: return EX_OK;
+	case OPTIONS_WRONG: return EX_USAGE;
+	}
 	core_dumps_forbid();
 
+	int code;
 	struct config_report *report = alloc_array(1, sizeof *report);
 	if (config_load(options.config_path, &config, report) != RESULT_OK) {
 		report_print(report, options.json);

@@ -21,6 +21,12 @@ BASE_SRC := \
 	dataplane/base/sha256_pair.c \
 	dataplane/base/version.c
 
+# dataplane/program
+PROGRAM_SRC := \
+	dataplane/program/program.c \
+	dataplane/program/program_completion.c \
+	dataplane/program/program_man.c
+
 # dataplane/metrics
 METRICS_SRC := \
 	dataplane/metrics/metrics.c \
@@ -199,10 +205,12 @@ WORKER_SRC := \
 DAEMON_SRC := \
 	dataplane/daemon.c \
 	dataplane/daemon_reload.c \
-	dataplane/notify.c
+	dataplane/notify.c \
+	dataplane/options.c
 
 DATAPLANE_SRC := \
 	$(BASE_SRC) \
+	$(PROGRAM_SRC) \
 	$(METRICS_SRC) \
 	$(ENGINE_SRC) \
 	$(TLS_SRC) \

@@ -18,17 +18,12 @@ static int run_nothing(const struct invocation *invocation)
 	return 0;
 }
 
-static int run_raw(int argc, char **argv)
-{
-	(void)argv;
-	return argc;
-}
-
 static const struct command table[] = {
 	{ .name = "status", .arguments = "", .run = run_nothing },
 	{ .name = "events list",
 		.arguments = "",
-		.options = { { "limit", "N", "" }, { "state", "STATE", "" } },
+		.options = { { .name = "limit", .value = "N" },
+			{ .name = "state", .value = "STATE" } },
 		.run = run_nothing },
 	{ .name = "events show",
 		.arguments = "EVENT",
@@ -38,9 +33,12 @@ static const struct command table[] = {
 	{ .name = "dlq replay",
 		.arguments = "[EVENT]",
 		.argument_count_max = 1,
-		.options = { { "all", NULL, "" } },
+		.options = { { .name = "all" } },
 		.run = run_nothing },
-	{ .name = "verify", .arguments = "...", .run_raw = run_raw },
+	{ .name = "verify",
+		.arguments = "",
+		.options = { { .name = "header", .value = "TEXT", .repeats = true } },
+		.run = run_nothing },
 };
 
 enum { WORDS_MAX = 12 };
@@ -127,14 +125,32 @@ static void test_help(void **state)
 	assert_int_equal(parse("--version").verdict, ARGUMENTS_VERSION);
 }
 
-/* verify reads its own arguments, whatever they look like. */
-static void test_raw_commands(void **state)
+static void test_an_option_may_repeat(void **state)
 {
 	(void)state;
-	struct arguments_result result = parse("--json verify --limt x --help");
-	assert_int_equal(result.verdict, ARGUMENTS_RAW);
-	assert_int_equal(result.raw_index, 2);
-	assert_string_equal(words[result.raw_index], "verify");
+	assert_int_equal(parse("verify --header a --header=b").verdict, ARGUMENTS_RUN);
+	assert_int_equal(invocation.repeated_count, 2);
+	assert_string_equal(invocation.repeated[0], "a");
+	assert_string_equal(invocation.repeated[1], "b");
+
+	/* As often as the table says, and no oftener. */
+	static char name[] = "penstockctl";
+	static char verify[] = "verify";
+	static char option[] = "--header=x";
+	static char *many[REPEATED_MAX + 4] = { name, verify };
+	for (int i = 0; i <= REPEATED_MAX; i++) {
+		many[2 + i] = option;
+	}
+	invocation = (struct invocation){ 0 };
+	assert_int_equal(arguments_parse(table, ARRAY_COUNT(table), 2 + REPEATED_MAX, many,
+				 &invocation)
+				 .verdict,
+		ARGUMENTS_RUN);
+	invocation = (struct invocation){ 0 };
+	assert_int_equal(arguments_parse(table, ARRAY_COUNT(table), 3 + REPEATED_MAX, many,
+				 &invocation)
+				 .verdict,
+		ARGUMENTS_WRONG);
 }
 
 static void test_usage_errors(void **state)
@@ -190,7 +206,7 @@ int main(void)
 		cmocka_unit_test(test_commands_and_arguments),
 		cmocka_unit_test(test_options_stand_anywhere),
 		cmocka_unit_test(test_help),
-		cmocka_unit_test(test_raw_commands),
+		cmocka_unit_test(test_an_option_may_repeat),
 		cmocka_unit_test(test_usage_errors),
 		cmocka_unit_test(test_distance),
 	};

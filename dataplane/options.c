@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "program/program.h"
+
+enum { OPTION_JSON = 256 };
+
+static const struct program_option table[] = {
+	{ .name = "config",
+		.value = "FILE",
+		.help = "the configuration",
+		.otherwise = CONFIG_PATH_DEFAULT,
+		.code = 'f' },
+	{ .name = "test",
+		.help = "check configuration, secrets, certificates; exit 0 or 78",
+		.code = 't' },
+	{ .name = "json", .help = "with --test: diagnostics as JSON", .code = OPTION_JSON },
+	{ .name = "version", .help = "version and the crypto instructions in use", .code = 'V' },
+	{ .name = "help", .help = "this text", .code = 'h' },
+};
+
+static const char *const synopsis[] = { "[-f FILE]", "[-f FILE] -t [--json]", NULL };
+
+static const struct program_entry environment[] = {
+	{ CORE_DUMPS_VARIABLE, "1 allows core dumps, which hold private keys; they are off" },
+	{ NULL, NULL },
+};
+
+static const struct program_entry files[] = {
+	{ CONFIG_PATH_DEFAULT, "the configuration" },
+	{ "/var/lib/penstock", "the store, where the configuration's store.path says so" },
+	{ NULL, NULL },
+};
+
+static const struct program_entry exits[] = {
+	{ "0", "stopped as asked" },
+	{ "64", "EX_USAGE: wrong options" },
+	{ "65", "EX_DATAERR: the store is damaged, or newer than this program" },
+	{ "69", "EX_UNAVAILABLE: somebody else has the store, the control socket or an address" },
+	{ "71", "EX_OSERR: the system refused something" },
+	{ "74", "EX_IOERR: the store failed" },
+	{ "77", "EX_NOPERM: a file or address is not ours to use" },
+	{ "78", "EX_CONFIG: the configuration is wrong, or a setting of the host" },
+	{ NULL, NULL },
+};
+
+static const struct program program = {
+	.name = "penstockd",
+	.section = 8,
+	.summary = "takes webhooks in, proves who sent them, keeps them, delivers them",
+	.synopsis = synopsis,
+	.text = "Runs in the foreground and logs to standard error.\n"
+		"SIGHUP reloads, SIGTERM and SIGINT stop after finishing what is under way; the\n"
+		"second of them stops at once.\n"
+		"Everything else is done with penstockctl; begin with: penstockctl status",
+	.options = table,
+	.option_count = ARRAY_COUNT(table),
+	.environment = environment,
+	.files = files,
+	.exits = exits,
+	.examples = "  penstockd -t -f penstock.yaml && penstockd -f penstock.yaml",
+	.see_also = "penstockctl(1), penstock-bench(1)",
+};
+
+enum options_verdict options_parse(int argc, char **argv, struct options *options)
+{
+	struct option rows[ARRAY_COUNT(table) + 1];
+	char letters[PROGRAM_LETTERS_SIZE];
+	/* For the build: make man completions. */
+	if (argc == 3 && strcmp(argv[1], "--generate") == 0) {
+		return program_generate(&program, argv[2], stdout) ? OPTIONS_DONE : OPTIONS_WRONG;
+	}
+	program_getopt(&program, rows);
+	program_getopt_letters(&program, letters);
+	int option;
+	while ((option = getopt_long(argc, argv, letters, rows, NULL)) != -1) {
+		switch (option) {
+		case 'f': options->config_path = optarg; break;
+		case 't': options->test = true; break;
+		case OPTION_JSON: options->json = true; break;
+		case 'V': return OPTIONS_VERSION;
+		case 'h': program_help_print(stdout, &program); return OPTIONS_DONE;
+		default: program_help_print(stderr, &program); return OPTIONS_WRONG;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "penstockd: unexpected argument '%s'; try penstockd --help\n",
+			argv[optind]);
+		return OPTIONS_WRONG;
+	}
+	return OPTIONS_RUN;
+}

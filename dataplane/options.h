@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* options — the command line of penstockd, parsed; its help, man page and completions. */
+#pragma once
+
+#include <stdbool.h>
+
+#define CONFIG_PATH_DEFAULT "/etc/penstock/penstock.yaml"
+/* "1" in this variable of the environment allows core dumps and debuggers. */
+#define CORE_DUMPS_VARIABLE "PENSTOCK_CORE_DUMPS"
+
+struct options {
+	const char *config_path;
+	bool test;
+	bool json;
+};
+
+enum options_verdict {
+	OPTIONS_RUN,
+	OPTIONS_VERSION, /* is asked for */
+	OPTIONS_DONE,    /* help was printed */
+	OPTIONS_WRONG,   /* the complaint was printed */
+};
+enum options_verdict options_parse(int argc, char **argv, struct options *options);
