@@ -36,8 +36,10 @@ CPPFLAGS := -D_GNU_SOURCE -iquote dataplane -iquote tests -isystem build/deps/pr
 WERROR   := -Werror
 WARNINGS := -Wall -Wextra $(WERROR) -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
 	-Wswitch-enum -Wpointer-arith -Wwrite-strings -Wformat=2
-CFLAGS   := -std=c17 -g -pthread -fPIE -fno-strict-aliasing -fno-common -fstack-protector-strong
-LDFLAGS  := -pie -pthread -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
+# The folder of the build is in no binary: packages are the same to the bit wherever they are built.
+CFLAGS   := -std=c17 -g -pthread -fPIE -fno-strict-aliasing -fno-common -fstack-protector-strong \
+	-ffile-prefix-map=$(CURDIR)=.
+LDFLAGS  := -pie -pthread -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed -Wl,--build-id=sha1
 LIBS     := build/deps/prefix/lib/libwolfssl.a build/deps/prefix/lib/liburing.a build/deps/prefix/lib/libyyjson.a \
 	-llmdb -lxxhash -lyaml -lm
 
