@@ -180,6 +180,8 @@ all: $(patsubst %,$(OUT)/release/%,$(PROGRAMS)) ## build the release programs (d
 .PHONY: debug asan tsan
 debug asan tsan: %: $(foreach p,$(PROGRAMS),$(OUT)/%/$(p))
 
+include packaging/packaging.mk
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Targets for people. Each does its own set-up.
 
@@ -214,10 +216,23 @@ check: ## the checks before a commit, under 60 s: format, tidy, layers, crypto, 
 	@tools/check_format
 	@tools/check_layers
 	@tools/check_tidy
+	@tools/check_units
 	@tools/check_clang_tidy
 	@tools/check_crypto.sh
 	@printf '%s\n' $(CHECK_LIST) | tools/run_tests.sh --tools
 	@tools/fuzz_smoke.sh $(call programs,asan,$(FUZZ_TARGETS))
+
+.PHONY: check-units
+check-units: ## check the systemd units: known keys, exposure at most 2.0
+	@tools/check_units
+
+.PHONY: deb rpm packages
+deb rpm: ## the packages of one format, in build/packages: make deb [PACKAGE_VERSION=1.2.3]
+	@tools/bootstrap.sh build package
+	+@$(MAKE) --no-print-directory man completions $(call package_programs,$@)
+	@packaging/package.py build $@ $(OUT) $(OUT)/packages/$@/programs
+
+packages: deb rpm ## the packages of both formats (docs/packaging.md)
 
 T :=
 # For the work on one file: T=base/bytes builds and runs what matches, in the debug variant, or in VARIANT=asan.
@@ -274,7 +289,7 @@ bench-crypto: $(OUT)/release/tests/tools/crypto_bench ## measure the wolfSSL tha
 
 .PHONY: clean
 clean: ## remove what was built, keep the third-party libraries
-	rm -rf $(patsubst %,$(OUT)/%,$(VARIANTS)) $(OUT)/bin $(OUT)/test $(OUT)/version
+	rm -rf $(patsubst %,$(OUT)/%,$(VARIANTS)) $(OUT)/bin $(OUT)/man $(OUT)/completions $(OUT)/packages $(OUT)/test $(OUT)/version
 
 .PHONY: distclean
 distclean: ## remove everything that is not in the repository
@@ -282,4 +297,4 @@ distclean: ## remove everything that is not in the repository
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
