@@ -230,9 +230,19 @@ check-units: ## check the systemd units: known keys, exposure at most 2.0
 deb rpm: ## the packages of one format, in build/packages: make deb [PACKAGE_VERSION=1.2.3]
 	@tools/bootstrap.sh build package
 	+@$(MAKE) --no-print-directory man completions $(call package_programs,$@)
-	@packaging/package.py build $@ $(OUT) $(OUT)/packages/$@/programs
+	@packaging/package.py build $@ $(OUT) $(PACKAGES)
 
 packages: deb rpm ## the packages of both formats (docs/packaging.md)
+
+.PHONY: test-packages
+test-packages: ## lint the packages, build them twice, install, upgrade and remove them in a fresh root (needs root)
+	@tools/bootstrap.sh build test package
+	@tests/packages/run.sh
+
+.PHONY: check-reproducible
+check-reproducible: ## build the packages in two folders and compare them bit by bit
+	@tools/bootstrap.sh build package
+	@tools/check_reproducible
 
 T :=
 # For the work on one file: T=base/bytes builds and runs what matches, in the debug variant, or in VARIANT=asan.
