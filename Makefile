@@ -36,8 +36,10 @@ CPPFLAGS := -D_GNU_SOURCE -iquote dataplane -iquote tests -isystem build/deps/pr
 WERROR   := -Werror
 WARNINGS := -Wall -Wextra $(WERROR) -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
 	-Wswitch-enum -Wpointer-arith -Wwrite-strings -Wformat=2
-CFLAGS   := -std=c17 -g -pthread -fPIE -fno-strict-aliasing -fno-common -fstack-protector-strong
-LDFLAGS  := -pie -pthread -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
+# The folder of the build is in no binary: packages are the same to the bit wherever they are built.
+CFLAGS   := -std=c17 -g -pthread -fPIE -fno-strict-aliasing -fno-common -fstack-protector-strong \
+	-ffile-prefix-map=$(CURDIR)=.
+LDFLAGS  := -pie -pthread -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed -Wl,--build-id=sha1
 LIBS     := build/deps/prefix/lib/libwolfssl.a build/deps/prefix/lib/liburing.a build/deps/prefix/lib/libyyjson.a \
 	-llmdb -lxxhash -lyaml -lm
 
@@ -199,6 +201,8 @@ completions: $(patsubst %,$(OUT)/release/%,$(PROGRAMS)) ## completions for bash,
 .PHONY: debug asan tsan
 debug asan tsan: %: $(foreach p,$(PROGRAMS),$(OUT)/%/$(p))
 
+include packaging/packaging.mk
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Targets for people. Each does its own set-up.
 
@@ -233,10 +237,33 @@ check: ## the checks before a commit, under 60 s: format, tidy, layers, crypto, 
 	@tools/check_format
 	@tools/check_layers
 	@tools/check_tidy
+	@tools/check_units
 	@tools/check_clang_tidy
 	@tools/check_crypto.sh
 	@printf '%s\n' $(CHECK_LIST) | tools/run_tests.sh --tools
 	@tools/fuzz_smoke.sh $(call programs,asan,$(FUZZ_TARGETS))
+
+.PHONY: check-units
+check-units: ## check the systemd units: known keys, exposure at most 2.0
+	@tools/check_units
+
+.PHONY: deb rpm packages
+deb rpm: ## the packages of one format, in build/packages: make deb [PACKAGE_VERSION=1.2.3]
+	@tools/bootstrap.sh build package
+	+@$(MAKE) --no-print-directory man completions $(call package_programs,$@)
+	@packaging/package.py build $@ $(OUT) $(PACKAGES)
+
+packages: deb rpm ## the packages of both formats (docs/packaging.md)
+
+.PHONY: test-packages
+test-packages: ## lint the packages, build them twice, install, upgrade and remove them in a fresh root (needs root)
+	@tools/bootstrap.sh build test package
+	@tests/packages/run.sh
+
+.PHONY: check-reproducible
+check-reproducible: ## build the packages in two folders and compare them bit by bit
+	@tools/bootstrap.sh build package
+	@tools/check_reproducible
 
 T :=
 # For the work on one file: T=base/bytes builds and runs what matches, in the debug variant, or in VARIANT=asan.
@@ -293,7 +320,7 @@ bench-crypto: $(OUT)/release/tests/tools/crypto_bench ## measure the wolfSSL tha
 
 .PHONY: clean
 clean: ## remove what was built, keep the third-party libraries
-	rm -rf $(patsubst %,$(OUT)/%,$(VARIANTS)) $(OUT)/man $(OUT)/completions $(OUT)/bin $(OUT)/test $(OUT)/version
+	rm -rf $(patsubst %,$(OUT)/%,$(VARIANTS)) $(OUT)/bin $(OUT)/man $(OUT)/completions $(OUT)/packages $(OUT)/test $(OUT)/version
 
 .PHONY: distclean
 distclean: ## remove everything that is not in the repository
@@ -301,4 +328,4 @@ distclean: ## remove everything that is not in the repository
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

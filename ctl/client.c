@@ -86,7 +86,7 @@ static void fail_connect(struct exchange *exchange, int reason)
 	}
 	if (reason == ENOENT || reason == ECONNREFUSED) {
 		fail(exchange, EX_UNAVAILABLE, "not_running", "The daemon is not running",
-			"nobody listens at %s; start it with \"systemctl start penstock\" or "
+			"nobody listens at %s; start it with \"systemctl start penstockd\" or "
 			"\"penstockd\", or name its socket with --socket",
 			path);
 		return;

@@ -170,6 +170,22 @@ static void check_listeners(const struct config *config, struct config_report *r
 	(void)config_check_names(config, "listener", named, named_count, report);
 }
 
+/* Neither is what a fresh installation has; one without the other is a list that was lost. */
+static void check_intake(const struct config *config, struct config_report *report)
+{
+	if (report->error_count > 0) return; /* then one may be missing for another reason */
+	if (config->listener_count > 0 && config->endpoint_count == 0) {
+		config_report_add(report, CONFIG_WARNING, PS_NO_EFFECT,
+			config->listeners[0].position, "add endpoints",
+			"listeners without endpoints: every request is answered 404");
+	}
+	if (config->listener_count == 0 && config->endpoint_count > 0) {
+		config_report_add(report, CONFIG_WARNING, PS_NO_EFFECT,
+			config->endpoints[0].position, "add listeners",
+			"endpoints without listeners: no event can arrive");
+	}
+}
+
 /* ---- Targets --------------------------------------------------------------------------------- */
 
 static bool is_loopback_host(const char *host)
@@ -352,6 +368,7 @@ static void check_metrics(const struct config *config, struct config_report *rep
 void config_check(const struct config *config, struct config_report *report)
 {
 	check_listeners(config, report);
+	check_intake(config, report);
 	for (uint32_t i = 0; i < config->target_count; i++) {
 		const struct config_target *target = &config->targets[i];
 		if (target->name != NULL) check_target(config, target, report);

@@ -41,8 +41,8 @@ static const struct config_code codes[] = {
 		"A key with nothing behind it means null in YAML. Leave the key out to get its "
 		"default." },
 	{ PS_EMPTY_LIST, "an empty list",
-		"A list that is written must have an element: an endpoint without a target would "
-		"accept events that nobody receives." },
+		"A list that is written must have an element. Only listeners, endpoints, targets "
+		"and an endpoint's targets may be []: nothing is taken then, or goes nowhere." },
 	{ PS_SECRET_IN_FILE, "a secret in the configuration file",
 		"Configuration is copied, mailed and put under version control; secrets are not. "
 		"Put the secret alone into a file that only the daemon can read (mode 0600) and "

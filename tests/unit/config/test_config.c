@@ -238,6 +238,11 @@ static const struct broken warning_cases[] = {
 		   "replay_window: ^1m"),
 		PS_SHORT_REPLAY_WINDOW },
 	{ ENDPOINT_WITH("previous_secret_file: ^s"), PS_NO_EFFECT },
+	{ "listeners: []\nendpoints:\n  - ^{ name: a, path: /a, " GITHUB " }\n" TARGETS STORE,
+		PS_NO_EFFECT },
+	{ "listeners:\n  - ^{ address: 127.0.0.1:1, " LISTENER_TLS
+	  " }\nendpoints: []\ntargets: []\n" STORE,
+		PS_NO_EFFECT },
 	{ TARGET_WITH("timeout: 1s, connect_timeout: ^2s"), PS_NO_EFFECT },
 	{ LISTENER("address: 127.0.0.1:1, tls: { certificate: c, key: k, "
 		   "client_certificate: none, client_ca: ^x }"),

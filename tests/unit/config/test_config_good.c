@@ -20,6 +20,7 @@
 #include "config/config_codes.h"
 
 #define EXAMPLE_FILE "packaging/penstock.yaml.example"
+#define INSTALLED_FILE "packaging/penstock.yaml"
 
 static struct config_report report;
 
@@ -497,6 +498,21 @@ static char *file_read(const char *path)
 	return text;
 }
 
+/* What a package installs: right, without a warning, and nobody can connect to it. */
+static void the_installed_file_opens_no_port(void **state)
+{
+	(void)state;
+	struct config *config = parse(file_read(INSTALLED_FILE));
+
+	assert_int_equal(report.count, 0);
+	assert_int_equal(config->listener_count, 0);
+	assert_int_equal(config->endpoint_count, 0);
+	assert_int_equal(config->target_count, 0);
+	assert_int_equal(config->metrics_address.port, 0);
+	assert_string_equal(config->store.path, "/var/lib/penstock");
+	config_free(config);
+}
+
 /* "    # key: value" becomes "    key: value"; prose is told apart by its capital letter or its
  * place at the start of a line. */
 static void uncomment(const char *from, struct writer *to)
@@ -567,6 +583,7 @@ int main(void)
 		cmocka_unit_test(aliases_do_not_blow_up),
 		cmocka_unit_test(what_is_no_readable_file_is_refused),
 		cmocka_unit_test(a_file_that_others_can_change_is_a_warning),
+		cmocka_unit_test(the_installed_file_opens_no_port),
 		cmocka_unit_test(the_example_is_valid_with_and_without_its_options),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
