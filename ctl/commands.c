@@ -92,6 +92,21 @@ const struct command commands[] = {
 		"code 78 when it is wrong. Without FILE: /etc/penstock/penstock.yaml.\n\n"
 		"  penstockctl config check penstock.yaml && penstockctl reload",
 		command_config_check, NULL, "penstock.diagnostics/v1" },
+		command_config_check, NULL },
+	{ "config diff", "FILE FILE", 2, 2, NO_OPTIONS, CONTROL_ROLE_NONE,
+		"what two configuration files mean differently",
+		"Order, comments, quotes and defaults that are written out do not count. The second\n"
+		"file is read as if it stood in the first one's place. Exit code 0: they mean the\n"
+		"same; 1: they do not; 78: one of them is wrong.\n\n"
+		"  penstockctl config diff /etc/penstock/penstock.yaml new.yaml",
+		command_config_diff, NULL, "penstock.config-diff/v1" },
+	{ "config show", "[FILE]", 0, 1,
+		{ { "effective", NULL, "with every default that is in force" } }, CONTROL_ROLE_NONE,
+		"a configuration as it is understood, as YAML that loads again",
+		"With --json each setting has the line and column it was written at, or says that\n"
+		"it is a default. Names of files are shown in full.\n\n"
+		"  penstockctl config show --effective",
+		command_config_show, NULL, "penstock.config/v1" },
 	{ "reload", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN,
 		"has the daemon load its configuration",
 		"Comes back when every worker serves the new configuration. A wrong one changes\n"

@@ -7,6 +7,7 @@ CTL_SRC := \
 	ctl/client.c \
 	ctl/command_audit.c \
 	ctl/command_config.c \
+	ctl/command_config_show.c \
 	ctl/command_daemon.c \
 	ctl/command_dlq.c \
 	ctl/command_events.c \
@@ -14,8 +15,10 @@ CTL_SRC := \
 	ctl/command_status.c \
 	ctl/command_verify.c \
 	ctl/commands.c \
+	ctl/config_file.c \
 	ctl/describe.c \
 	ctl/help.c \
+	ctl/json_text.c \
 	ctl/main.c \
 	ctl/pages.c \
 	ctl/problem.c \

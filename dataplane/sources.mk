@@ -142,6 +142,7 @@ CONFIG_SRC := \
 	dataplane/config/config_check.c \
 	dataplane/config/config_check_routes.c \
 	dataplane/config/config_codes.c \
+	dataplane/config/config_diff.c \
 	dataplane/config/config_excerpt.c \
 	dataplane/config/config_fixed.c \
 	dataplane/config/config_keys.c \
@@ -150,9 +151,11 @@ CONFIG_SRC := \
 	dataplane/config/config_read.c \
 	dataplane/config/config_read_value.c \
 	dataplane/config/config_report.c \
+	dataplane/config/config_show.c \
 	dataplane/config/config_text.c \
 	dataplane/config/config_url.c \
 	dataplane/config/config_values.c \
+	dataplane/config/config_walk.c \
 	dataplane/config/config_yaml.c \
 	dataplane/config/config_yaml_fault.c
 

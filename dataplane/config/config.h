@@ -119,6 +119,7 @@ struct config {
 	struct config_store store;
 	uint16_t *cpus; /* one worker each; from "workers: {cpus: auto | [0, 2, 4-7]}" */
 	uint32_t cpu_count;
+	bool cpus_auto;           /* all that the process may run on */
 	uint32_t connections_max; /* per worker */
 	uint32_t requests_max;    /* per worker, between first byte and answer */
 	const char *control_socket;
@@ -181,6 +182,10 @@ void config_report_print_json(const struct config_report *report, void *file);
  * on RESULT_OK. On RESULT_OK *ret is the caller's. The report is set anew and stays valid
  * whatever becomes of the config; it borrows `path`. */
 MUST_USE enum result config_load(const char *path, struct config **ret,
+	struct config_report *report);
+/* The same as if the file stood at `as`: relative names of files start from that one's folder.
+ * Diagnostics say `path`. */
+MUST_USE enum result config_load_as(const char *path, const char *as, struct config **ret,
 	struct config_report *report);
 /* The same over text in memory; `path` is what diagnostics say and relative files start from.
  * The text is copied. */

@@ -33,7 +33,7 @@ static void section_walk(const struct config_section *section, const void *objec
 	}
 }
 
-static void config_walk(const struct config *config, fixed_visit *visit, void *owner)
+static void fixed_walk(const struct config *config, fixed_visit *visit, void *owner)
 {
 	uint32_t index = 0;
 	section_walk(&config_root, config, visit, owner, &index);
@@ -91,7 +91,7 @@ static void value_take(void *owner, uint32_t index, const struct fixed_key *foun
 void config_fixed_take(const struct config *config, struct config_fixed *ret)
 {
 	*ret = (struct config_fixed){ 0 };
-	config_walk(config, value_take, ret);
+	fixed_walk(config, value_take, ret);
 }
 
 /* ---- Comparing ------------------------------------------------------------------------------- */
@@ -122,6 +122,6 @@ void config_fixed_compare(const struct config_fixed *started, const struct confi
 	struct comparison comparison = { started, next, report };
 
 	config_report_borrow(report, next);
-	config_walk(next, value_compare, &comparison);
+	fixed_walk(next, value_compare, &comparison);
 	config_report_borrow(report, NULL);
 }

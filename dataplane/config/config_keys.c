@@ -49,6 +49,7 @@ static const struct config_key tls_keys[] = {
 		.help = "PEM file with the certificate's private key" },
 	{ "certificates", CONFIG_TYPE_SECTION,
 		LIST_AT(config_listener, certificates, certificate_count),
+		.merged_from = offsetof(struct config_listener, only.certificate_file),
 		.max = CERTIFICATES_PER_LISTENER_MAX, .section = &certificate_section,
 		.example = "[{ certificate: a.pem, key: a.key, names: [a.example] }]",
 		.help = "further certificates, chosen by the name the client asks for" },

@@ -57,6 +57,9 @@ struct config_key {
 	size_t offset; /* of the field in the section's struct */
 	size_t size;   /* of the field; of lists of sections: of an element */
 	size_t extra;  /* offset of a list's count, or of an on/off section's flag */
+	/* Of lists of sections: offset of a text; when it is there, the first element is what the
+	 * section around the list says itself (tls.certificate). 0: never. */
+	size_t merged_from;
 	const char *example;
 	const char *help;
 };

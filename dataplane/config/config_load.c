@@ -46,8 +46,8 @@ static void parse_into(struct config *config, struct config_report *report)
 	config_arena_free(tree);
 }
 
-enum result config_parse(const char *path, struct bytes text, struct config **ret,
-	struct config_report *report)
+static enum result parse_as(const char *path, const char *as, struct bytes text,
+	struct config **ret, struct config_report *report)
 {
 	*ret = NULL;
 	config_report_init(report, path);
@@ -60,7 +60,7 @@ enum result config_parse(const char *path, struct bytes text, struct config **re
 
 	/* A byte order mark at the start is harmless, and no part of the first line. */
 	if (bytes_starts_with(text, BYTES_LITERAL("\xEF\xBB\xBF"))) text = bytes_from(text, 3);
-	struct config *config = config_create(path, text);
+	struct config *config = config_create(as, text);
 	config_report_borrow(report, config);
 	parse_into(config, report);
 	config_report_borrow(report, NULL); /* the text may go before the report does */
@@ -71,6 +71,12 @@ enum result config_parse(const char *path, struct bytes text, struct config **re
 	}
 	*ret = config;
 	return RESULT_OK;
+}
+
+enum result config_parse(const char *path, struct bytes text, struct config **ret,
+	struct config_report *report)
+{
+	return parse_as(path, path, text, ret, report);
 }
 
 /* Reads a whole file into memory of alloc.h. */
@@ -122,6 +128,12 @@ static int file_open(const char *path, struct stat *ret_status, struct config_re
 
 enum result config_load(const char *path, struct config **ret, struct config_report *report)
 {
+	return config_load_as(path, path, ret, report);
+}
+
+enum result config_load_as(const char *path, const char *as, struct config **ret,
+	struct config_report *report)
+{
 	struct stat status;
 	size_t size = 0;
 
@@ -137,7 +149,7 @@ enum result config_load(const char *path, struct config **ret, struct config_rep
 
 	enum result result = RESULT_CONFIG;
 	if (complete) {
-		result = config_parse(path, bytes_of(text, size), ret, report);
+		result = parse_as(path, as, bytes_of(text, size), ret, report);
 	} else {
 		report_unreadable(report, strerror(error), NULL);
 	}

@@ -428,6 +428,8 @@ static void certificates_merge(struct config_listener *listener, struct config *
 			config_position_of(config, &from->certificate_file, from->position));
 		config_arena_remember(config->arena, &all[i].key_file,
 			config_position_of(config, &from->key_file, from->position));
+		config_arena_remember(config->arena, &all[i].names,
+			config_position_of(config, &from->names, missing));
 	}
 	config_arena_remember(config->arena, &all[0].certificate_file, only->position);
 	config_arena_remember(config->arena, &all[0].key_file,

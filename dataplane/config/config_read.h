@@ -43,5 +43,9 @@ void config_read_cpus(const struct config_frame *frame, const struct config_key 
 /* Those of the process's affinity mask. */
 void config_read_cpus_auto(struct config_reading *reading, struct config *config);
 
+/* The value of a quantity as the file would say it: "15s", "1MiB", "64". */
+void config_key_quantity(const struct config_key *key, uint64_t value,
+	char to[static CONFIG_QUANTITY_SIZE]);
+
 /* An integer field of 4 or 8 bytes. */
 void config_field_store(void *field, size_t size, uint64_t value);

@@ -89,7 +89,7 @@ static bool read_origin(const struct config_frame *frame, const char *text, void
 	return store_text(frame, field, text);
 }
 
-static void format_quantity(const struct config_key *key, uint64_t value,
+void config_key_quantity(const struct config_key *key, uint64_t value,
 	char to[static CONFIG_QUANTITY_SIZE])
 {
 	switch (key->unit) {
@@ -116,8 +116,8 @@ static bool read_quantity(const struct config_key *key, const char *text, void *
 	bool whole = key->unit != CONFIG_UNIT_S || value % 1000 == 0;
 	if (key->unit == CONFIG_UNIT_S) value /= 1000;
 	if (value < key->min || value > key->max) {
-		format_quantity(key, key->min, least);
-		format_quantity(key, key->max, most);
+		config_key_quantity(key, key->min, least);
+		config_key_quantity(key, key->max, most);
 		return config_fault_set(fault, PS_RANGE, NULL, "%.40s is outside %s to %s", text,
 			least, most);
 	}
@@ -212,6 +212,7 @@ void config_read_cpus_auto(struct config_reading *reading, struct config *config
 		return;
 	}
 	store_cpus(reading, &cpus, config);
+	config->cpus_auto = true;
 	/* More than there can be workers: the first ones do. */
 	if (config->cpu_count > WORKERS_MAX) config->cpu_count = WORKERS_MAX;
 }
