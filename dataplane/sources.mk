@@ -24,7 +24,8 @@ BASE_SRC := \
 # dataplane/metrics
 METRICS_SRC := \
 	dataplane/metrics/metrics.c \
-	dataplane/metrics/metrics_expose.c
+	dataplane/metrics/metrics_expose.c \
+	dataplane/metrics/metrics_format.c
 
 # dataplane/engine
 ENGINE_SRC := \
