@@ -226,6 +226,12 @@ unit: ## run unit tests: make unit [T=base/bytes] [VARIANT=asan]
 	+@$(MAKE) --no-print-directory $(call list_programs,$(UNIT_MATCH))
 	@printf '%s\n' $(UNIT_MATCH) | tools/run_tests.sh --verbose
 
+REFERENCE_TEST := $(OUT)/debug/tests/unit/control/test_metrics_reference
+.PHONY: metrics-reference
+metrics-reference: ## write the table of docs/metrics.md again, after a change of metrics
+	+@$(MAKE) --no-print-directory $(REFERENCE_TEST)
+	@PENSTOCK_WRITE_REFERENCE=1 $(REFERENCE_TEST)
+
 # What a failing seed says to run:  make sim SEED=123  (VERBOSE=1 shows every event). More of them:  make sim SEEDS=5000 FIRST=1
 SIM_PROGRAMS := $(call programs,asan,$(SIM_TESTS))
 SIM_SEEDS := $(OUT)/asan/tests/sim/test_world_seeds
