@@ -198,6 +198,7 @@ list_programs = $(foreach t,$(1),$(lastword $(subst :, ,$(t))))
 .PHONY: test
 test: ## run every test; the last line is "N passed, N failed" (does all set-up itself)
 	@tools/bootstrap.sh build test
+	@tools/bootstrap.sh monitor || echo "test: without promtool; what it checks is skipped" >&2
 	+@$(MAKE) --no-print-directory deps
 	+@$(MAKE) --no-print-directory --keep-going all $(call list_programs,$(TEST_LIST)) $(call programs,release,$(TOOL_PROGRAMS)) || \
 		echo "test: something does not build, see above; going on with the rest" >&2
