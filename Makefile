@@ -223,6 +223,7 @@ list_programs = $(foreach t,$(1),$(lastword $(subst :, ,$(t))))
 .PHONY: test
 test: ## run every test; the last line is "N passed, N failed" (does all set-up itself)
 	@tools/bootstrap.sh build test
+	@tools/bootstrap.sh monitor || echo "test: without promtool; what it checks is skipped" >&2
 	+@$(MAKE) --no-print-directory deps
 	+@$(MAKE) --no-print-directory --keep-going all $(call list_programs,$(TEST_LIST)) $(call programs,release,$(TOOL_PROGRAMS)) || \
 		echo "test: something does not build, see above; going on with the rest" >&2
@@ -273,6 +274,12 @@ UNIT_MATCH = $(foreach t,$(UNIT_TESTS),$(if $(if $(T),$(findstring $(T),$(subst 
 unit: ## run unit tests: make unit [T=base/bytes] [VARIANT=asan]
 	+@$(MAKE) --no-print-directory $(call list_programs,$(UNIT_MATCH))
 	@printf '%s\n' $(UNIT_MATCH) | tools/run_tests.sh --verbose
+
+REFERENCE_TEST := $(OUT)/debug/tests/unit/control/test_metrics_reference
+.PHONY: metrics-reference
+metrics-reference: ## write the table of docs/metrics.md again, after a change of metrics
+	+@$(MAKE) --no-print-directory $(REFERENCE_TEST)
+	@PENSTOCK_WRITE_REFERENCE=1 $(REFERENCE_TEST)
 
 # What a failing seed says to run:  make sim SEED=123  (VERBOSE=1 shows every event). More of them:  make sim SEEDS=5000 FIRST=1
 SIM_PROGRAMS := $(call programs,asan,$(SIM_TESTS))

@@ -30,7 +30,8 @@ PROGRAM_SRC := \
 # dataplane/metrics
 METRICS_SRC := \
 	dataplane/metrics/metrics.c \
-	dataplane/metrics/metrics_expose.c
+	dataplane/metrics/metrics_expose.c \
+	dataplane/metrics/metrics_format.c
 
 # dataplane/engine
 ENGINE_SRC := \

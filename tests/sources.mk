@@ -34,6 +34,7 @@ UNIT_TESTS := \
 	tests/unit/control/test_control.c \
 	tests/unit/control/test_control_parts.c \
 	tests/unit/control/test_control_socket.c \
+	tests/unit/control/test_metrics_reference.c \
 	tests/unit/ctl/test_arguments.c \
 	tests/unit/ctl/test_table.c \
 	tests/unit/deliver/test_backoff.c \

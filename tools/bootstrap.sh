@@ -2,26 +2,28 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Install what Penstock needs from the distribution's package archive, by package name.
 #
-# usage: tools/bootstrap.sh [GROUP...]      groups: build (default), test, bench, check, package, all
+# usage: tools/bootstrap.sh [GROUP...]      groups: build (default), test, monitor, bench, check, package, all
 #
 #   build   compiler, make, headers and what is needed to unpack and build the pinned sources: enough for `make`
 #   test    cmocka, pytest and the real peers (openssl, curl, nginx, haproxy): enough for `make test`
+#   monitor promtool (in the package prometheus), which checks metrics and alert rules
 #   bench   the peers the benchmark compares against: enough for `make bench`
 #   check   clang, its fuzzing run-time, clang-format and clang-tidy: enough for `make check` and `make fuzz`
 #   package dpkg-dev, rpm, lintian, rpmlint and debootstrap: enough for `make packages` and `make test-packages`
 #
 # apt-get runs only when something is missing, and needs root or sudo then. Packages that bring a service (nginx,
-# haproxy) are installed with their service neither started nor enabled; nothing else on the host is changed.
+# haproxy, prometheus) are installed with their service neither started nor enabled; nothing else on the host is changed.
 # On a host that is offline or has no apt-get, the script says what is missing and stops with exit code 1.
 set -eu
 
 build_packages='gcc libc6-dev make binutils patch xz-utils pkg-config dpkg-dev autoconf automake libtool
 	ca-certificates debian-archive-keyring liblmdb-dev libxxhash-dev libyaml-dev'
 test_packages='libcmocka-dev python3 python3-pytest openssl curl nginx haproxy'
+monitor_packages='prometheus'
 bench_packages='openssl nginx haproxy python3'
 check_packages='clang libclang-rt-dev clang-format clang-tidy libcmocka-dev openssl python3'
 package_packages='dpkg-dev rpm lintian rpmlint debootstrap python3 ca-certificates'
-services='nginx haproxy'
+services='nginx haproxy prometheus'
 
 say()
 {
@@ -132,12 +134,16 @@ for group in "$@"; do
 	case $group in
 	build) wanted="$wanted $build_packages" ;;
 	test) wanted="$wanted $build_packages $test_packages" ;;
+	monitor) wanted="$wanted $monitor_packages" ;;
 	bench) wanted="$wanted $build_packages $bench_packages" ;;
 	check) wanted="$wanted $build_packages $check_packages" ;;
 	package) wanted="$wanted $package_packages" ;;
-	all) wanted="$wanted $build_packages $test_packages $bench_packages $check_packages $package_packages" ;;
+	all)
+		wanted="$wanted $build_packages $test_packages $monitor_packages $bench_packages"
+		wanted="$wanted $check_packages $package_packages"
+		;;
 	*)
-		echo "bootstrap: unknown group '$group' (build, test, bench, check, package, all)" >&2
+		echo "bootstrap: unknown group '$group' (build, test, monitor, bench, check, package, all)" >&2
 		exit 2
 		;;
 	esac

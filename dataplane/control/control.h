@@ -81,3 +81,6 @@ MUST_USE enum result control_start(const struct config *config, const struct con
 /* Waits for a reload under way (replays and audit checks end early) and gives clients a second to
  * take their answers. Accepts NULL. */
 void control_stop(struct control *control);
+
+/* All families of /metrics as a table in Markdown: what docs/metrics.md has. */
+void control_metrics_reference(struct writer *writer);

@@ -17,6 +17,7 @@
 #include "control/control_query.h"
 #include "control/protocol.h"
 #include "http/http_request.h"
+#include "metrics/metrics_expose.h"
 
 /* ---- Who asks -------------------------------------------------------------------------------- */
 
@@ -74,7 +75,8 @@ struct control_call {
 	struct control_peer peer;
 	char id[40]; /* what stood for {id} */
 	struct control_query query;
-	struct control_task *task; /* NULL on the control thread */
+	enum metrics_format metrics_format; /* what the client accepts */
+	struct control_task *task;          /* NULL on the control thread */
 
 	/* The answer. */
 	unsigned status;

@@ -3,7 +3,7 @@
  *
  * The counters and histograms come from metrics/. The gauges are said here, each from whoever
  * has the value at this moment. Worker and shard with one number belong together, so one
- * label serves both.
+ * label serves both. docs/metrics.md has what the same code writes as a reference.
  */
 #include <stdio.h>
 
@@ -76,101 +76,153 @@ static void snapshots_fill(const struct control_daemon *daemon, struct snapshot 
 	}
 }
 
-static void write_sample(struct writer *writer, const char *name, enum unit unit,
-	const struct snapshot *snapshot, uint64_t value)
+static void write_value(const struct metrics_page *page, const char *name, enum unit unit,
+	const struct metrics_label *label, uint64_t value)
 {
-	struct metrics_label label = { "worker", snapshot->worker };
 	if (unit == UNIT_SECONDS) {
-		metrics_expose_seconds(writer, name, &label, 1, value);
+		metrics_expose_seconds(page, name, label, value);
 	} else {
-		metrics_expose_sample(writer, name, &label, 1, value);
+		metrics_expose_sample(page, name, label, value);
 	}
 }
 
+static void write_worker(const struct metrics_page *page, const char *name, enum unit unit,
+	const struct snapshot *snapshot, uint64_t value)
+{
+	struct metrics_label label = { "worker", snapshot->worker };
+	write_value(page, name, unit, &label, value);
+}
+
 /* One family after the other: the samples of one must stand together. */
-static void write_workers(struct writer *writer, const struct snapshot *snapshots, uint32_t count)
+static void write_workers(const struct metrics_page *page, const struct snapshot *snapshots,
+	uint32_t count)
 {
 	uint32_t i;
 #define X(name, type, unit, value, help) \
-	metrics_expose_family(writer, name, METRICS_TYPE_##type, help); \
+	metrics_expose_family(page, name, METRICS_TYPE_##type, "worker", help); \
 	for (i = 0; i < count; i++) { \
-		write_sample(writer, name, UNIT_##unit, &snapshots[i], snapshots[i].value); \
+		write_worker(page, name, UNIT_##unit, &snapshots[i], snapshots[i].value); \
 	}
 	WORKER_TABLE(X)
 #undef X
 }
 
-static void write_gauge(struct writer *writer, const char *name, uint64_t value, const char *help)
-{
-	metrics_expose_family(writer, name, METRICS_TYPE_GAUGE, help);
-	metrics_expose_sample(writer, name, NULL, 0, value);
-}
+/* ---- The process ----------------------------------------------------------------------------- */
 
-static void write_counter(struct writer *writer, const char *name, uint64_t value, const char *help)
-{
-	metrics_expose_family(writer, name, METRICS_TYPE_COUNTER, help);
-	metrics_expose_sample(writer, name, NULL, 0, value);
-}
+struct process {
+	uint64_t started_us;
+	bool ready;
+	uint64_t generation; /* 0: nothing is served yet */
+	uint32_t endpoint_count;
+	uint32_t target_count;
+	bool reload_ok;
+	uint64_t reload_us;
+	struct replay_usage replay;
+	uint64_t secrets_unlocked_size;
+	uint64_t allocations;
+	uint64_t tls_allocations;
+};
 
-static void write_time(struct writer *writer, const char *name, wall_t time, const char *help)
-{
-	metrics_expose_family(writer, name, METRICS_TYPE_GAUGE, help);
-	metrics_expose_seconds(writer, name, NULL, 0, time.us);
-}
+/* name, type, unit, member of struct process, help */
+#define PROCESS_TABLE(X) \
+	X("penstock_start_timestamp_seconds", GAUGE, SECONDS, started_us, "When the daemon started") \
+	X("penstock_ready", GAUGE, NONE, ready, "1 while events are taken in") \
+	X("penstock_config_generation", GAUGE, NONE, generation, "Generation of the configuration being served; 0: none yet") \
+	X("penstock_config_endpoints", GAUGE, NONE, endpoint_count, "Endpoints being served") \
+	X("penstock_config_targets", GAUGE, NONE, target_count, "Targets being served") \
+	X("penstock_config_last_reload_successful", GAUGE, NONE, reload_ok, "0 when the last reload was refused") \
+	X("penstock_config_last_reload_timestamp_seconds", GAUGE, SECONDS, reload_us, "When the last reload was asked for; 0: never since start") \
+	X("penstock_replay_entries", GAUGE, NONE, replay.used_count, "Events the replay memory holds") \
+	X("penstock_replay_entries_limit", GAUGE, NONE, replay.entries_max, "Events the replay memory can hold") \
+	X("penstock_secrets_unlocked_bytes", GAUGE, NONE, secrets_unlocked_size, "Secret memory that the kernel refused to lock") \
+	X("penstock_allocations_total", COUNTER, NONE, allocations, "Times the daemon's own code took memory; no event does") \
+	X("penstock_tls_allocations_total", COUNTER, NONE, tls_allocations, "Times the TLS library allocated")
 
-static void write_process(struct writer *writer, struct control *control)
+static void process_fill(struct control *control, struct process *process)
 {
 	const struct control_daemon *daemon = &control->daemon;
-	struct metrics_label version = { "version", penstock_version };
-	metrics_expose_family(writer, "penstock_build_info", METRICS_TYPE_GAUGE,
-		"Always 1; the version is in the label");
-	metrics_expose_sample(writer, "penstock_build_info", &version, 1, 1);
-	write_time(writer, "penstock_start_timestamp_seconds", daemon->started,
-		"When the daemon started");
-	write_gauge(writer, "penstock_ready", daemon->state(daemon->owner) == DAEMON_READY,
-		"1 while events are taken in");
+	uint64_t reload_us = atomic_load(&control->reload_us);
 
+	*process = (struct process){
+		.started_us = daemon->started.us,
+		.ready = daemon->state(daemon->owner) == DAEMON_READY,
+		.reload_ok = reload_us == 0 || atomic_load(&control->reload_ok),
+		.reload_us = reload_us,
+		.replay = replay_usage(daemon->replay),
+		.secrets_unlocked_size = secret_unlocked_size(),
+		.allocations = alloc_count(),
+		.tls_allocations = daemon->tls_allocations(),
+	};
 	struct flow *flow = daemon->flow(daemon->owner);
-	if (flow != NULL) {
-		write_gauge(writer, "penstock_config_generation", flow->generation,
-			"Generation of the configuration being served");
-		write_gauge(writer, "penstock_config_endpoints", flow->endpoint_count,
-			"Endpoints being served");
-		write_gauge(writer, "penstock_config_targets", flow->target_count,
-			"Targets being served");
-		flow_release(flow);
-	}
-	wall_t reload = { atomic_load(&control->reload_us) };
-	write_gauge(writer, "penstock_config_last_reload_successful",
-		reload.us == 0 || atomic_load(&control->reload_ok),
-		"0 when the last reload was refused");
-	write_time(writer, "penstock_config_last_reload_timestamp_seconds", reload,
-		"When the last reload was asked for; 0: never since start");
+	if (flow == NULL) return;
+	process->generation = flow->generation;
+	process->endpoint_count = flow->endpoint_count;
+	process->target_count = flow->target_count;
+	flow_release(flow);
+}
 
-	struct replay_usage replay = replay_usage(daemon->replay);
-	write_gauge(writer, "penstock_replay_entries", replay.used_count,
-		"Events the replay memory holds");
-	write_gauge(writer, "penstock_replay_entries_limit", replay.entries_max,
-		"Events the replay memory can hold");
-	write_gauge(writer, "penstock_secrets_unlocked_bytes", secret_unlocked_size(),
-		"Secret memory that the kernel refused to lock");
-	write_counter(writer, "penstock_allocations_total", alloc_count(),
-		"Times the daemon's own code took memory; no event does");
-	write_counter(writer, "penstock_tls_allocations_total", daemon->tls_allocations(),
-		"Times the TLS library allocated");
+static void write_process(const struct metrics_page *page, const struct process *process)
+{
+	struct metrics_label version = { "version", penstock_version };
+	metrics_expose_family(page, "penstock_build_info", METRICS_TYPE_GAUGE, version.name,
+		"Always 1; the version is in the label");
+	metrics_expose_sample(page, "penstock_build_info", &version, 1);
+#define X(name, type, unit, value, help) \
+	metrics_expose_family(page, name, METRICS_TYPE_##type, NULL, help); \
+	write_value(page, name, UNIT_##unit, NULL, process->value);
+	PROCESS_TABLE(X)
+#undef X
+}
+
+/* ---- The page -------------------------------------------------------------------------------- */
+
+static void exemplar_event_id(const struct metrics_exemplar *exemplar,
+	char to[static METRICS_EVENT_ID_SIZE])
+{
+	const struct event event = {
+		.sequence = exemplar->sequence,
+		.shard = exemplar->shard,
+		.received = { exemplar->received_us },
+	};
+	event_id_format(&event, to);
+}
+BOUND((int)METRICS_EVENT_ID_SIZE >= (int)EVENT_ID_TEXT_SIZE);
+
+static void write_page(const struct metrics_page *page, const struct process *process,
+	const struct snapshot *snapshots, uint32_t worker_count)
+{
+	write_process(page, process);
+	write_workers(page, snapshots, worker_count);
+	metrics_expose(page);
+	metrics_expose_end(page);
 }
 
 void control_handle_metrics(struct control_call *call)
 {
 	const struct control_daemon *daemon = call->daemon;
 	struct snapshot *snapshots = alloc_array(daemon->worker_count, sizeof *snapshots);
+	struct process process;
+	const struct metrics_page page = {
+		.writer = &call->body,
+		.format = call->metrics_format,
+		.event_id = exemplar_event_id,
+	};
+
 	snapshots_fill(daemon, snapshots);
+	process_fill(call->control, &process);
 	call->status = 200;
-	call->content_type = METRICS_CONTENT_TYPE;
-	write_process(&call->body, call->control);
-	write_workers(&call->body, snapshots, daemon->worker_count);
-	metrics_expose(&call->body);
+	call->content_type = metrics_content_type(page.format);
+	write_page(&page, &process, snapshots, daemon->worker_count);
 	alloc_free(snapshots);
+}
+
+void control_metrics_reference(struct writer *writer)
+{
+	const struct metrics_page page = { .writer = writer, .format = METRICS_FORMAT_REFERENCE };
+	const struct process process = { 0 };
+
+	write_text(writer, "| name | type | label | what |\n|---|---|---|---|\n");
+	write_page(&page, &process, NULL, 0);
 }
 
 /* ---- Health ---------------------------------------------------------------------------------- */

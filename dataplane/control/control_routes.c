@@ -130,6 +130,9 @@ bool control_route_find(struct control_call *call, const struct http_request *re
 			continue;
 		}
 		call->route = (enum control_route)i;
+		const struct http_field *accept =
+			http_field_find(&request->fields, BYTES_LITERAL("accept"));
+		if (accept != NULL) call->metrics_format = metrics_format_accepted(accept->value);
 		if (!call_admit(call, request, &routes[i])) return false;
 		if (!bytes_to_text(id, call->id, sizeof call->id)) {
 			control_problem(call, 404, "no_such_event", "There is no such event",

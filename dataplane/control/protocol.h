@@ -39,7 +39,7 @@ enum control_pace { CONTROL_QUICK, CONTROL_SLOW, CONTROL_STREAM };
 #define CONTROL_ROUTE_TABLE(X) \
 	X(HEALTHZ,   healthz,   "GET",  "/healthz",  NONE,  QUICK,  "", "200 while the daemon works, 503 once it has failed") \
 	X(READYZ,    readyz,    "GET",  "/readyz",   NONE,  QUICK,  "", "200 while events are taken in, 503 while starting or draining") \
-	X(METRICS,   metrics,   "GET",  "/metrics",  NONE,  QUICK,  "", "all metrics in the Prometheus text format") \
+	X(METRICS,   metrics,   "GET",  "/metrics",  NONE,  QUICK,  "", "all metrics in the Prometheus text format, or OpenMetrics") \
 	X(ROUTES,    routes,    "GET",  "/v1",       READ,  QUICK,  "", "this list") \
 	X(VERSION,   version,   "GET",  "/v1/version", READ, QUICK, "", "version of the daemon and of this protocol, your role") \
 	X(STATUS,    status,    "GET",  "/v1/status", READ, QUICK,  "", "state, workers, queues, stores, totals and latencies") \

@@ -185,6 +185,26 @@ static void target_count(struct deliver_target *target, const struct outcome *ou
 	}
 }
 
+/* A retry's wait is the back-off's: how long the queue takes is seen from first attempts. */
+static void attempt_observe(struct metrics *metrics, const struct delivery *delivery,
+	const struct attempt_end *end)
+{
+	struct metrics_exemplar exemplar = {
+		.sequence = delivery->sequence,
+		.shard = end->shard,
+		.received_us = end->received.us,
+		.value_us = end->duration_us,
+		.time_us = end->started.us + end->duration_us,
+	};
+
+	metrics_observe(metrics, METRICS_HISTOGRAM_ATTEMPT, &exemplar);
+	if (end->received.us == 0 || delivery->attempt_number != 1) return;
+	exemplar.value_us = end->started.us > end->received.us ? end->started.us - end->received.us
+							       : 0;
+	exemplar.time_us = end->started.us;
+	metrics_observe(metrics, METRICS_HISTOGRAM_DWELL, &exemplar);
+}
+
 void delivery_settle(struct deliver_target *target, struct delivery *delivery,
 	const struct attempt_end *end)
 {
@@ -212,7 +232,7 @@ void delivery_settle(struct deliver_target *target, struct delivery *delivery,
 		bytes_to_text(bytes_of_text(text), target->last_error, sizeof target->last_error);
 	}
 	target_count(target, &outcome);
-	metrics_observe(deliver->config.metrics, METRICS_HISTOGRAM_ATTEMPT, end->duration_us);
+	attempt_observe(deliver->config.metrics, delivery, end);
 
 	struct bytes detail_bytes = bytes_of_text(detail);
 	if (detail_bytes.size > ATTEMPT_DETAIL_SIZE_MAX)

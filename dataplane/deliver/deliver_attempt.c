@@ -96,11 +96,9 @@ static enum result request_compose(struct channel *channel, struct bytes *ret_re
 	if (result == RESULT_OK && body_size != event.payload_size) result = RESULT_MALFORMED;
 	if (result == RESULT_OK) {
 		result = head_write(&writer, channel, &event, bytes_of(body, body_size));
-		metrics_observe(deliver->config.metrics, METRICS_HISTOGRAM_DWELL,
-			channel->started_wall.us > event.received.us
-				? channel->started_wall.us - event.received.us
-				: 0);
 	}
+	channel->received = event.received;
+	channel->shard = event.shard;
 	queue_read_end(queue);
 	TRY(result);
 

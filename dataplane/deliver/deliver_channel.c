@@ -63,6 +63,7 @@ static void attempt_begin(struct channel *channel, struct delivery *delivery)
 	channel->delivery = delivery;
 	channel->started = loop_now(deliver->loop);
 	channel->started_wall = io_wall(deliver->loop->io);
+	channel->received.us = 0;
 	channel->answered = false;
 	deliver->attempts++;
 	answer_reset(channel);
@@ -170,6 +171,8 @@ static void attempt_settle(struct channel *channel, enum attempt_error error, co
 			.detail = detail,
 			.status = error == ATTEMPT_ERROR_NONE ? channel->status : 0,
 			.retry_after_s = channel->retry_after_s,
+			.received = channel->received,
+			.shard = channel->shard,
 			.started = channel->started_wall,
 			.duration_us = mono_since_us(channel->started, loop_now(loop)),
 			.excerpt = bytes_of(channel->excerpt, channel->excerpt_size),

@@ -29,6 +29,8 @@ struct channel {
 	uint32_t epoch; /* of the target when it was opened */
 	mono_t started;
 	wall_t started_wall;
+	wall_t received; /* the event, where; 0: it has not been read yet */
+	uint16_t shard;
 	uint64_t payload_size;
 	uint64_t payload_sent;
 	/* The answer. */
@@ -91,6 +93,8 @@ struct attempt_end {
 	const char *detail;       /* or NULL */
 	uint16_t status;
 	uint64_t retry_after_s;
+	wall_t received; /* the event, where; 0: not known */
+	uint16_t shard;
 	wall_t started;
 	uint64_t duration_us;
 	struct bytes excerpt;

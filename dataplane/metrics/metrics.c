@@ -152,7 +152,14 @@ const char *metrics_target_slot_name(uint32_t slot)
 	return slot_name(&target_slots, slot);
 }
 
+static uint64_t cell_read(const _Atomic uint64_t *cell)
+{
+	return atomic_load_explicit(cell, memory_order_relaxed);
+}
+
 /* ---- Histograms ------------------------------------------------------------------------------ */
+
+#define EXEMPLAR_SEQUENCE_MASK ((UINT64_C(1) << 48) - 1)
 
 /* Bounds in µs: bucket 0 is 1; then for each power of two one step in its middle (even
  * buckets) and one at its end (odd ones). There is no whole µs between 1 and 2. */
@@ -176,11 +183,51 @@ static unsigned bucket_of_us(uint64_t us)
 	return bucket < METRICS_BUCKETS ? bucket : METRICS_BUCKETS - 1;
 }
 
-void metrics_observe(struct metrics *cells, enum metrics_histogram histogram, uint64_t us)
+static void exemplar_write(struct metrics_exemplar_cell *cell, const struct metrics_exemplar *from)
+{
+	uint32_t turn = atomic_load_explicit(&cell->turn, memory_order_relaxed);
+	uint64_t place = (uint64_t)from->shard << 48 | (from->sequence & EXEMPLAR_SEQUENCE_MASK);
+
+	/* Who sees one of these sees that the turn is odd. */
+	atomic_store_explicit(&cell->turn, turn + 1, memory_order_relaxed);
+	atomic_store_explicit(&cell->place, place, memory_order_release);
+	atomic_store_explicit(&cell->received_us, from->received_us, memory_order_release);
+	atomic_store_explicit(&cell->value_us, from->value_us, memory_order_release);
+	atomic_store_explicit(&cell->time_us, from->time_us, memory_order_release);
+	atomic_store_explicit(&cell->turn, turn + 2, memory_order_release);
+}
+
+/* False: there is none, or its writer is at it. */
+static bool exemplar_read(const struct metrics_exemplar_cell *cell, struct metrics_exemplar *ret)
+{
+	uint32_t turn = atomic_load_explicit(&cell->turn, memory_order_acquire);
+	uint64_t place = atomic_load_explicit(&cell->place, memory_order_acquire);
+	struct metrics_exemplar exemplar = {
+		.sequence = place & EXEMPLAR_SEQUENCE_MASK,
+		.shard = (uint16_t)(place >> 48),
+		.received_us = atomic_load_explicit(&cell->received_us, memory_order_acquire),
+		.value_us = atomic_load_explicit(&cell->value_us, memory_order_acquire),
+		.time_us = atomic_load_explicit(&cell->time_us, memory_order_acquire),
+	};
+	uint32_t again = atomic_load_explicit(&cell->turn, memory_order_relaxed);
+	if (turn == 0 || turn % 2 == 1 || turn != again) return false;
+	*ret = exemplar;
+	return true;
+}
+
+void metrics_observe(struct metrics *cells, enum metrics_histogram histogram,
+	const struct metrics_exemplar *exemplar)
 {
 	struct metrics_histogram_cells *own = &cells->histograms[histogram];
-	metrics_cell_add(&own->buckets[bucket_of_us(us)], 1);
-	metrics_cell_add(&own->sum_us, us);
+	unsigned bucket = bucket_of_us(exemplar->value_us);
+
+	metrics_cell_add(&own->buckets[bucket], 1);
+	metrics_cell_add(&own->sum_us, exemplar->value_us);
+	/* A clock that was set back gives a difference that is too large: taken at once. */
+	struct metrics_exemplar_cell *cell = &own->exemplars[bucket];
+	uint64_t since_us = exemplar->time_us - cell_read(&cell->time_us);
+	if (since_us < METRICS_EXEMPLAR_INTERVAL_US || exemplar->received_us == 0) return;
+	exemplar_write(cell, exemplar);
 }
 
 uint64_t metrics_quantile_us(const struct metrics_histogram_sum *sum, double q)
@@ -198,11 +245,6 @@ uint64_t metrics_quantile_us(const struct metrics_histogram_sum *sum, double q)
 }
 
 /* ---- Sums ------------------------------------------------------------------------------------ */
-
-static uint64_t cell_read(const _Atomic uint64_t *cell)
-{
-	return atomic_load_explicit(cell, memory_order_relaxed);
-}
 
 uint64_t metrics_sum(enum metrics_counter counter)
 {
@@ -243,6 +285,16 @@ uint64_t metrics_target_sum(uint32_t slot, enum metrics_target counter)
 	return sum;
 }
 
+static void exemplars_merge(const struct metrics_histogram_cells *from,
+	struct metrics_histogram_sum *to)
+{
+	for (unsigned i = 0; i < METRICS_BUCKETS; i++) {
+		struct metrics_exemplar exemplar;
+		if (!exemplar_read(&from->exemplars[i], &exemplar)) continue;
+		if (exemplar.time_us >= to->exemplars[i].time_us) to->exemplars[i] = exemplar;
+	}
+}
+
 void metrics_histogram_sum(enum metrics_histogram histogram, struct metrics_histogram_sum *ret)
 {
 	*ret = (struct metrics_histogram_sum){ 0 };
@@ -254,6 +306,7 @@ void metrics_histogram_sum(enum metrics_histogram histogram, struct metrics_hist
 			ret->buckets[j] += cell_read(&one->buckets[j]);
 		}
 		ret->sum_us += cell_read(&one->sum_us);
+		exemplars_merge(one, ret);
 	}
 	pthread_mutex_unlock(&cells_lock);
 	/* Counted from the buckets, so that the exposition is never at odds with itself. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* metrics — counters and histograms in per-thread cells, summed when read.
  *
- * The tables below are the one source for code, exposition and (later) the reference manual:
+ * The tables below are the one source for code, exposition and reference (docs/metrics.md):
  * name, one line for the operator. A worker writes only its own cells (relaxed atomics, one
  * writer), so counting costs an increment and no sharing. Gauges are not kept here: whoever
  * has the value says it when /metrics is read.
@@ -53,8 +53,8 @@
 /* enumerator, Prometheus name (unit seconds), help */
 #define METRICS_HISTOGRAM_TABLE(X) \
 	X(ACK,     "penstock_ack_duration_seconds",     "From a request's last byte to its answer's hand-over to the kernel") \
-	X(COMMIT,  "penstock_commit_duration_seconds",  "From handing an event to the store's writer to its commit") \
-	X(DWELL,   "penstock_queue_dwell_seconds",      "From an event's acceptance to the start of an attempt") \
+	X(COMMIT,  "penstock_commit_duration_seconds",  "From a request's last byte to its event's commit, as the worker sees it") \
+	X(DWELL,   "penstock_queue_dwell_seconds",      "From an event's acceptance to the start of the first attempt at a target") \
 	X(ATTEMPT, "penstock_attempt_duration_seconds", "Duration of delivery attempts")
 
 enum metrics_counter {
@@ -88,9 +88,33 @@ enum { METRICS_SLOTS_MAX = 4096 };
  * 101 s, then +Inf. */
 enum { METRICS_BUCKETS = 54 };
 
+/* An event that was observed, for whoever wants to see one of those that took so long. The event id
+ * is made of the first three when somebody reads it. */
+struct metrics_exemplar {
+	uint64_t sequence; /* 48 bits */
+	uint16_t shard;
+	uint64_t received_us; /* wall; 0: there is none */
+	uint64_t value_us;
+	uint64_t time_us; /* wall: when it was observed */
+};
+
+/* A bucket takes another one when that came so much later: what is scraped every few seconds need
+ * not be written for each event. */
+#define METRICS_EXEMPLAR_INTERVAL_US UINT64_C(1000000)
+
+/* One writer; a reader that finds `turn` odd or changed has nothing to show. */
+struct metrics_exemplar_cell {
+	_Atomic uint32_t turn;
+	_Atomic uint64_t place; /* shard(16) sequence(48) */
+	_Atomic uint64_t received_us;
+	_Atomic uint64_t value_us;
+	_Atomic uint64_t time_us;
+};
+
 struct metrics_histogram_cells {
 	_Atomic uint64_t buckets[METRICS_BUCKETS];
 	_Atomic uint64_t sum_us;
+	struct metrics_exemplar_cell exemplars[METRICS_BUCKETS];
 };
 
 /* One thread's cells. */
@@ -133,7 +157,9 @@ static inline void metrics_target_add(struct metrics *cells, uint32_t slot,
 	metrics_cell_add(&cells->targets[slot][counter], count);
 }
 
-void metrics_observe(struct metrics *cells, enum metrics_histogram histogram, uint64_t us);
+/* The duration is the exemplar's. One without a received time is counted and not kept. */
+void metrics_observe(struct metrics *cells, enum metrics_histogram histogram,
+	const struct metrics_exemplar *exemplar);
 
 /* Sums over all threads; any thread. */
 uint64_t metrics_sum(enum metrics_counter counter);
@@ -143,6 +169,7 @@ struct metrics_histogram_sum {
 	uint64_t buckets[METRICS_BUCKETS];
 	uint64_t count;
 	uint64_t sum_us;
+	struct metrics_exemplar exemplars[METRICS_BUCKETS]; /* the latest of each bucket */
 };
 void metrics_histogram_sum(enum metrics_histogram histogram, struct metrics_histogram_sum *ret);
 /* Upper bound of a bucket in µs; UINT64_MAX for the last. */

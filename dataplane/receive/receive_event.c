@@ -12,13 +12,29 @@ static void event_count(const struct request *request, enum metrics_endpoint cou
 	metrics_endpoint_add(request->receive->config.metrics, request->metrics_slot, counter, 1);
 }
 
+/* From the request's last byte until now. */
+static void event_observe(const struct request *request, enum metrics_histogram histogram)
+{
+	const struct receive *receive = request->receive;
+	const struct event *event = &request->append.event;
+	uint64_t us = mono_since_us(request->complete, loop_now(receive->loop));
+
+	metrics_observe(receive->config.metrics, histogram,
+		&(struct metrics_exemplar){
+			.sequence = event->sequence,
+			.shard = event->shard,
+			.received_us = event->received.us,
+			.value_us = us,
+			.time_us = event->received.us + us,
+		});
+}
+
 /* ---- After the commit ------------------------------------------------------------------------ */
 
 static void event_committed(struct request *request)
 {
 	struct receive *receive = request->receive;
 	struct shard_append *append = &request->append;
-	mono_t now = loop_now(receive->loop);
 
 	replay_confirm(receive->config.replay, append->identity,
 		(struct replay_place){
@@ -28,8 +44,7 @@ static void event_committed(struct request *request)
 		},
 		append->replay_expires);
 	queue_appended(receive->config.queue, &append->event);
-	metrics_observe(receive->config.metrics, METRICS_HISTOGRAM_COMMIT,
-		mono_since_us(request->complete, now));
+	event_observe(request, METRICS_HISTOGRAM_COMMIT);
 	event_count(request, METRICS_ENDPOINT_ACCEPTED);
 	metrics_endpoint_add(receive->config.metrics, request->metrics_slot, METRICS_ENDPOINT_BYTES,
 		append->payload.size);
@@ -61,8 +76,7 @@ static void event_returned(struct letter *letter)
 	}
 	connection->state = CONNECTION_BODY; /* no longer with the writer: may be given back */
 	if (result == RESULT_OK) {
-		metrics_observe(receive->config.metrics, METRICS_HISTOGRAM_ACK,
-			mono_since_us(request->complete, loop_now(receive->loop)));
+		event_observe(request, METRICS_HISTOGRAM_ACK);
 		answer_accepted(request, &request->append.event, false);
 	} else {
 		answer_problem(request, result == RESULT_SPACE ? ANSWER_SPACE : ANSWER_DISK, NULL,

@@ -407,7 +407,7 @@ static void test_loopback_listener(void **state)
 	assert_int_equal(ask_loopback(port, REQUEST("GET", "/v1/status")), 403);
 	assert_int_equal(ask_loopback(port, REQUEST("POST", "/v1/stop")), 403);
 	assert_int_equal(ask_loopback(port, "GET /metrics HTTP/1.0\r\n\r\n"), 200);
-	assert_non_null(strstr(rig.head, METRICS_CONTENT_TYPE));
+	assert_non_null(strstr(rig.head, metrics_content_type(METRICS_FORMAT_TEXT)));
 	rig_expect(&rig, "\npenstock_ready 0\n");
 	rig_expect(&rig, "\npenstock_connections{worker=\"1\"} 18\n");
 	rig_expect(&rig, "\npenstock_worker_cpu_seconds_total{worker=\"0\"} 1.5\n");
