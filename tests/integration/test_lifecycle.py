@@ -292,8 +292,8 @@ def few_descriptors():
 
 
 def idle_clients(stack, daemon):
-    """More than there are descriptors for."""
-    for _ in range(200):
+    """More than there are descriptors and places in the ring's table for."""
+    for _ in range(400):
         stack.enter_context(lab.socket.create_connection(('127.0.0.1', daemon.plain_port), 5))
 
 
