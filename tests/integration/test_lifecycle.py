@@ -316,6 +316,21 @@ def test_few_descriptors(tmp_path):
             daemon.process.kill()
 
 
+@pytest.mark.parametrize('connections, warned', [(16384, True), (16, False)])
+def test_limit_below_connections_is_said(tmp_path, connections, warned):
+    """A limit of descriptors that is too low for `connections` is said at the start, with the figures and the fix."""
+    daemon = lab.Daemon(tmp_path / 'd', workers=f', connections: {connections}')
+    try:
+        daemon.start(preexec_fn=few_descriptors)
+        daemon.stop()
+    finally:
+        daemon.process.kill()
+    found = [line for line in daemon.log().splitlines() if 'there is room for' in line]
+    assert bool(found) == warned, daemon.log()
+    if warned:
+        assert all(word in found[0] for word in ('16384', '120', 'LimitNOFILE', 'workers.connections')), found
+
+
 def test_idle_connections_give_way_to_descriptors(tmp_path):
     """Where descriptors run out before connections do, the longest idle ones leave for a new one."""
     with lab.Target() as target:
