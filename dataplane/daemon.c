@@ -329,10 +329,11 @@ static enum result daemon_open_parts(struct daemon *daemon, struct config_report
 
 	CHECK(config->cpu_count > 0);
 	uint32_t on_disk = shards_on_disk(config->store.path);
-	daemon->worker_count = config->cpu_count > on_disk ? config->cpu_count : on_disk;
-	if (on_disk > config->cpu_count) {
-		log_notice("%u shards are on disk for %u CPUs: the CPUs share them", on_disk,
-			config->cpu_count);
+	uint32_t wanted = config->cpu_count * config->workers_per_cpu;
+	daemon->worker_count = wanted > on_disk ? wanted : on_disk;
+	if (on_disk > wanted) {
+		log_notice("%u shards are on disk for %u workers: the CPUs share them", on_disk,
+			wanted);
 	}
 	daemon->workers = alloc_array(daemon->worker_count, sizeof(struct worker *));
 	daemon->shards = alloc_array(daemon->worker_count, sizeof(struct shard *));

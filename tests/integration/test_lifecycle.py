@@ -331,6 +331,16 @@ def test_limit_below_connections_is_said(tmp_path, connections, warned):
         assert all(word in found[0] for word in ('16384', '120', 'LimitNOFILE', 'workers.connections')), found
 
 
+def test_workers_per_cpu(tmp_path):
+    """`per_cpu` workers on each CPU, all of them in service."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url, workers=', per_cpu: 3') as daemon:
+        assert [worker['cpu'] for worker in daemon.ctl_json('status')['workers']] == [0, 0, 0]
+        data = [peers.request('/github', lab.github(b'[%d]' % i), b'[%d]' % i) for i in range(20)]
+        ids = [peers.exchange_one(daemon, one).json['id'] for one in data]
+        for one in ids:
+            peers.wait_state(daemon, one, 'delivered')
+
+
 def test_idle_connections_give_way_to_descriptors(tmp_path):
     """Where descriptors run out before connections do, the longest idle ones leave for a new one."""
     with lab.Target() as target:
