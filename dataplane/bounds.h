@@ -161,6 +161,10 @@ BOUND(RECENT_ROWS_MAX >= 8 * RECENT_ROWS_PER_BATCH);
 #define TARGETS_MAX 65536u
 #define TARGETS_PER_ENDPOINT_MAX 16u
 #define WORKERS_MAX 256u
+/* A second worker on a CPU makes nothing faster; but each may have as many connections as the limit
+ * of open files, which is a million at most (fs.nr_open). */
+#define WORKERS_PER_CPU_DEFAULT 1u
+#define WORKERS_PER_CPU_LIMIT 16u
 
 /* ---- Delivery -------------------------------------------------------------------------------- */
 

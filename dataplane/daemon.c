@@ -3,7 +3,9 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -261,6 +263,30 @@ static enum result daemon_start_workers(struct daemon *daemon, struct config_rep
 	return RESULT_OK;
 }
 
+/* Connections would be refused before there are as many as the configuration says. */
+static void warn_of_limit(const struct daemon *daemon)
+{
+	const struct config *config = daemon->flow->config;
+	uint64_t wanted = (uint64_t)daemon->worker_count * config->connections_max;
+	struct rlimit limit;
+
+	/* The lowest number that is free: how many are open already. */
+	int open_count = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+	if (open_count >= 0) close(open_count);
+	if (open_count < 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+	uint64_t room = limit.rlim_cur - (uint64_t)open_count;
+	for (uint32_t i = 0; i < daemon->worker_count; i++) {
+		uint32_t table_size = worker_table_size(daemon->workers[i]);
+		room += table_size < config->connections_max ? table_size : config->connections_max;
+	}
+	if (room >= wanted) return;
+	log_warning("there is room for %llu connections, and not for the %llu of %u workers with "
+		    "connections: %u each; raise the limit of open files, which is %llu "
+		    "(LimitNOFILE, ulimit -n), or lower workers.connections",
+		(unsigned long long)room, (unsigned long long)wanted, daemon->worker_count,
+		config->connections_max, (unsigned long long)limit.rlim_cur);
+}
+
 static uint64_t tls_allocations(void)
 {
 	return tls_library_info().allocation_count;
@@ -303,10 +329,11 @@ static enum result daemon_open_parts(struct daemon *daemon, struct config_report
 
 	CHECK(config->cpu_count > 0);
 	uint32_t on_disk = shards_on_disk(config->store.path);
-	daemon->worker_count = config->cpu_count > on_disk ? config->cpu_count : on_disk;
-	if (on_disk > config->cpu_count) {
-		log_notice("%u shards are on disk for %u CPUs: the CPUs share them", on_disk,
-			config->cpu_count);
+	uint32_t wanted = config->cpu_count * config->workers_per_cpu;
+	daemon->worker_count = wanted > on_disk ? wanted : on_disk;
+	if (on_disk > wanted) {
+		log_notice("%u shards are on disk for %u workers: the CPUs share them", on_disk,
+			wanted);
 	}
 	daemon->workers = alloc_array(daemon->worker_count, sizeof(struct worker *));
 	daemon->shards = alloc_array(daemon->worker_count, sizeof(struct shard *));
@@ -318,6 +345,7 @@ static enum result daemon_open_parts(struct daemon *daemon, struct config_report
 	flow_give_slots(daemon->flow);
 	TRY(tls_ticket_keys_rotate());
 	TRY(daemon_start_workers(daemon, report, error, error_size));
+	warn_of_limit(daemon);
 	TRY(daemon_start_control(daemon, error, error_size));
 	if (pthread_create(&daemon->ticker, NULL, ticker_main, daemon) != 0) return RESULT_KERNEL;
 	return RESULT_OK;

@@ -42,6 +42,7 @@ ENGINE_SRC := \
 	dataplane/engine/io_uring_open.c \
 	dataplane/engine/io_uring_socket.c \
 	dataplane/engine/io_uring_submit.c \
+	dataplane/engine/io_uring_table.c \
 	dataplane/engine/loop.c \
 	dataplane/engine/timers.c
 

@@ -43,8 +43,10 @@ UNIT_TESTS := \
 	tests/unit/engine/test_io.c \
 	tests/unit/engine/test_io_chaos.c \
 	tests/unit/engine/test_io_close.c \
+	tests/unit/engine/test_io_descriptors.c \
 	tests/unit/engine/test_io_limits.c \
 	tests/unit/engine/test_io_open.c \
+	tests/unit/engine/test_io_table.c \
 	tests/unit/engine/test_loop.c \
 	tests/unit/engine/test_timers.c \
 	tests/unit/flow/test_flow.c \

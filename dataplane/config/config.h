@@ -117,9 +117,10 @@ struct config {
 	struct config_target *targets;
 	uint32_t target_count;
 	struct config_store store;
-	uint16_t *cpus; /* one worker each; from "workers: {cpus: auto | [0, 2, 4-7]}" */
+	uint16_t *cpus; /* from "workers: {cpus: auto | [0, 2, 4-7]}" */
 	uint32_t cpu_count;
 	bool cpus_auto;           /* all that the process may run on */
+	uint32_t workers_per_cpu;
 	uint32_t connections_max; /* per worker */
 	uint32_t requests_max;    /* per worker, between first byte and answer */
 	const char *control_socket;

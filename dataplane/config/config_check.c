@@ -285,10 +285,10 @@ static void check_workers(const struct config *config, struct config_report *rep
 		config_position_of(config, &config->cpus, (struct config_position){ 0 });
 	struct config_cpus allowed;
 
-	if (config->cpu_count > WORKERS_MAX) {
+	if (config->cpu_count * config->workers_per_cpu > WORKERS_MAX) {
 		config_report_add(report, CONFIG_ERROR, PS_TOO_MANY, position, NULL,
-			"cpus of workers: %u CPUs; the most allowed are %u", config->cpu_count,
-			WORKERS_MAX);
+			"cpus of workers: %u CPUs with per_cpu: %u; at most %u workers are allowed",
+			config->cpu_count, config->workers_per_cpu, WORKERS_MAX);
 		return;
 	}
 	if (position.line == 0 || !config_value_cpus_auto(&allowed)) return;

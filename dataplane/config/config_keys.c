@@ -234,7 +234,11 @@ static const struct config_section store_section = {
 static const struct config_key worker_keys[] = {
 	{ "cpus", CONFIG_TYPE_CPUS, .fixed = true, AT(config, cpus), .default_text = "auto",
 		.example = "[0, 2, 4-7]",
-		.help = "CPUs with one worker each; auto: all that the process may run on" },
+		.help = "CPUs that workers are pinned to; auto: all that the process may run on" },
+	{ "per_cpu", CONFIG_TYPE_COUNT, .fixed = true, AT(config, workers_per_cpu), .min = 1,
+		.max = WORKERS_PER_CPU_LIMIT, DEFAULT(WORKERS_PER_CPU_DEFAULT), .example = "2",
+		.help = "workers on each CPU; more than one only to hold more connections than "
+			"the limit of open files" },
 	{ "connections", CONFIG_TYPE_COUNT, .fixed = true, AT(config, connections_max),
 		.min = RECEIVE_CONNECTIONS_MIN, .max = RECEIVE_CONNECTIONS_LIMIT,
 		DEFAULT(RECEIVE_CONNECTIONS_DEFAULT), .example = "16384",

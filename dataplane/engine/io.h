@@ -13,6 +13,10 @@
  * calls io_socket_close(); when the last completion has come, closed() is called and the slot
  * is free for another. No other callback comes after closed(), and after io_socket_close()
  * only closed() comes.
+ *
+ * A connection needs a descriptor of the process only while it is made, where the kernel has a
+ * table of sockets per ring (decision 13): then the limit of descriptors counts once for each
+ * struct io, and once more for the process.
  */
 #pragma once
 
@@ -130,5 +134,7 @@ struct io_statistics {
 	uint32_t sockets_used;
 };
 struct io_statistics io_statistics(const struct io *io);
+/* How many sockets this one holds without a descriptor. */
+uint32_t io_table_size(const struct io *io);
 /* Which rung of the fallback ladder and which features are in use, for status and --version. */
 const char *io_features(const struct io *io);

@@ -102,7 +102,9 @@ static enum result enter(struct io *io, uint64_t wait_us)
 static void complete(struct io *io, const struct io_uring_cqe *cqe)
 {
 	switch ((enum operation)(cqe->user_data >> 56)) {
-	case OPERATION_CANCEL: return;
+	case OPERATION_CANCEL:
+	case OPERATION_RESET:
+	case OPERATION_SHUTDOWN: return;
 	case OPERATION_WAKE:
 		/* It ended the wait; wake_pending tells the rest. */
 		if ((cqe->flags & IORING_CQE_F_MORE) == 0) io->wake_armed = false;
@@ -185,6 +187,11 @@ struct io_statistics io_statistics(const struct io *io)
 	statistics.buffers_free = io->buffers_free;
 	statistics.sockets_used = (uint32_t)io->sockets.used_count;
 	return statistics;
+}
+
+uint32_t io_table_size(const struct io *io)
+{
+	return io->table_size;
 }
 
 const char *io_features(const struct io *io)

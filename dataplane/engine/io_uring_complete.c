@@ -56,6 +56,11 @@ static void complete_accept(struct io *io, struct io_socket *listener, int resul
 			/* That one went away; the next may be fine. */
 			io->statistics.accept_errors++;
 			socket_mark_dirty(io, listener);
+		} else if (result == -EMFILE && listener->made_room) {
+			/* Those accepted with it have taken the last descriptors, and given them
+			 * back by now. */
+			listener->made_room = false;
+			socket_mark_dirty(io, listener);
 		} else {
 			hold_accept(io, listener);
 		}
@@ -74,6 +79,8 @@ static void complete_accept(struct io *io, struct io_socket *listener, int resul
 		hold_accept(io, listener);
 		return;
 	}
+	table_take(io, socket);
+	if (socket->in_table) listener->made_room = true;
 	socket->connected = true;
 	struct io_address address = socket_address_from_kernel(&peer);
 	listener->events->accepted(listener->owner, socket, &address);
@@ -189,11 +196,13 @@ void socket_complete(struct io *io, const struct io_uring_cqe *cqe)
 		complete_send(io, socket, cqe->res);
 		break;
 	case OPERATION_CLOSE:
-		/* Whatever the result, the descriptor is gone. */
+		/* Whatever the result, the descriptor or the place in the table is free. */
 		socket->close_armed = false;
 		socket->close_done = true;
 		break;
 	case OPERATION_CANCEL:
+	case OPERATION_RESET:
+	case OPERATION_SHUTDOWN:
 	case OPERATION_WAKE: UNREACHABLE();
 	}
 	if (socket->closing) finish_closing(io, socket);

@@ -4,9 +4,8 @@
  *
  * The owner's calls do not talk to the kernel. They note what is wanted of the socket and put
  * it on the dirty list; io_turn() compares wanted with armed and prepares the requests that
- * are missing. So nothing is lost when the submission queue is full, a pause followed by a
- * resume costs nothing, and direct descriptors would concern
- * io_uring_submit.c alone.
+ * are missing. So nothing is lost when the submission queue is full, and a pause followed by a
+ * resume costs nothing.
  */
 #pragma once
 
@@ -29,7 +28,9 @@ enum { ACCEPT_RETRY_MS = 100 };
 enum { BUFFER_GROUP = 0 };
 
 enum operation {
-	OPERATION_CANCEL, /* of interest to nobody: the cancelled one tells */
+	OPERATION_CANCEL,   /* of interest to nobody: the cancelled one tells */
+	OPERATION_RESET,    /* nor this: the close comes after it */
+	OPERATION_SHUTDOWN, /* nor this: receiving tells when the connection is gone */
 	OPERATION_WAKE,
 	OPERATION_ACCEPT,
 	OPERATION_RECEIVE,
@@ -58,9 +59,11 @@ struct io_socket {
 			size_t size;
 		} send; /* what is left to be sent */
 	};
-	int fd;
-	uint32_t slot;       /* position in the pool */
+	int fd;              /* -1 when it is in the ring's table */
+	uint32_t slot;       /* position in the pool, and in the table */
 	uint32_t generation; /* outlives the slot's uses */
+	bool in_table : 1;
+	bool made_room : 1; /* of a listener: an accepted descriptor was given back */
 	bool listening : 1;
 	bool connected : 1;
 	bool closing : 1;
@@ -77,6 +80,7 @@ struct io_socket {
 	bool send_armed : 1;
 	bool send_cancelled : 1;
 	bool shutdown_wanted : 1;
+	bool reset_wanted : 1;
 	bool close_armed : 1;
 	bool close_done : 1;
 };
@@ -87,12 +91,13 @@ struct io {
 	atomic_bool sleeping;
 	bool wake_armed;
 	int wake_fd;
-	char features[120];
+	char features[144];
 	struct io_uring ring;
 	struct io_config config;
 	mono_t mono;
 	wall_t wall;
 	struct pool sockets;
+	uint32_t table_size; /* 0: all sockets are descriptors */
 	struct list dirty;
 	struct list starved;
 	struct list accept_held;
@@ -151,6 +156,17 @@ void buffers_missed(struct io *io);
 
 /* Runs the callbacks of one completion. */
 void socket_complete(struct io *io, const struct io_uring_cqe *cqe);
+
+/* io_uring_table.c */
+
+/* Before the ring is enabled. Without a table, whatever the reason, all works with descriptors. */
+void table_open(struct io *io, uint32_t features);
+/* The socket's descriptor goes into the table and is closed, if the table has its slot. */
+void table_take(struct io *io, struct io_socket *socket);
+/* What requests about the socket name it by, … */
+int table_file(const struct io_socket *socket);
+/* … and with which flag. */
+uint8_t table_flag(const struct io_socket *socket);
 
 /* io_uring_open.c */
 

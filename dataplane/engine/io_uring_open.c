@@ -35,13 +35,15 @@ static const uint8_t allowed_operations[] = {
 	IORING_OP_POLL_ADD,
 	IORING_OP_RECV,
 	IORING_OP_SEND,
+	IORING_OP_SHUTDOWN,
 };
 /* After enabling; all else is registered before. */
 static const uint8_t allowed_registrations[] = {
+	IORING_REGISTER_FILES_UPDATE,
 	IORING_REGISTER_RING_FDS,
 	IORING_UNREGISTER_RING_FDS,
 };
-#define ALLOWED_SQE_FLAGS (IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS)
+#define ALLOWED_SQE_FLAGS (IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS | IOSQE_FIXED_FILE)
 
 static _Thread_local char open_error[320];
 
@@ -216,8 +218,9 @@ static void describe(struct io *io, const struct io_uring_params *params)
 	bool no_sqarray = (params->flags & IORING_SETUP_NO_SQARRAY) != 0;
 	bool ring_fd = io->ring.enter_ring_fd != io->ring.ring_fd;
 	snprintf(io->features, sizeof io->features,
-		"io_uring linux=%.40s single_issuer defer_taskrun restricted%s%s", kernel.release,
-		no_sqarray ? " no_sqarray" : "", ring_fd ? " ring_fd" : "");
+		"io_uring linux=%.40s single_issuer defer_taskrun restricted%s%s file_table=%u",
+		kernel.release, no_sqarray ? " no_sqarray" : "", ring_fd ? " ring_fd" : "",
+		(unsigned)io->table_size);
 }
 
 static void release_memory(struct io *io)
@@ -261,10 +264,11 @@ static enum result open_wake_and_random(struct io *io)
 	return RESULT_OK;
 }
 
-static enum result prepare_ring(struct io *io)
+static enum result prepare_ring(struct io *io, const struct io_uring_params *params)
 {
 	TRY(register_restrictions(io));
 	TRY(register_buffers(io));
+	table_open(io, params->features);
 	TRY(enable(io));
 	TRY(check_restrictions(io));
 	return open_wake_and_random(io);
@@ -282,7 +286,7 @@ enum result io_open(const struct io_config *config, struct io **ret)
 		release_memory(io);
 		return result;
 	}
-	result = prepare_ring(io);
+	result = prepare_ring(io, &params);
 	if (result != RESULT_OK) {
 		io_uring_queue_exit(&io->ring);
 		release_memory(io);

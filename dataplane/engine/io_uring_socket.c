@@ -188,6 +188,7 @@ enum result io_connect(struct io *io, const struct io_address *address,
 	}
 	/* Small requests must not wait for acknowledgements. A failure costs only time. */
 	(void)set_option(connection->fd, IPPROTO_TCP, TCP_NODELAY);
+	table_take(io, connection);
 	connection->connect_wanted = true;
 	io_socket_adopt(connection, events, owner);
 	socket_mark_dirty(io, connection);
@@ -218,7 +219,11 @@ void io_socket_abort(struct io *io, struct io_socket *socket)
 	struct linger reset = { .l_onoff = 1, .l_linger = 0 };
 
 	/* Should it fail, the connection is closed in the ordinary way. */
-	(void)setsockopt(socket->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	if (socket->in_table) {
+		socket->reset_wanted = true;
+	} else {
+		(void)setsockopt(socket->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	}
 	io_socket_close(io, socket);
 }
 

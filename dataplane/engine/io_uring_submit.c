@@ -4,8 +4,8 @@
  * Closing takes two requests, or one when nothing is armed: the cancellation of the read (by
  * user_data, a hash look-up; a cancellation by descriptor would walk over all requests of the
  * ring) and the close, in one submission. An armed operation holds the file, not the
- * descriptor, so the order of their completions does not matter. The slot is free after the
- * last of them.
+ * descriptor or its place in the table, so the order of their completions does not matter. The
+ * slot is free after the last of them.
  */
 #include <liburing.h>
 
@@ -52,8 +52,8 @@ static bool submit_read(struct io *io, struct io_socket *socket)
 		io_uring_prep_multishot_accept(sqe, socket->fd, NULL, NULL, SOCK_CLOEXEC);
 		io_uring_sqe_set_data64(sqe, user_data_for(socket, OPERATION_ACCEPT));
 	} else {
-		io_uring_prep_recv_multishot(sqe, socket->fd, NULL, 0, 0);
-		sqe->flags |= IOSQE_BUFFER_SELECT;
+		io_uring_prep_recv_multishot(sqe, table_file(socket), NULL, 0, 0);
+		sqe->flags |= IOSQE_BUFFER_SELECT | table_flag(socket);
 		sqe->buf_group = BUFFER_GROUP;
 		if (socket->read_poll_first) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
 		io_uring_sqe_set_data64(sqe, user_data_for(socket, OPERATION_RECEIVE));
@@ -70,7 +70,8 @@ static bool submit_connect(struct io *io, struct io_socket *socket)
 
 	bool is_ipv6 = socket->address.any.sa_family == AF_INET6;
 	socklen_t size = is_ipv6 ? sizeof socket->address.ipv6 : sizeof socket->address.ipv4;
-	io_uring_prep_connect(sqe, socket->fd, &socket->address.any, size);
+	io_uring_prep_connect(sqe, table_file(socket), &socket->address.any, size);
+	sqe->flags |= table_flag(socket);
 	io_uring_sqe_set_data64(sqe, user_data_for(socket, OPERATION_CONNECT));
 	socket->connect_wanted = false;
 	socket->connect_armed = true;
@@ -82,11 +83,47 @@ static bool submit_send(struct io *io, struct io_socket *socket)
 	struct io_uring_sqe *sqe = sqe_take(io);
 	if (sqe == NULL) return false;
 
-	io_uring_prep_send(sqe, socket->fd, socket->send.data, socket->send.size,
+	io_uring_prep_send(sqe, table_file(socket), socket->send.data, socket->send.size,
 		MSG_WAITALL | MSG_NOSIGNAL);
+	sqe->flags |= table_flag(socket);
 	io_uring_sqe_set_data64(sqe, user_data_for(socket, OPERATION_SEND));
 	socket->send_wanted = false;
 	socket->send_armed = true;
+	return true;
+}
+
+/* With a descriptor a system call is quicker: as a request it goes to a thread of the kernel. */
+static bool submit_shutdown(struct io *io, struct io_socket *socket)
+{
+	if (!socket->in_table) {
+		/* It fails only when the connection is gone, which receiving reports. */
+		shutdown(socket->fd, SHUT_WR);
+		socket->shutdown_wanted = false;
+		return true;
+	}
+	struct io_uring_sqe *sqe = sqe_take(io);
+	if (sqe == NULL) return false;
+
+	io_uring_prep_shutdown(sqe, table_file(socket), SHUT_WR);
+	sqe->flags |= table_flag(socket) | IOSQE_CQE_SKIP_SUCCESS;
+	io_uring_sqe_set_data64(sqe, user_data_of(OPERATION_SHUTDOWN, 0, 0));
+	socket->shutdown_wanted = false;
+	return true;
+}
+
+/* Connecting a TCP socket to no address cuts its connection with a reset (connect(2)): the same
+ * function of the kernel that a close after SO_LINGER of zero calls, for which a descriptor would
+ * be needed. */
+static bool submit_reset(struct io *io, struct io_socket *socket)
+{
+	static const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+
+	struct io_uring_sqe *sqe = sqe_take(io);
+	if (sqe == NULL) return false;
+	io_uring_prep_connect(sqe, table_file(socket), &nobody, sizeof nobody);
+	sqe->flags |= table_flag(socket) | IOSQE_CQE_SKIP_SUCCESS;
+	io_uring_sqe_set_data64(sqe, user_data_of(OPERATION_RESET, 0, 0));
+	socket->reset_wanted = false;
 	return true;
 }
 
@@ -105,9 +142,13 @@ static bool submit_close(struct io *io, struct io_socket *socket)
 		if (!submit_cancel(io, socket, OPERATION_SEND)) return false;
 		socket->send_cancelled = true;
 	}
+	if (socket->reset_wanted && !submit_reset(io, socket)) return false;
 	struct io_uring_sqe *sqe = sqe_take(io);
 	if (sqe == NULL) return false;
-	io_uring_prep_close(sqe, socket->fd);
+	if (socket->in_table)
+		io_uring_prep_close_direct(sqe, socket->slot);
+	else
+		io_uring_prep_close(sqe, socket->fd);
 	io_uring_sqe_set_data64(sqe, user_data_for(socket, OPERATION_CLOSE));
 	socket->close_armed = true;
 	return true;
@@ -130,12 +171,7 @@ static bool submit_missing(struct io *io, struct io_socket *socket)
 		socket->read_cancelled = true;
 	}
 	if (socket->send_wanted && !submit_send(io, socket)) return false;
-	if (socket->shutdown_wanted && !socket->send_armed) {
-		/* As a request it would go to a kernel worker thread. It fails only when the
-		 * connection is gone, which receiving reports. */
-		shutdown(socket->fd, SHUT_WR);
-		socket->shutdown_wanted = false;
-	}
+	if (socket->shutdown_wanted && !socket->send_armed) return submit_shutdown(io, socket);
 	return true;
 }
 

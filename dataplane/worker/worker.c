@@ -384,6 +384,11 @@ struct queue *worker_queue(struct worker *worker)
 	return worker->wiring.queue;
 }
 
+uint32_t worker_table_size(const struct worker *worker)
+{
+	return io_table_size(worker->wiring.loop.io);
+}
+
 const char *worker_io_features(const struct worker *worker)
 {
 	return io_features(worker->wiring.loop.io);

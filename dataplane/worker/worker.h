@@ -61,6 +61,8 @@ bool worker_target_usage(struct worker *worker, uint32_t target_id,
 	struct deliver_target_usage *ret);
 
 struct queue *worker_queue(struct worker *worker);
+/* How many sockets it holds without descriptors. */
+uint32_t worker_table_size(const struct worker *worker);
 const char *worker_io_features(const struct worker *worker);
 /* Where listener `index` of the configuration is bound. */
 struct io_address worker_listener_address(const struct worker *worker, uint32_t index);

@@ -292,8 +292,8 @@ def few_descriptors():
 
 
 def idle_clients(stack, daemon):
-    """More than there are descriptors for."""
-    for _ in range(200):
+    """More than there are descriptors and places in the ring's table for."""
+    for _ in range(400):
         stack.enter_context(lab.socket.create_connection(('127.0.0.1', daemon.plain_port), 5))
 
 
@@ -314,6 +314,31 @@ def test_few_descriptors(tmp_path):
             daemon.stop()
         finally:
             daemon.process.kill()
+
+
+@pytest.mark.parametrize('connections, warned', [(16384, True), (16, False)])
+def test_limit_below_connections_is_said(tmp_path, connections, warned):
+    """A limit of descriptors that is too low for `connections` is said at the start, with the figures and the fix."""
+    daemon = lab.Daemon(tmp_path / 'd', workers=f', connections: {connections}')
+    try:
+        daemon.start(preexec_fn=few_descriptors)
+        daemon.stop()
+    finally:
+        daemon.process.kill()
+    found = [line for line in daemon.log().splitlines() if 'there is room for' in line]
+    assert bool(found) == warned, daemon.log()
+    if warned:
+        assert all(word in found[0] for word in ('16384', '120', 'LimitNOFILE', 'workers.connections')), found
+
+
+def test_workers_per_cpu(tmp_path):
+    """`per_cpu` workers on each CPU, all of them in service."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url, workers=', per_cpu: 3') as daemon:
+        assert [worker['cpu'] for worker in daemon.ctl_json('status')['workers']] == [0, 0, 0]
+        data = [peers.request('/github', lab.github(b'[%d]' % i), b'[%d]' % i) for i in range(20)]
+        ids = [peers.exchange_one(daemon, one).json['id'] for one in data]
+        for one in ids:
+            peers.wait_state(daemon, one, 'delivered')
 
 
 def test_idle_connections_give_way_to_descriptors(tmp_path):

@@ -403,6 +403,11 @@ struct io_statistics io_statistics(const struct io *io)
 	return statistics;
 }
 
+uint32_t io_table_size(const struct io *io)
+{
+	return io->config.sockets_max;
+}
+
 const char *io_features(const struct io *io)
 {
 	(void)io;

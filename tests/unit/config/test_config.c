@@ -163,6 +163,8 @@ static const struct broken value_cases[] = {
 	{ "workers: { cpus: [0, 1, ^0-3] }\n" REST, PS_DUPLICATE_ELEMENT },
 	{ "workers: { cpus: ^1024 }\n" REST, PS_RANGE },
 	{ "workers: { cpus: ^0-900 }\n" REST, PS_TOO_MANY },
+	{ "workers: { cpus: ^0-127, per_cpu: 3 }\n" REST, PS_TOO_MANY },
+	{ "workers: { per_cpu: ^17 }\n" REST, PS_RANGE },
 	{ "store: { path: ^~/penstock }\n" REST_OF_STORE, PS_FILE_NAME },
 	{ "store: { path: ^$STATE/x }\n" REST_OF_STORE, PS_FILE_NAME },
 	{ "store: { path: ^'' }\n" REST_OF_STORE, PS_FILE_NAME },

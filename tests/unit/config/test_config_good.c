@@ -86,7 +86,7 @@ static const char everything[] =
 	"    retry: { attempts: 9, base: 250ms, max: 1h }\n"
 	"  - { name: audit, url: 'http://[::1]?y' }\n"
 	"store: { path: ../data, quota: 10GiB, retention: 30d, replay_entries: 4096 }\n"
-	"workers: { cpus: auto, connections: 100, requests: 200 }\n"
+	"workers: { cpus: auto, per_cpu: 3, connections: 100, requests: 200 }\n"
 	"control: { socket: /run/x.sock, group: adm, admins: [alice, Bob_1] }\n"
 	"metrics: { address: '127.0.0.1:9464' }\n"
 	"log: { level: debug }\n"
@@ -204,6 +204,7 @@ static void every_key_ends_up_in_its_field(void **state)
 	assert_true(config->store.quota_size == UINT64_C(10) << 30);
 	assert_int_equal(config->store.retention_s, 30 * 86400);
 	assert_int_equal(config->store.replay_entries_max, 4096);
+	assert_int_equal(config->workers_per_cpu, 3);
 	assert_int_equal(config->connections_max, 100);
 	assert_int_equal(config->requests_max, 200);
 	assert_string_equal(config->control_socket, "/run/x.sock");
@@ -251,6 +252,7 @@ static void what_is_not_written_has_its_default(void **state)
 	assert_true(config->store.quota_size == 0);
 	assert_int_equal(config->store.retention_s, STORE_RETENTION_S_DEFAULT);
 	assert_int_equal(config->store.replay_entries_max, REPLAY_ENTRIES_DEFAULT);
+	assert_int_equal(config->workers_per_cpu, 1);
 	assert_int_equal(config->connections_max, RECEIVE_CONNECTIONS_DEFAULT);
 	assert_int_equal(config->requests_max, RECEIVE_REQUESTS_DEFAULT);
 	assert_string_equal(config->control_socket, "/run/penstock/control.sock");

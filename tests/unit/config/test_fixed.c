@@ -46,7 +46,7 @@ static void compare(const char *before, const char *after)
 
 static const char everything[] = ROUTES
 	"store: { path: d, quota: 1GiB, retention: 3d, replay_entries: 2048 }\n"
-	"workers: { cpus: [0], connections: 100, requests: 50 }\n"
+	"workers: { cpus: [0], per_cpu: 2, connections: 100, requests: 50 }\n"
 	"control: { socket: s, group: g, admins: [x, y] }\n"
 	"metrics: { address: '127.0.0.1:9464' }\n"
 	"drain_timeout: 9s\n";
@@ -61,6 +61,7 @@ static const struct {
 	{ "store.retention", "retention: 3d", "retention: 4d" },
 	{ "store.replay_entries", "replay_entries: 2048", "replay_entries: 4096" },
 	{ "workers.cpus", "cpus: [0]", "cpus: [0, 1]" },
+	{ "workers.per_cpu", "per_cpu: 2", "per_cpu: 3" },
 	{ "workers.connections", "connections: 100", "connections: 101" },
 	{ "workers.requests", "requests: 50", "requests: 51" },
 	{ "control.socket", "socket: s,", "socket: t," },

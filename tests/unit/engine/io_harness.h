@@ -266,3 +266,14 @@ static inline void allow_descriptors(rlim_t count)
 	limit.rlim_cur = count < limit.rlim_max ? count : limit.rlim_max;
 	CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 }
+
+/* The limit under which `room` more descriptors can be had. */
+static inline rlim_t limit_with_room(unsigned room)
+{
+	int fd = 0;
+
+	for (; room > 0; fd++) {
+		if (fcntl(fd, F_GETFD) < 0) room--;
+	}
+	return (rlim_t)fd;
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Running out of things: buffers, descriptors, slots, completion entries. Everything goes on
+/* Running out of things: buffers, slots, completion entries. Everything goes on
  * when they come back, and no byte is lost meanwhile.
  */
 #include <stdarg.h>
@@ -190,50 +190,6 @@ static void limits_pause_in_received(void **state)
 	close(peer);
 }
 
-/* The limit under which `room` more descriptors can be had. */
-static rlim_t limit_with_room(unsigned room)
-{
-	int fd = 0;
-
-	for (; room > 0; fd++) {
-		if (fcntl(fd, F_GETFD) < 0) room--;
-	}
-	return (rlim_t)fd;
-}
-
-/* Without descriptors accepting rests, without spinning; connections wait and are served when
- * there are some again. */
-static void limits_accept_without_descriptors(void **state)
-{
-	enum { CLIENTS = 20, ROOM = 5 };
-	static struct party parties[CLIENTS];
-	struct io *io = ring_open(CLIENTS + 1, 4, 512);
-	struct host host = { .close_at_once = false };
-	int clients[CLIENTS];
-	(void)state;
-
-	allow_descriptors(1024);
-	host_open(&host, io, parties, CLIENTS);
-	for (unsigned i = 0; i < CLIENTS; i++) clients[i] = peer_connect(&host.address);
-	allow_descriptors(limit_with_room(ROOM));
-	RING_UNTIL(io, io_statistics(io).accept_errors > 0);
-	assert_int_equal(host.accepted_count, ROOM);
-	uint64_t turns = io_statistics(io).turns;
-	mono_t start = io_mono(io);
-	while (mono_since_us(start, io_mono(io)) < 300000) ring_turn(io, 300000);
-	assert_in_range(io_statistics(io).turns - turns, 1, 12);
-	assert_int_equal(host.accepted_count, ROOM);
-
-	allow_descriptors(8192);
-	RING_UNTIL(io, host.accepted_count == CLIENTS);
-	for (unsigned i = 0; i < CLIENTS; i++) {
-		party_close(&parties[i]);
-		close(clients[i]);
-	}
-	io_socket_close(io, host.listener);
-	ring_close(io, 4);
-}
-
 /* Without slots: those beyond are turned away or wait; connecting says so at once. */
 static void limits_slots(void **state)
 {
@@ -389,7 +345,6 @@ int main(void)
 		cmocka_unit_test(limits_starved_socket_gives_way),
 		cmocka_unit_test(limits_pause_and_resume),
 		cmocka_unit_test(limits_pause_in_received),
-		cmocka_unit_test(limits_accept_without_descriptors),
 		cmocka_unit_test(limits_slots),
 		cmocka_unit_test(limits_completion_queue),
 		cmocka_unit_test(limits_many_small_buffers),
