@@ -15,6 +15,10 @@
 	{ \
 		"limit", "N|all", "how many rows" \
 	}
+#define CONFIRM_OPTION \
+	{ \
+		"confirm-within", "DURATION", "how long to wait for penstockctl confirm" \
+	}
 #define TARGET_OPTION \
 	{ \
 		"target", "TARGET", "only what goes to this target" \
@@ -87,12 +91,29 @@ const struct command commands[] = {
 		"code 78 when it is wrong. Without FILE: /etc/penstock/penstock.yaml.\n\n"
 		"  penstockctl config check penstock.yaml && penstockctl reload",
 		command_config_check, NULL },
-	{ "reload", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN,
+	{ "reload", "", 0, 0, { CONFIRM_OPTION }, CONTROL_ROLE_ADMIN,
 		"has the daemon load its configuration",
-		"Comes back when every worker serves the new configuration. A wrong one changes\n"
-		"nothing: the daemon goes on with what it has (exit code 78).\n\n"
-		"  penstockctl reload",
+		"Comes back when every worker serves the new configuration, and says what\n"
+		"changed and what needs a restart. A wrong one changes nothing: the daemon goes\n"
+		"on with what it has (exit code 78). With --confirm-within the configuration\n"
+		"before comes back by itself, unless penstockctl confirm is said in time.\n\n"
+		"  penstockctl reload --confirm-within 5m && curl … && penstockctl confirm",
 		command_reload, NULL },
+	{ "confirm", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN,
+		"keeps what was reloaded with --confirm-within", "  penstockctl confirm",
+		command_confirm, NULL },
+	{ "rollback", "[GENERATION]", 0, 1, { CONFIRM_OPTION }, CONTROL_ROLE_ADMIN,
+		"serves an earlier configuration again",
+		"That of a generation in the history, or the last one that read differently.\n"
+		"Secrets and certificates are read from their files as they are now. The\n"
+		"configuration file is left alone: put it right before the next start.\n\n"
+		"  penstockctl rollback",
+		command_rollback, NULL },
+	{ "history", "", 0, 0, { { "limit", "N", "how many rows (50)" } }, CONTROL_ROLE_READ,
+		"configurations that were served, newest first",
+		"When, by whom, what changed and what became of it. It survives restarts.\n\n"
+		"  penstockctl history",
+		command_history, NULL },
 	{ "drain", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN, "ends intake, goes on delivering",
 		"/readyz turns to 503 and no more events are taken in. Before taking a host out\n"
 		"of service: drain, wait until status shows nothing outstanding, stop.\n\n"
