@@ -1,40 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* command_daemon — reload, drain, stop, version. */
+/* command_daemon — drain, stop, version. */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "answer.h"
 #include "base/version.h"
 #include "units.h"
-
-static void print_warnings(yyjson_val *report)
-{
-	yyjson_val *one;
-	size_t index;
-	size_t max;
-	yyjson_arr_foreach(member(report, "diagnostics"), index, max, one)
-	{
-		printf("  %" PRIu64 ":%" PRIu64 ": %s[%s]: ", member_number(one, "line"),
-			member_number(one, "column"), member_text(one, "severity"),
-			member_text(one, "code"));
-		table_write_safe(stdout, member_text(one, "message"));
-		putchar('\n');
-	}
-}
-
-int command_reload(const struct invocation *invocation)
-{
-	struct answer answer;
-	int exit_code;
-	struct client_target target = client_target_of(CONTROL_API "/reload");
-	if (answer_get(invocation, "POST", &target, &answer, &exit_code)) {
-		printf("generation %" PRIu64 " is served\n",
-			member_number(answer.root, "generation"));
-		print_warnings(member(answer.root, "report"));
-	}
-	answer_free(&answer);
-	return exit_code;
-}
 
 static int ask_for(const struct invocation *invocation, const char *path, const char *text)
 {

@@ -14,6 +14,10 @@
 	{ \
 		"limit", "N|all", "how many rows", "50" \
 	}
+#define CONFIRM_OPTION \
+	{ \
+		"confirm-within", "DURATION", "how long to wait for penstockctl confirm" \
+	}
 #define TARGET_OPTION \
 	{ \
 		"target", "TARGET", "only what goes to this target" \
@@ -92,7 +96,6 @@ const struct command commands[] = {
 		"code 78 when it is wrong. Without FILE: /etc/penstock/penstock.yaml.\n\n"
 		"  penstockctl config check penstock.yaml && penstockctl reload",
 		command_config_check, NULL, "penstock.diagnostics/v1" },
-		command_config_check, NULL },
 	{ "config diff", "FILE FILE", 2, 2, NO_OPTIONS, CONTROL_ROLE_NONE,
 		"what two configuration files mean differently",
 		"Order, comments, quotes and defaults that are written out do not count. The second\n"
@@ -107,12 +110,29 @@ const struct command commands[] = {
 		"it is a default. Names of files are shown in full.\n\n"
 		"  penstockctl config show --effective",
 		command_config_show, NULL, "penstock.config/v1" },
-	{ "reload", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN,
+	{ "reload", "", 0, 0, { CONFIRM_OPTION }, CONTROL_ROLE_ADMIN,
 		"has the daemon load its configuration",
-		"Comes back when every worker serves the new configuration. A wrong one changes\n"
-		"nothing: the daemon goes on with what it has (exit code 78).\n\n"
-		"  penstockctl reload",
+		"Comes back when every worker serves the new configuration, and says what\n"
+		"changed and what needs a restart. A wrong one changes nothing: the daemon goes\n"
+		"on with what it has (exit code 78). With --confirm-within the configuration\n"
+		"before comes back by itself, unless penstockctl confirm is said in time.\n\n"
+		"  penstockctl reload --confirm-within 5m && curl … && penstockctl confirm",
 		command_reload, NULL, "penstock.reload/v1" },
+	{ "confirm", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN,
+		"keeps what was reloaded with --confirm-within", "  penstockctl confirm",
+		command_confirm, NULL, "penstock.confirm/v1" },
+	{ "rollback", "[GENERATION]", 0, 1, { CONFIRM_OPTION }, CONTROL_ROLE_ADMIN,
+		"serves an earlier configuration again",
+		"That of a generation in the history, or the last one that read differently.\n"
+		"Secrets and certificates are read from their files as they are now. The\n"
+		"configuration file is left alone: put it right before the next start.\n\n"
+		"  penstockctl rollback",
+		command_rollback, NULL, "penstock.reload/v1" },
+	{ "history", "", 0, 0, { { "limit", "N", "how many rows", "50" } }, CONTROL_ROLE_READ,
+		"configurations that were served, newest first",
+		"When, by whom, what changed and what became of it. It survives restarts.\n\n"
+		"  penstockctl history",
+		command_history, NULL, "penstock.history/v1" },
 	{ "drain", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN, "ends intake, goes on delivering",
 		"/readyz turns to 503 and no more events are taken in. Before taking a host out\n"
 		"of service: drain, wait until status shows nothing outstanding, stop.\n\n"

@@ -12,6 +12,7 @@ CTL_SRC := \
 	ctl/command_dlq.c \
 	ctl/command_events.c \
 	ctl/command_flow.c \
+	ctl/command_generations.c \
 	ctl/command_status.c \
 	ctl/command_verify.c \
 	ctl/commands.c \

@@ -271,6 +271,17 @@ BOUND(WORKERS_MAX <= CPU_INDEX_LIMIT);
 /* systemd's TimeoutStopSec is 90 s; drain inside it with time to close the store. */
 #define DRAIN_TIMEOUT_S_DEFAULT 30u
 #define DRAIN_TIMEOUT_S_LIMIT 3600u
+/* What a reload says of what it changed: a screenful, by names alone. */
+#define CONFIG_CHANGES_MAX 64u
+#define CONFIG_CHANGE_SIZE 192u
+/* Generations that are remembered, and texts to go back to: enough for a bad week, 16 MiB each at
+ * worst. */
+#define GENERATIONS_MAX 100u
+#define GENERATION_TEXTS_MAX 10u
+/* What changed in one, put together. */
+#define GENERATION_CHANGES_SIZE 512u
+/* For a configuration to be confirmed: longer than this nobody is looking any more. */
+#define CONFIRM_WITHIN_S_LIMIT 86400u
 /* Threads that wait for name servers while a flow is compiled. */
 #define RESOLVE_THREADS_MAX 16u
 

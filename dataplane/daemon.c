@@ -28,10 +28,20 @@ static struct flow *control_flow_now(void *owner)
 	return daemon_flow(owner);
 }
 
-static enum result control_reload(void *owner, struct config_report *report,
-	uint64_t *ret_generation)
+static enum result control_change(void *owner, struct control_change *change)
 {
-	return daemon_reload_now(owner, report, ret_generation);
+	return daemon_change(owner, change);
+}
+
+static enum result control_confirm(void *owner, const char *actor, uint64_t *ret_generation)
+{
+	return daemon_confirm(owner, actor, ret_generation);
+}
+
+static size_t control_history(void *owner, struct control_generation *rows, size_t rows_max)
+{
+	struct daemon *daemon = owner;
+	return generations_list(daemon->generations, rows, rows_max);
 }
 
 static enum daemon_state control_state(void *owner)
@@ -125,32 +135,24 @@ static void shard_failed(void *owner, enum result result)
 
 static void reload_and_log(struct daemon *daemon)
 {
-	struct config_report *report = alloc_array(1, sizeof *report);
-	uint64_t generation;
+	struct control_change change = {
+		.kind = CONTROL_CHANGE_RELOAD,
+		.actor = "SIGHUP",
+		.report = alloc_array(1, sizeof *change.report),
+		.changes = alloc_array(1, sizeof *change.changes),
+	};
 
-	enum result result = daemon_reload_now(daemon, report, &generation);
+	enum result result = daemon_change(daemon, &change);
 	MAYBE(result != RESULT_OK); /* it is in the log */
-	for (uint32_t i = 0; i < report->count; i++) {
-		const struct config_diagnostic *found = &report->diagnostics[i];
-		LOG_AT(found->severity == CONFIG_ERROR ? LOG_ERROR : LOG_WARNING,
-			"%s:%u:%u: %s: %s", daemon->config_path, found->position.line,
-			found->position.column, found->code, found->sentence);
-	}
-	alloc_free(report);
+	daemon_change_log(daemon, change.report);
+	alloc_free(change.report);
+	alloc_free(change.changes);
 }
 
 void daemon_reload(struct daemon *daemon)
 {
 	atomic_store(&daemon->reload_wanted, true);
 	sem_post(&daemon->ticker_wanted);
-}
-
-static time_t mono_seconds(void)
-{
-	struct timespec now;
-
-	CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
-	return now.tv_sec;
 }
 
 /* Returns when that time has come, or something is wanted. */
@@ -166,23 +168,27 @@ static void ticker_sleep(struct daemon *daemon, time_t until_s)
 static void *ticker_main(void *owner)
 {
 	struct daemon *daemon = owner;
-	time_t rotate_s = mono_seconds() + TICKET_ROTATION_S;
-	time_t resolve_s = mono_seconds() + RESOLVE_INTERVAL_S;
+	time_t rotate_s = daemon_mono_s() + TICKET_ROTATION_S;
+	time_t resolve_s = daemon_mono_s() + RESOLVE_INTERVAL_S;
 
 	pthread_setname_np(pthread_self(), "ticker");
 	while (!atomic_load(&daemon->ticker_stop)) {
 		if (atomic_exchange(&daemon->reload_wanted, false)) reload_and_log(daemon);
-		if (mono_seconds() >= rotate_s) {
-			rotate_s = mono_seconds() + TICKET_ROTATION_S;
+		if (daemon_mono_s() >= rotate_s) {
+			rotate_s = daemon_mono_s() + TICKET_ROTATION_S;
 			if (tls_ticket_keys_rotate() != RESULT_OK) {
 				log_error("ticket keys could not be rotated; the old ones stay");
 			}
 		}
-		if (mono_seconds() >= resolve_s) {
+		if (daemon_mono_s() >= resolve_s) {
 			daemon_readdress(daemon);
-			resolve_s = mono_seconds() + RESOLVE_INTERVAL_S;
+			resolve_s = daemon_mono_s() + RESOLVE_INTERVAL_S;
 		}
-		ticker_sleep(daemon, rotate_s < resolve_s ? rotate_s : resolve_s);
+		daemon_confirm_expire(daemon);
+		time_t until_s = rotate_s < resolve_s ? rotate_s : resolve_s;
+		time_t confirm_s = atomic_load(&daemon->confirm_end_s);
+		if (confirm_s != 0 && confirm_s < until_s) until_s = confirm_s;
+		ticker_sleep(daemon, until_s);
 	}
 	return NULL;
 }
@@ -305,7 +311,9 @@ static enum result daemon_start_control(struct daemon *daemon, char *error, size
 		.worker_status = control_worker_status,
 		.target_status = control_target_status,
 		.flow = control_flow_now,
-		.reload = control_reload,
+		.change = control_change,
+		.confirm = control_confirm,
+		.history = control_history,
 		.drain = control_drain,
 		.stop = control_stop_wanted,
 		.io_features = worker_io_features(daemon->workers[0]),
@@ -341,6 +349,7 @@ static enum result daemon_open_parts(struct daemon *daemon, struct config_report
 	daemon->body_size_max = worker_body_size_max(config);
 	TRY(replay_open(config->store.replay_entries_max, &daemon->replay));
 	TRY(daemon_open_shards(daemon, config, error, error_size));
+	daemon_generations_begin(daemon);
 	TRY(flow_remember_names(daemon, daemon->flow));
 	flow_give_slots(daemon->flow);
 	TRY(tls_ticket_keys_rotate());
@@ -366,6 +375,7 @@ enum result daemon_open(struct config *config, struct config_report *report, str
 	CHECK(pthread_mutex_init(&daemon->flow_lock, NULL) == 0);
 	CHECK(sem_init(&daemon->wanted, 0, 0) == 0);
 	CHECK(sem_init(&daemon->ticker_wanted, 0, 0) == 0);
+	daemon->stamps = config_stamps_take(config);
 	TRY(flow_compile(config, 1, &daemon->flow, report));
 	/* On failure the program ends with the message; nothing is taken apart again. */
 	TRY(daemon_open_parts(daemon, report, error, error_size));
@@ -405,6 +415,8 @@ enum result daemon_close(struct daemon *daemon)
 	/* Last, because it may be waiting for a name server. */
 	pthread_join(daemon->ticker, NULL);
 	flow_release(daemon->flow);
+	generations_close(daemon->generations);
+	alloc_free(daemon->stamps);
 	sem_destroy(&daemon->wanted);
 	sem_destroy(&daemon->ticker_wanted);
 	alloc_free(daemon->workers);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* daemon_internal — what the files of the daemon share: the daemon itself, and the two things that
- * daemon_reload.c does for daemon.c.
+/* daemon_internal — what the files of the daemon share: the daemon itself, and what they do for
+ * each other.
  */
 #pragma once
 
@@ -11,6 +11,7 @@
 #include "config/config_fixed.h"
 #include "control/control.h"
 #include "daemon.h"
+#include "daemon_generations.h"
 #include "worker/worker.h"
 
 struct daemon {
@@ -26,6 +27,14 @@ struct daemon {
 	uint32_t body_size_max;       /* what the workers have buffers for */
 	pthread_mutex_t publish_lock; /* one reload at a time */
 	pthread_mutex_t worker_lock;  /* held while a snapshot is handed to shards and workers */
+	/* These are under publish_lock. */
+	struct generations *generations;
+	uint64_t *stamps;    /* of the files that the configuration in force names */
+	uint64_t row_number; /* of the history: what is served, but for its addresses */
+	uint64_t row_text;
+	uint64_t confirm_number;      /* that is to be confirmed; 0: none */
+	uint64_t confirm_back_to;     /* whose text comes back when it is not */
+	_Atomic time_t confirm_end_s; /* mono; 0: nothing is waited for */
 	bool closing;                 /* they are going: nothing is handed to them any more */
 	pthread_mutex_t flow_lock;    /* guards `flow` alone */
 	struct flow *flow;
@@ -45,10 +54,23 @@ struct flow *daemon_flow(struct daemon *daemon);
 void flow_give_slots(struct flow *flow);
 MUST_USE enum result flow_remember_names(const struct daemon *daemon, const struct flow *flow);
 
-/* Loads the file again and publishes what it says, when it is right. Cold threads, any; the report
- * is always filled. */
-MUST_USE enum result daemon_reload_now(struct daemon *daemon, struct config_report *report,
+/* daemon_reload.c: publishes what `config` says, when it is right; takes it over in any case. Under
+ * publish_lock. Fills what control_change has for answers. */
+MUST_USE enum result daemon_serve(struct daemon *daemon, struct config *config,
+	struct control_change *change);
+
+/* daemon_change.c: from one generation to the next. Cold threads, any. */
+
+/* Of the flow that the daemon starts with: its number and its row. */
+void daemon_generations_begin(struct daemon *daemon);
+MUST_USE enum result daemon_change(struct daemon *daemon, struct control_change *change);
+MUST_USE enum result daemon_confirm(struct daemon *daemon, const char *actor,
 	uint64_t *ret_generation);
+/* When the time is over: the generation before comes back. */
+void daemon_confirm_expire(struct daemon *daemon);
+void daemon_change_log(const struct daemon *daemon, const struct config_report *report);
+time_t daemon_mono_s(void);
+
 /* Resolves the targets' names again and publishes what has moved: the configuration in force with
  * other addresses, whatever stands in the files by now. */
 void daemon_readdress(struct daemon *daemon);

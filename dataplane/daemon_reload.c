@@ -131,48 +131,48 @@ static void flow_replace(struct daemon *daemon, struct flow *flow)
 	flow_release(before);
 }
 
-static enum result daemon_reload_with(struct daemon *daemon, struct config_report *report,
-	uint64_t *ret_generation)
+static enum result daemon_serve_next(struct daemon *daemon, struct flow *now, struct config *config,
+	struct control_change *change)
 {
-	struct config *config = NULL;
-	struct flow *flow = NULL;
-
-	struct flow *now = daemon_flow(daemon);
+	struct flow *next = NULL;
 	uint64_t generation = now->generation + 1;
-	enum result result = config_load(daemon->config_path, &config, report);
-	if (result == RESULT_OK) result = reload_check(daemon, now->config, config, report);
+
+	/* Before the files are read: one that changes meanwhile has changed once more. */
+	uint64_t *stamps = config_stamps_take(config);
+	enum result result = reload_check(daemon, now->config, config, change->report);
 	if (result == RESULT_OK) {
-		result = flow_compile(config, generation, &flow, report);
-		if (result == RESULT_OK) config = NULL; /* the flow's now */
+		config_changes_find(now->config, daemon->stamps, config, stamps, change->changes);
+		result = flow_compile(config, generation, &next, change->report);
 	}
-	if (result == RESULT_OK) {
-		uint32_t kept = flow_keep_addresses(flow, now);
-		if (kept > 0) log_warning("names do not resolve, addresses kept: %u", kept);
-		result = snapshot_publish(daemon, flow, report);
+	if (result != RESULT_OK) {
+		alloc_free(stamps);
+		config_free(config);
+		return result;
 	}
-	if (result == RESULT_OK) {
-		flow_replace(daemon, flow);
-		log_set_level((enum log_level)flow->config->log_level);
-		log_notice("configuration reloaded generation=%llu",
-			(unsigned long long)generation);
-	} else {
-		log_error("reload failed, generation=%llu stays: %s",
-			(unsigned long long)now->generation, result_text(result));
-		generation = now->generation;
-		if (flow != NULL) flow_release(flow);
+	uint32_t kept = flow_keep_addresses(next, now);
+	if (kept > 0) log_warning("names do not resolve, addresses kept: %u", kept);
+	result = snapshot_publish(daemon, next, change->report);
+	if (result != RESULT_OK) {
+		alloc_free(stamps);
+		flow_release(next);
+		return result;
 	}
-	*ret_generation = generation;
-	flow_release(now);
-	if (config != NULL) config_free(config);
-	return result;
+	alloc_free(daemon->stamps);
+	daemon->stamps = stamps;
+	change->generation = generation;
+	log_set_level((enum log_level)next->config->log_level);
+	flow_replace(daemon, next);
+	return RESULT_OK;
 }
 
-enum result daemon_reload_now(struct daemon *daemon, struct config_report *report,
-	uint64_t *ret_generation)
+enum result daemon_serve(struct daemon *daemon, struct config *config,
+	struct control_change *change)
 {
-	pthread_mutex_lock(&daemon->publish_lock);
-	enum result result = daemon_reload_with(daemon, report, ret_generation);
-	pthread_mutex_unlock(&daemon->publish_lock);
+	struct flow *now = daemon_flow(daemon);
+
+	change->generation = now->generation;
+	enum result result = daemon_serve_next(daemon, now, config, change);
+	flow_release(now);
 	return result;
 }
 

@@ -141,6 +141,7 @@ FLOW_SRC := \
 # dataplane/config
 CONFIG_SRC := \
 	dataplane/config/config_arena.c \
+	dataplane/config/config_changes.c \
 	dataplane/config/config_check.c \
 	dataplane/config/config_check_routes.c \
 	dataplane/config/config_codes.c \
@@ -190,6 +191,7 @@ CONTROL_SRC := \
 	dataplane/control/control_dead.c \
 	dataplane/control/control_events.c \
 	dataplane/control/control_flow.c \
+	dataplane/control/control_generations.c \
 	dataplane/control/control_json.c \
 	dataplane/control/control_metrics.c \
 	dataplane/control/control_query.c \
@@ -209,6 +211,8 @@ WORKER_SRC := \
 # dataplane: the wiring
 DAEMON_SRC := \
 	dataplane/daemon.c \
+	dataplane/daemon_change.c \
+	dataplane/daemon_generations.c \
 	dataplane/daemon_reload.c \
 	dataplane/notify.c \
 	dataplane/options.c

@@ -25,6 +25,7 @@ UNIT_TESTS := \
 	tests/unit/bench/test_process.c \
 	tests/unit/bench/test_search.c \
 	tests/unit/bench/test_watch.c \
+	tests/unit/config/test_changes.c \
 	tests/unit/config/test_config.c \
 	tests/unit/config/test_config_good.c \
 	tests/unit/config/test_fixed.c \

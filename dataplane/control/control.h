@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "config/config.h"
+#include "config/config_changes.h"
 #include "flow/flow.h"
 #include "queue/queue.h"
 
@@ -47,6 +47,56 @@ struct control_target_status {
 	char last_error[96]; /* of the last failed attempt, empty when the last one went well */
 };
 
+/* How a generation came to be served, or not. */
+#define CONTROL_CHANGE_TABLE(X) \
+	X(START,    "start",    "the daemon started with it") \
+	X(RELOAD,   "reload",   "the file was loaded again") \
+	X(ROLLBACK, "rollback", "somebody went back to an earlier text") \
+	X(EXPIRE,   "expire",   "nobody confirmed the one before in time")
+enum control_change_kind {
+#define X(name, code, text) CONTROL_CHANGE_##name,
+	CONTROL_CHANGE_TABLE(X)
+#undef X
+	CONTROL_CHANGE_COUNT
+};
+
+#define CONTROL_OUTCOME_TABLE(X) \
+	X(SERVED,      "served",      "it was taken over") \
+	X(REFUSED,     "refused",     "something was wrong: the one before stayed") \
+	X(UNCONFIRMED, "unconfirmed", "it was taken over and is to be confirmed") \
+	X(CONFIRMED,   "confirmed",   "it was taken over and confirmed") \
+	X(ROLLED_BACK, "rolled back", "it was taken over, and not kept")
+enum control_outcome {
+#define X(name, code, text) CONTROL_OUTCOME_##name,
+	CONTROL_OUTCOME_TABLE(X)
+#undef X
+	CONTROL_OUTCOME_COUNT
+};
+
+/* A row of the history. */
+struct control_generation {
+	uint64_t number; /* of a refused one: that which stayed */
+	wall_t time;
+	enum control_change_kind kind;
+	enum control_outcome outcome;
+	uint64_t text; /* whose text it has: that of the generation it was first served in */
+	char actor[64];
+	char changes[GENERATION_CHANGES_SIZE]; /* or why it was refused */
+};
+
+/* What is asked for, and what came of it. */
+struct control_change {
+	enum control_change_kind kind; /* RELOAD or ROLLBACK */
+	const char *actor;
+	uint64_t confirm_within_s; /* 0: it is to stay */
+	uint64_t to;               /* of a rollback: whose text; 0: the last that is another */
+	struct config_report *report;
+	struct config_changes *changes;
+	uint64_t generation;   /* that is served now */
+	wall_t confirm_before; /* 0: it is to stay */
+	char error[200];       /* a sentence, when there are no diagnostics */
+};
+
 /* Asked from control's threads, several at once: a reload must not keep flow() or state()
  * waiting. */
 struct control_daemon {
@@ -61,9 +111,14 @@ struct control_daemon {
 	void (*target_status)(void *owner, uint32_t target_id, struct control_target_status *ret);
 	/* The current snapshot, acquired: release it. */
 	struct flow *(*flow)(void *owner);
-	/* Loads the file again and publishes when it is right; synchronous: every worker serves
-	 * the new generation when it returns RESULT_OK. The report is always filled. */
-	enum result (*reload)(void *owner, struct config_report *report, uint64_t *ret_generation);
+	/* Loads the file again, or an earlier text, and publishes when it is right; synchronous:
+	 * every worker serves the new generation when it returns RESULT_OK. RESULT_BUSY: one is to
+	 * be confirmed first; RESULT_NOT_FOUND: no such text. The report is always filled. */
+	enum result (*change)(void *owner, struct control_change *change);
+	/* RESULT_NOT_FOUND: none is to be confirmed. */
+	enum result (*confirm)(void *owner, const char *actor, uint64_t *ret_generation);
+	/* Newest first; returns how many. */
+	size_t (*history)(void *owner, struct control_generation *rows, size_t rows_max);
 	/* Readiness off, no more intake; deliveries go on. Then stop() exits: it only asks for it,
 	 * control_stop() must not be called from within. */
 	void (*drain)(void *owner);

@@ -51,19 +51,49 @@ static struct flow *on_flow(void *owner)
 	return flow_acquire(rig->flow);
 }
 
-static enum result on_reload(void *owner, struct config_report *report, uint64_t *ret_generation)
+static enum result on_change(void *owner, struct control_change *change)
 {
 	struct rig *rig = owner;
 	atomic_fetch_add(&rig->reloads, 1);
-	*report = (struct config_report){ .path = "penstock.yaml" };
+	rig->change = *change;
+	*change->report = (struct config_report){ .path = "penstock.yaml" };
 	while (atomic_load(&rig->reload_is_held)) poll(NULL, 0, 1);
 	if (rig->reload_result == RESULT_CONFIG) {
-		config_report_add(report, CONFIG_ERROR, "PS1205",
+		config_report_add(change->report, CONFIG_ERROR, "PS1205",
 			(struct config_position){ .line = 3, .column = 7 }, "write it right",
 			"it is \"wrong\"");
 	}
+	change->generation = 2;
+	change->changes->count = 1;
+	snprintf(change->changes->lines[0], CONFIG_CHANGE_SIZE, "endpoint github: tolerance");
+	return rig->reload_result;
+}
+
+static enum result on_confirm(void *owner, const char *actor, uint64_t *ret_generation)
+{
+	struct rig *rig = owner;
+	(void)actor;
 	*ret_generation = 2;
 	return rig->reload_result;
+}
+
+static size_t on_history(void *owner, struct control_generation *rows, size_t rows_max)
+{
+	(void)owner;
+	CHECK(rows_max >= 2);
+	rows[0] = (struct control_generation){ .number = 2,
+		.time = { UINT64_C(1790000000000000) },
+		.kind = CONTROL_CHANGE_RELOAD,
+		.outcome = CONTROL_OUTCOME_REFUSED,
+		.actor = "uid 0 pid 1",
+		.changes = "3:7: PS1205: it is wrong" };
+	rows[1] = (struct control_generation){ .number = 2,
+		.time = { UINT64_C(1780000000000000) },
+		.kind = CONTROL_CHANGE_START,
+		.outcome = CONTROL_OUTCOME_SERVED,
+		.text = 1,
+		.actor = "start" };
+	return 2;
 }
 
 static void on_drain(void *owner)
@@ -167,7 +197,9 @@ enum result rig_start(struct rig *rig, char *error, size_t error_size)
 		.worker_status = on_worker_status,
 		.target_status = on_target_status,
 		.flow = on_flow,
-		.reload = on_reload,
+		.change = on_change,
+		.confirm = on_confirm,
+		.history = on_history,
 		.drain = on_drain,
 		.stop = on_stop,
 		.io_features = "none",

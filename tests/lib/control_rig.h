@@ -26,6 +26,7 @@ struct rig {
 	atomic_int reloads;
 	atomic_bool reload_is_held; /* reload() does not return before this is false */
 	enum result reload_result;
+	struct control_change change; /* as it was last asked for */
 	/* The last answer. */
 	unsigned status;
 	char head[4096];

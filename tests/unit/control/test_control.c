@@ -107,7 +107,12 @@ static void test_reload(void **state)
 	(void)state;
 	rig.reload_result = RESULT_OK;
 	assert_int_equal(rig_ask(&rig, "POST", "/v1/reload"), 200);
-	rig_expect(&rig, "{\"schema\":\"penstock.reload/v1\",\"generation\":2,\"report\":{");
+	rig_expect(&rig,
+		"{\"schema\":\"penstock.reload/v1\",\"generation\":2,\"confirm_before\":null,"
+		"\"changes\":[\"endpoint github: tolerance\"],\"changes_left_out\":0,"
+		"\"report\":{");
+	assert_int_equal(rig.change.kind, CONTROL_CHANGE_RELOAD);
+	assert_int_equal(rig.change.confirm_within_s, 0);
 
 	rig.reload_result = RESULT_CONFIG;
 	assert_problem("POST", "/v1/reload", 422, "config_invalid");
@@ -119,6 +124,33 @@ static void test_reload(void **state)
 	rig.reload_result = RESULT_KERNEL;
 	assert_problem("POST", "/v1/reload", 500, "reload_failed");
 	rig.reload_result = RESULT_OK;
+}
+
+/* To be confirmed, gone back from, and listed. */
+static void test_generations(void **state)
+{
+	(void)state;
+	assert_int_equal(rig_ask(&rig, "POST", "/v1/reload?confirm_within=300"), 200);
+	assert_int_equal(rig.change.confirm_within_s, 300);
+	assert_problem("POST", "/v1/reload?confirm_within=0", 400, "bad_parameter");
+	assert_problem("POST", "/v1/reload?confirm_within=86401", 400, "bad_parameter");
+	assert_int_equal(rig_ask(&rig, "POST", "/v1/confirm"), 200);
+	assert_int_equal(rig_ask(&rig, "POST", "/v1/rollback?to=7"), 200);
+	assert_int_equal(rig.change.kind, CONTROL_CHANGE_ROLLBACK);
+	assert_int_equal(rig.change.to, 7);
+	assert_problem("POST", "/v1/rollback?to=x", 400, "bad_parameter");
+
+	rig.reload_result = RESULT_BUSY;
+	assert_problem("POST", "/v1/reload", 409, "unconfirmed");
+	rig.reload_result = RESULT_NOT_FOUND;
+	assert_problem("POST", "/v1/rollback", 404, "no_such_generation");
+	assert_problem("POST", "/v1/confirm", 409, "nothing_to_confirm");
+	rig.reload_result = RESULT_OK;
+
+	assert_int_equal(rig_ask(&rig, "GET", "/v1/history"), 200);
+	rig_expect(&rig, "{\"schema\":\"penstock.history/v1\",\"generations\":[{\"generation\":2,");
+	rig_expect(&rig, "\"by\":\"uid 0 pid 1\",\"kind\":\"reload\",\"result\":\"refused\"");
+	rig_expect(&rig, "\"kind\":\"start\",\"result\":\"served\",\"text_of\":1");
 }
 
 /* While a reload takes its time, everything else is answered, and a second one is refused. */
@@ -477,6 +509,7 @@ int main(void)
 		TEST(test_endpoints_and_targets),
 		TEST(test_drain_and_stop),
 		TEST(test_reload),
+		TEST(test_generations),
 		TEST(test_slow_reload_keeps_nobody_waiting),
 		TEST(test_reload_without_its_client),
 		TEST(test_events_newest_first_over_shards),
