@@ -99,8 +99,8 @@ const struct command commands[] = {
 	{ "config diff", "FILE FILE", 2, 2, NO_OPTIONS, CONTROL_ROLE_NONE,
 		"what two configuration files mean differently",
 		"Order, comments, quotes and defaults that are written out do not count. The\n"
-		"second file is read as if it stood in the first one's place. Exit code 0: they mean the\n"
-		"same; 1: they do not; 78: one of them is wrong.\n\n"
+		"second file is read as if it stood in the first one's place. Exit code 0: they\n"
+		"mean the same; 1: they do not; 78: one of them is wrong.\n\n"
 		"  penstockctl config diff /etc/penstock/penstock.yaml new.yaml",
 		command_config_diff, NULL, "penstock.config-diff/v1" },
 	{ "config show", "[FILE]", 0, 1,
