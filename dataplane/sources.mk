@@ -14,11 +14,12 @@ BASE_SRC := \
 	dataplane/base/cursor.c \
 	dataplane/base/encoding.c \
 	dataplane/base/hash.c \
+	dataplane/base/hash_avx2.c \
 	dataplane/base/log.c \
 	dataplane/base/mailbox.c \
 	dataplane/base/pool.c \
 	dataplane/base/result.c \
-	dataplane/base/sha256_pair.c \
+	dataplane/base/sha256_blocks.c \
 	dataplane/base/version.c
 
 # dataplane/program

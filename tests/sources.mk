@@ -3,6 +3,7 @@
 
 # Each file is a cmocka program of its own, linked against libpenstock.a (everything but main.c).
 UNIT_TESTS := \
+	tests/bench/bench_event.c \
 	tests/bench/bench_io_echo.c \
 	tests/bench/bench_store.c \
 	tests/bench/bench_tls.c \
@@ -16,6 +17,7 @@ UNIT_TESTS := \
 	tests/unit/base/test_list.c \
 	tests/unit/base/test_mailbox.c \
 	tests/unit/base/test_pool.c \
+	tests/unit/base/test_sha256_blocks.c \
 	tests/unit/bench/test_disk_load.c \
 	tests/unit/bench/test_hdr.c \
 	tests/unit/bench/test_histogram.c \
