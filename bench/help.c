@@ -39,6 +39,7 @@ const char help_text[] =
 	"  --connections N         keep-alive connections (default 64)\n"
 	"  --at N,N,…              hold: look at the memory at each, some hundred handshakes at a\n"
 	"                          time; the last is how many (without: all at once)\n"
+	"  --stay S                hold: keep them for so long when all stand (default 0.3)\n"
 	"  --rate R                events per second, open loop (default 0: closed loop)\n"
 	"  --count N               events in all\n"
 	"  --duration S            or seconds of sending (default 10); find: of each step\n"
