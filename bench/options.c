@@ -146,6 +146,7 @@ static int parse_load(int option, char *value, struct options *options)
 	case OPTION_DURATION: return parse_decimal(value, &options->duration_s);
 	case OPTION_WARMUP: return parse_decimal(value, &options->warmup_s);
 	case OPTION_DRAIN: return parse_decimal(value, &options->drain_s);
+	case OPTION_STAY: return parse_decimal(value, &options->stay_s);
 	case OPTION_P99: return parse_decimal(value, &options->p99_ms);
 	case OPTION_SIZE: return parse_u32(value, PAYLOAD_SIZE_MAX, &options->size);
 	case OPTION_FORGED: return parse_u32(value, 1000, &options->forged_permille);
@@ -281,6 +282,7 @@ int options_parse(int argc, char **argv, struct options *ret)
 		.spread = 1,
 		.duration_s = 10,
 		.drain_s = 60,
+		.stay_s = 0.3,
 		.size = 1024,
 		.retry = true,
 		.chaos = { [CHAOS_KILL] = true, [CHAOS_STOP] = true, [CHAOS_SLOW] = true },

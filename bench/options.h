@@ -45,6 +45,7 @@ struct options {
 	double duration_s;
 	double warmup_s;
 	double drain_s;
+	double stay_s; /* how long connections are held when all stand */
 	double p99_ms; /* what a rate must hold, to find the highest */
 	uint32_t size;
 	uint32_t forged_permille;

@@ -274,6 +274,8 @@ int run_hold(struct bench *bench)
 		hold_until(bench, options->levels[i], HANDSHAKES_MAX);
 		hold_print(bench, size_before);
 	}
-	linger(bench);
-	return sender_ready_count(bench->sender) == options->connections ? EX_OK : EXIT_TROUBLE;
+	uint32_t held = sender_ready_count(bench->sender);
+	double until = bench_elapsed_s(bench) + options->stay_s;
+	while (bench_elapsed_s(bench) < until && !bench_interrupted) bench_turn(bench);
+	return held == options->connections ? EX_OK : EXIT_TROUBLE;
 }

@@ -9,8 +9,9 @@ GitHub's HMAC verified, answered after the commit. Four parts, each with a store
              disk per event with each tenth; then the full store and an empty one in turn; then restarts, killed and
              orderly, the last with the kernel's caches dropped: time to the first 2xx of /readyz, anonymous memory;
              then the target is back (without TLS): deliveries per second from the disk
-  idle       idle TLS connections over several loopback addresses: anonymous memory of the daemon, the kernel's memory
-             (of both ends, as both are here)
+  idle       idle TLS connections from several processes over several loopback addresses, as many workers as the limit
+             of descriptors needs: how many the daemon says there are, its anonymous memory, the kernel's (of both ends,
+             as both are here); then an event over some of them
   endpoints  1, 100, … endpoints, each with a target of its own, all of them one sink: start-up, rate and CPU per
              event, delivered and settled
   retention  events that are delivered, kept, and deleted when their time is over: CPU per event and reads from the
@@ -20,6 +21,9 @@ Each part replaces its part of build/bench/scale.json. Everything runs on loopba
 Root is needed for more than a few thousand connections (descriptors) and for dropping caches.
 """
 import argparse
+import contextlib
+import hashlib
+import hmac
 import http.client
 import json
 import os
@@ -29,6 +33,7 @@ import resource
 import shutil
 import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import time
@@ -40,7 +45,9 @@ STEPS = 10
 # The kernel has some 28,000 ports for connections from one address to another, and looks long for one when half of
 # them are taken.
 CONNECTIONS_PER_ADDRESS = 10000
-IDLE_LEVELS = (8000, 20000, 50000, 100000)
+IDLE_LEVELS = (8000,)
+# Connections of each process that are asked for an answer at the end.
+SAMPLES = 20
 ENDPOINT_LEVELS = (1, 100)
 # What daemon and generator need beside their connections.
 DESCRIPTORS_BESIDE = 500
@@ -154,6 +161,13 @@ class Daemon:
             return False
         finally:
             connection.close()
+
+    def status(self):
+        command = [common.BIN / 'penstockctl', '--socket', self.lab.dir / f'{self.name}.sock', '--json', 'status']
+        return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+
+    def descriptors(self):
+        return len(os.listdir(f'/proc/{self.pid}/fd'))
 
     def end(self, number):
         self.process.send_signal(number)
@@ -312,33 +326,80 @@ class Scale:
 
     # Idle connections
 
-    def idle(self):
-        wanted = self.options.connections
-        most = min(wanted, raise_descriptors(wanted + DESCRIPTORS_BESIDE) - DESCRIPTORS_BESIDE)
-        if most < wanted:
-            self.lab.say(f'{most:,} idle connections instead of {wanted:,}: the limit of descriptors cannot be raised')
-        levels = [n for n in IDLE_LEVELS if n < most] + [most]
-        addresses = [f'127.0.0.{i + 1}' for i in range(-(-most // CONNECTIONS_PER_ADDRESS))]
-        rows = []
-        daemon = Daemon(self.lab, 'idle', [ENDPOINT.format(name='hook', path='/hook', target='sink')],
-                        [SINK.format(name='sink', port=self.lab.sink_port)],
-                        workers=f', connections: {most + most // 10 + 1000}')
-        with daemon:
+    def room(self, wanted):
+        """As many connections as the daemon can hold; each worker has a table that is as large as the limit of
+        descriptors, where the kernel has such tables (decision 13). How many, and with how many workers."""
+        limit = raise_descriptors(wanted + DESCRIPTORS_BESIDE)
+        with self.idle_daemon('probe', 1, 1000) as daemon:
             daemon.start()
-            kernel_before = kernel_bytes()
-            hold = self.lab.generator_command('hold', daemon, '--address', ','.join(addresses), '--at',
-                                              ','.join(map(str, levels)), '--drain', 70)
-            with subprocess.Popen(hold, stdout=subprocess.PIPE, text=True) as process:
-                for line in process.stdout:
-                    found = json.loads(line)
-                    held = max(found['connections'], 1)
-                    rows.append({
-                        'connections': found['connections'], 'seconds': found['seconds'],
-                        'bytes_per_connection': found['bytes_per_connection'],
-                        'anonymous_bytes': found['bytes_after'],
-                        'kernel_bytes_per_connection': round((kernel_bytes() - kernel_before) / held)})
-                    self.lab.say(f'{held:,} idle connections: {found["bytes_per_connection"] / 1024:.1f} KiB each')
-        return {'wanted': wanted, 'addresses': len(addresses), 'levels': rows}
+            has_table = 'file_table=0' not in daemon.status()['io_features']
+        if has_table or wanted <= limit - DESCRIPTORS_BESIDE:
+            return wanted, -(-wanted // limit), limit
+        most = limit - DESCRIPTORS_BESIDE
+        self.lab.say(f'{most:,} idle connections instead of {wanted:,}: the limit of descriptors cannot be raised')
+        return most, 1, limit
+
+    def idle_daemon(self, name, workers, connections):
+        # The kernel does not spread them evenly, and one in 16 is kept for refusals (RECEIVE_SHED_SHARE).
+        each = -(-connections // workers)
+        return Daemon(self.lab, name, [ENDPOINT.format(name='hook', path='/hook', target='sink')],
+                      [SINK.format(name='sink', port=self.lab.sink_port)],
+                      workers=f', per_cpu: {workers}, connections: {each + each // 8 + 1000}')
+
+    def sample(self, daemon):
+        """A connection that stays idle until an event is sent over it."""
+        trust = ssl.create_default_context(cafile=self.lab.certificates / 'ca.pem')
+        connection = http.client.HTTPSConnection('localhost', daemon.port, context=trust, timeout=20)
+        connection.connect()
+        return connection
+
+    def answered(self, connection, number):
+        body = b'{"sample":%d}' % number
+        mac = hmac.new(self.lab.github_secret.encode(), body, hashlib.sha256).hexdigest()
+        try:
+            connection.request('POST', '/hook', body, {'X-Hub-Signature-256': f'sha256={mac}'})
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+
+    def idle_row(self, daemon, begin, before, kernel_before):
+        held = max(self.metric(daemon, 'penstock_connections'), 1)
+        row = {'connections': held, 'seconds': round(time.monotonic() - begin, 1),
+               'anonymous_bytes': anonymous_bytes(daemon.pid)}
+        row['bytes_per_connection'] = round((row['anonymous_bytes'] - before) / held)
+        row['kernel_bytes_per_connection'] = round((kernel_bytes() - kernel_before) / held)
+        self.lab.say(f'{held:,} idle connections: {row["bytes_per_connection"] / 1024:.1f} KiB each')
+        return row
+
+    def idle(self):
+        """One process after the other opens its share, and keeps it."""
+        most, workers, limit = self.room(self.options.connections)
+        share = min(most, self.options.share or limit - DESCRIPTORS_BESIDE)
+        shares = [min(share, most - at) for at in range(0, most, share)]
+        addresses = [f'127.0.0.{i + 1}' for i in range(-(-most // CONNECTIONS_PER_ADDRESS))]
+        rows, samples = [], []
+        with self.idle_daemon('idle', workers, most) as daemon, contextlib.ExitStack() as stack:
+            daemon.start()
+            begin, before, kernel_before = time.monotonic(), anonymous_bytes(daemon.pid), kernel_bytes()
+            for number, count in enumerate(shares):
+                samples += [self.sample(daemon) for _ in range(min(SAMPLES, count))]
+                levels = [n for n in IDLE_LEVELS if number == 0 and n < count] + [count - min(SAMPLES, count) or 1]
+                hold = self.lab.generator_command('hold', daemon, '--address', ','.join(addresses), '--at',
+                                                  ','.join(map(str, levels)), '--drain', 70, '--stay', 300)
+                process = subprocess.Popen(hold, stdout=subprocess.PIPE, text=True)
+                stack.callback(process.wait)
+                stack.callback(process.terminate)
+                for _ in levels:
+                    process.stdout.readline()
+                    rows.append(self.idle_row(daemon, begin, before, kernel_before))
+            answered = sum(self.answered(connection, i) for i, connection in enumerate(samples))
+            self.lab.say(f'an event over {len(samples)} of them: {answered} answered')
+            evicted, descriptors = self.metric(daemon, 'penstock_connections_evicted_total'), daemon.descriptors()
+            for connection in samples:
+                connection.close()
+        return {'wanted': self.options.connections, 'workers': workers, 'limit': limit, 'processes': len(shares),
+                'addresses': len(addresses), 'levels': rows, 'sampled': len(samples), 'answered': answered,
+                'evicted': evicted, 'descriptors': descriptors}
 
     # Endpoints and targets
 
@@ -376,7 +437,7 @@ class Scale:
                     self.load(daemon, 'run', '--duration', RETENTION_S / 3)
                 result = self.load(daemon, 'run', '--duration', self.options.seconds)
                 rows.append({'retention_s': retention_s, **result, 'disk_bytes': disk_bytes(daemon.store),
-                             'expired': self.metric(daemon, 'penstock_events_expired')})
+                             'expired': self.metric(daemon, 'penstock_events_expired_total')})
             self.lab.say(f'retention of {retention_s} s: {result["events_per_s"]:,.0f} events/s, '
                          f'{result["cpu_us_per_event"]:.2f} us, {result["read_bytes_per_event"]} B read per event, '
                          f'{rows[-1]["expired"]:,} expired')
@@ -388,7 +449,8 @@ class Scale:
         connection.request('GET', '/metrics')
         text = connection.getresponse().read().decode()
         connection.close()
-        return sum(int(float(line.split()[-1])) for line in text.splitlines() if line.startswith(name))
+        return sum(int(float(line.split()[-1])) for line in text.splitlines()
+                   if line.partition(' ')[0].partition('{')[0] == name)
 
 
 # ---- What comes of it -----------------------------------------------------------------------------------------------
@@ -428,14 +490,19 @@ def print_backlog(part):
                   mib(drain['anonymous_bytes']))])
 
 
+def print_idle(part):
+    print_table('idle TLS connections', ('held', 'KiB each', 'MiB', 'kernel KiB each, both ends', 'after s'),
+                [(f'{r["connections"]:,}', f'{r["bytes_per_connection"] / 1024:.1f}', mib(r['anonymous_bytes']),
+                  f'{r["kernel_bytes_per_connection"] / 1024:.1f}', r['seconds']) for r in part['levels']])
+    print(f'  {part["workers"]} workers; {part["descriptors"]:,} descriptors in use, the limit is {part["limit"]:,}; '
+          f'{part["evicted"]} connections evicted; {part["answered"]} of {part["sampled"]} answered an event')
+
+
 def print_result(result):
     if 'backlog' in result:
         print_backlog(result['backlog'])
     if 'idle' in result:
-        print_table('idle TLS connections', ('held', 'KiB each', 'MiB', 'kernel KiB each, both ends', 'after s'),
-                    [(f'{r["connections"]:,}', f'{r["bytes_per_connection"] / 1024:.1f}', mib(r['anonymous_bytes']),
-                      f'{r["kernel_bytes_per_connection"] / 1024:.1f}', r['seconds'])
-                     for r in result['idle']['levels']])
+        print_idle(result['idle'])
     if 'endpoints' in result:
         print_table('endpoints, each with a target of its own',
                     ('endpoints', 'start ms', 'restart ms', 'MiB', 'events/s', 'CPU us', 'p99 ms'),
@@ -457,6 +524,7 @@ def options_parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--events', type=int, default=10_000_000, help='of the backlog (default 10000000)')
     parser.add_argument('--connections', type=int, default=100_000, help='idle ones (default 100000)')
+    parser.add_argument('--share', type=int, help='idle ones of each process (default: what the limit allows)')
     parser.add_argument('--endpoints', type=int, default=10_000, help='(default 10000)')
     parser.add_argument('--rounds', type=int, default=3, help='of a full and an empty store (default 3)')
     parser.add_argument('--seconds', type=float, default=8, help='each measurement (default 8)')

@@ -105,7 +105,8 @@ void io_buffer_return(struct io *io, struct io_buffer *buffer);
 
 /* One send at a time per socket; `data` stays untouched until sent(). */
 void io_send(struct io *io, struct io_socket *socket, const void *data, size_t size);
-/* No more sends: the peer sees an orderly end after what was sent. */
+/* No more sends: the peer sees an orderly end after what was sent; where no descriptor is to be had
+ * for it, only when the socket is closed. */
 void io_shutdown(struct io *io, struct io_socket *socket);
 
 /* Submits what was asked for, waits for at least one completion but no longer than

@@ -103,8 +103,7 @@ static void complete(struct io *io, const struct io_uring_cqe *cqe)
 {
 	switch ((enum operation)(cqe->user_data >> 56)) {
 	case OPERATION_CANCEL:
-	case OPERATION_RESET:
-	case OPERATION_SHUTDOWN: return;
+	case OPERATION_RESET: return;
 	case OPERATION_WAKE:
 		/* It ended the wait; wake_pending tells the rest. */
 		if ((cqe->flags & IORING_CQE_F_MORE) == 0) io->wake_armed = false;
@@ -113,6 +112,7 @@ static void complete(struct io *io, const struct io_uring_cqe *cqe)
 	case OPERATION_RECEIVE:
 	case OPERATION_CONNECT:
 	case OPERATION_SEND:
+	case OPERATION_SHUTDOWN:
 	case OPERATION_CLOSE: socket_complete(io, cqe); return;
 	}
 	UNREACHABLE();

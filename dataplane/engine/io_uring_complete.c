@@ -40,6 +40,7 @@ static void finish_closing(struct io *io, struct io_socket *socket)
 {
 	if (!socket->close_done) return;
 	if (socket->read_armed || socket->connect_armed || socket->send_armed) return;
+	if (socket->shutdown_armed) return;
 
 	const struct io_events *events = socket->events;
 	void *owner = socket->owner;
@@ -161,6 +162,15 @@ static void complete_connect(struct io *io, struct io_socket *socket, int result
 	socket->events->connected(socket->owner, -result);
 }
 
+/* The descriptor that was wanted for it. Without one the peer learns of the end from the close. */
+static void complete_shutdown(int result)
+{
+	if (result < 0) return;
+	/* It fails only when the connection is gone, which receiving reports. */
+	shutdown(result, SHUT_WR);
+	close(result);
+}
+
 void socket_complete(struct io *io, const struct io_uring_cqe *cqe)
 {
 	struct io_socket *socket = pool_at(&io->sockets, (uint32_t)cqe->user_data);
@@ -200,9 +210,12 @@ void socket_complete(struct io *io, const struct io_uring_cqe *cqe)
 		socket->close_armed = false;
 		socket->close_done = true;
 		break;
+	case OPERATION_SHUTDOWN:
+		socket->shutdown_armed = false;
+		complete_shutdown(cqe->res);
+		break;
 	case OPERATION_CANCEL:
 	case OPERATION_RESET:
-	case OPERATION_SHUTDOWN:
 	case OPERATION_WAKE: UNREACHABLE();
 	}
 	if (socket->closing) finish_closing(io, socket);

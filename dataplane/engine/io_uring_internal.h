@@ -28,14 +28,14 @@ enum { ACCEPT_RETRY_MS = 100 };
 enum { BUFFER_GROUP = 0 };
 
 enum operation {
-	OPERATION_CANCEL,   /* of interest to nobody: the cancelled one tells */
-	OPERATION_RESET,    /* nor this: the close comes after it */
-	OPERATION_SHUTDOWN, /* nor this: receiving tells when the connection is gone */
+	OPERATION_CANCEL, /* of interest to nobody: the cancelled one tells */
+	OPERATION_RESET,  /* nor this: the close comes after it */
 	OPERATION_WAKE,
 	OPERATION_ACCEPT,
 	OPERATION_RECEIVE,
 	OPERATION_CONNECT,
 	OPERATION_SEND,
+	OPERATION_SHUTDOWN, /* of a socket in the table: gets a descriptor for it */
 	OPERATION_CLOSE,
 };
 
@@ -80,6 +80,7 @@ struct io_socket {
 	bool send_armed : 1;
 	bool send_cancelled : 1;
 	bool shutdown_wanted : 1;
+	bool shutdown_armed : 1;
 	bool reset_wanted : 1;
 	bool close_armed : 1;
 	bool close_done : 1;
@@ -159,7 +160,7 @@ void socket_complete(struct io *io, const struct io_uring_cqe *cqe);
 
 /* io_uring_table.c */
 
-/* Before the ring is enabled. Without a table, whatever the reason, all works with descriptors. */
+/* Before restrictions are registered. Without a table, whatever the reason, all works with descriptors. */
 void table_open(struct io *io, uint32_t features);
 /* The socket's descriptor goes into the table and is closed, if the table has its slot. */
 void table_take(struct io *io, struct io_socket *socket);

@@ -35,8 +35,9 @@ static const uint8_t allowed_operations[] = {
 	IORING_OP_POLL_ADD,
 	IORING_OP_RECV,
 	IORING_OP_SEND,
-	IORING_OP_SHUTDOWN,
 };
+/* With a table; older kernels do not know it. */
+static const uint8_t allowed_table_operation = IORING_OP_FIXED_FD_INSTALL;
 /* After enabling; all else is registered before. */
 static const uint8_t allowed_registrations[] = {
 	IORING_REGISTER_FILES_UPDATE,
@@ -136,7 +137,7 @@ static enum result open_ring(struct io *io, struct io_uring_params *params)
 
 static enum result register_restrictions(struct io *io)
 {
-	enum { COUNT = ARRAY_COUNT(allowed_operations) + ARRAY_COUNT(allowed_registrations) + 1 };
+	enum { COUNT = ARRAY_COUNT(allowed_operations) + ARRAY_COUNT(allowed_registrations) + 2 };
 	struct io_uring_restriction list[COUNT] = { 0 };
 	unsigned count = 0;
 
@@ -144,13 +145,17 @@ static enum result register_restrictions(struct io *io)
 		list[count].opcode = IORING_RESTRICTION_SQE_OP;
 		list[count++].sqe_op = allowed_operations[i];
 	}
+	if (io->table_size > 0) {
+		list[count].opcode = IORING_RESTRICTION_SQE_OP;
+		list[count++].sqe_op = allowed_table_operation;
+	}
 	for (size_t i = 0; i < ARRAY_COUNT(allowed_registrations); i++) {
 		list[count].opcode = IORING_RESTRICTION_REGISTER_OP;
 		list[count++].register_op = allowed_registrations[i];
 	}
 	list[count].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
 	list[count++].sqe_flags = ALLOWED_SQE_FLAGS;
-	CHECK(count == COUNT);
+	CHECK(count <= COUNT);
 	int ret = io_uring_register_restrictions(&io->ring, list, count);
 	if (ret < 0) return fail_call("io_uring_register", -ret);
 	return RESULT_OK;
@@ -266,9 +271,9 @@ static enum result open_wake_and_random(struct io *io)
 
 static enum result prepare_ring(struct io *io, const struct io_uring_params *params)
 {
+	table_open(io, params->features);
 	TRY(register_restrictions(io));
 	TRY(register_buffers(io));
-	table_open(io, params->features);
 	TRY(enable(io));
 	TRY(check_restrictions(io));
 	return open_wake_and_random(io);

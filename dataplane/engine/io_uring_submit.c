@@ -92,7 +92,8 @@ static bool submit_send(struct io *io, struct io_socket *socket)
 	return true;
 }
 
-/* With a descriptor a system call is quicker: as a request it goes to a thread of the kernel. */
+/* A shutdown that is a request goes to a thread of the kernel's, which then stays and wakes up every
+ * five seconds. So a socket of the table is given a descriptor for a moment. */
 static bool submit_shutdown(struct io *io, struct io_socket *socket)
 {
 	if (!socket->in_table) {
@@ -104,10 +105,10 @@ static bool submit_shutdown(struct io *io, struct io_socket *socket)
 	struct io_uring_sqe *sqe = sqe_take(io);
 	if (sqe == NULL) return false;
 
-	io_uring_prep_shutdown(sqe, table_file(socket), SHUT_WR);
-	sqe->flags |= table_flag(socket) | IOSQE_CQE_SKIP_SUCCESS;
-	io_uring_sqe_set_data64(sqe, user_data_of(OPERATION_SHUTDOWN, 0, 0));
+	io_uring_prep_fixed_fd_install(sqe, table_file(socket), 0);
+	io_uring_sqe_set_data64(sqe, user_data_for(socket, OPERATION_SHUTDOWN));
 	socket->shutdown_wanted = false;
+	socket->shutdown_armed = true;
 	return true;
 }
 

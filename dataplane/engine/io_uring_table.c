@@ -28,15 +28,12 @@
 void table_open(struct io *io, uint32_t features)
 {
 	struct rlimit limit;
-	/* Shutdowns, of which none waits. */
-	unsigned kernel_threads[2] = { 1, 1 };
 
 	if ((features & IORING_FEAT_RW_ATTR) == 0) return;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
 	uint32_t size = io->config.sockets_max;
 	if (size > TABLE_SIZE_MAX) size = TABLE_SIZE_MAX;
 	if (size > limit.rlim_cur) size = (uint32_t)limit.rlim_cur;
-	if (io_uring_register_iowq_max_workers(&io->ring, kernel_threads) != 0) return;
 	if (io_uring_register_files_sparse(&io->ring, size) != 0) return;
 	io->table_size = size;
 }

@@ -60,6 +60,16 @@ def test_measuring_beside_nginx(tmp_path):
     assert found['ratio'] > 0 and found['events_per_s'] > 0 and len(found['results']) == 2
 
 
+@pytest.mark.skipif(os.cpu_count() < 2, reason='one CPU for the server, one for the generator')
+def test_idle_connections_are_held(tmp_path):
+    """`make bench-scale ONLY=idle` in short: several processes hold what is wanted, and events are answered over some."""
+    script('bench_scale.py', '--only', 'idle', '--connections', 300, '--share', 100, '--out', tmp_path / 'scale.json')
+    found = json.loads((tmp_path / 'scale.json').read_text())['idle']
+    assert [row['connections'] for row in found['levels']] == [100, 200, 300], found
+    assert all(row['bytes_per_connection'] > 0 for row in found['levels']), found
+    assert found['processes'] == 3 and found['sampled'] == found['answered'] == 60, found
+
+
 def comparison(cost, rounds):
     """One with made-up costs: cost(server, round) for each load."""
     made = bench_compare.Comparison(None, types.SimpleNamespace(connections=[64, 256], rounds=rounds))

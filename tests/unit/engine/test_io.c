@@ -120,7 +120,7 @@ static void io_forbidden_operations_are_refused(void **state)
 {
 	static const uint8_t allowed[] = { IORING_OP_ACCEPT, IORING_OP_ASYNC_CANCEL,
 		IORING_OP_CLOSE, IORING_OP_CONNECT, IORING_OP_POLL_ADD, IORING_OP_RECV,
-		IORING_OP_SEND, IORING_OP_SHUTDOWN };
+		IORING_OP_SEND };
 	struct io *io = ring_open(1, 1, 512);
 	(void)state;
 

@@ -105,6 +105,55 @@ static void table_close_does_not_wait_for_others(void **state)
 	close(other);
 }
 
+static unsigned threads(void)
+{
+	unsigned count = 0;
+	DIR *directory = opendir("/proc/self/task");
+
+	CHECK(directory != NULL);
+	while (readdir(directory) != NULL) count++;
+	closedir(directory);
+	return count;
+}
+
+/* A shutdown leaves neither a descriptor nor a thread of the kernel's behind; without a descriptor
+ * to be had for it the close does its work. */
+static void table_shutdown(void **state)
+{
+	struct io *io = ring_open(4, BUFFERS, BUFFER_SIZE);
+	static struct party parties[2];
+	struct host host = { .close_at_once = false };
+	int peers[2];
+	char byte;
+	(void)state;
+
+	skip_without_table(io);
+	host_open(&host, io, parties, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		peers[i] = peer_connect(&host.address);
+		RING_UNTIL(io, host.accepted_count == i + 1);
+	}
+	unsigned descriptors = open_descriptors();
+	unsigned thread_count = threads();
+	io_shutdown(io, parties[0].socket);
+	while (recv(peers[0], &byte, 1, MSG_DONTWAIT) != 0) ring_turn(io, 1000);
+	assert_int_equal(open_descriptors(), descriptors);
+	assert_int_equal(threads(), thread_count);
+
+	allow_descriptors(limit_with_room(0));
+	io_shutdown(io, parties[1].socket);
+	for (unsigned i = 0; i < 5; i++) ring_turn(io, 1000);
+	assert_int_equal(recv(peers[1], &byte, 1, MSG_DONTWAIT), -1);
+	party_close(&parties[1]);
+	RING_UNTIL(io, parties[1].closed_count == 1);
+	assert_int_equal(recv(peers[1], &byte, 1, MSG_DONTWAIT), 0);
+	allow_descriptors(8192);
+	party_close(&parties[0]);
+	io_socket_close(io, host.listener);
+	ring_close(io, BUFFERS);
+	for (unsigned i = 0; i < 2; i++) close(peers[i]);
+}
+
 /* A table for some of the slots: the others are descriptors, and nobody can tell. */
 static void table_smaller_than_slots(void **state)
 {
@@ -138,6 +187,7 @@ int main(void)
 		cmocka_unit_test(table_holds_more_than_descriptors),
 		cmocka_unit_test(table_sockets_have_no_descriptor),
 		cmocka_unit_test(table_close_does_not_wait_for_others),
+		cmocka_unit_test(table_shutdown),
 		cmocka_unit_test(table_smaller_than_slots),
 	};
 
