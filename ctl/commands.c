@@ -73,13 +73,19 @@ const struct command commands[] = {
 	{ "dlq replay", "[EVENT]", 0, 1,
 		{ TARGET_OPTION, { "all", NULL, "every dead letter there is" },
 			{ "expect", "N", "how many there are; another number is refused" } },
-		CONTROL_ROLE_ADMIN, "gives dead letters a fresh budget of tries",
+		CONTROL_ROLE_OPERATE, "gives dead letters a fresh budget of tries",
 		"For more than one event say how many dead letters you expect to replay: when\n"
 		"there are more or fewer by now, nothing is done (exit code 65).\n\n"
 		"  penstockctl dlq replay evt_06BQ8YJ5QW000000000000002R\n"
 		"  penstockctl dlq replay --target orders --expect 37\n"
 		"  penstockctl dlq replay --all --expect 112",
 		command_dlq_replay, NULL, "penstock.replay/v1" },
+	{ "audit actions", "", 0, 0, { LIMIT_OPTION }, CONTROL_ROLE_READ,
+		"who changed what: reloads, drains, stops, backups, newest first",
+		"Each is a leaf of the audit log. Replays of dead letters are, too: they stand\n"
+		"with their event.\n\n"
+		"  penstockctl audit actions --limit 20",
+		command_audit_actions, NULL, "penstock.actions/v1" },
 	{ "audit verify", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_READ,
 		"recomputes the audit log and compares it with what is stored",
 		"Every leaf, every record that retention has not deleted, the root of each shard.\n"
@@ -92,13 +98,13 @@ const struct command commands[] = {
 		"code 78 when it is wrong. Without FILE: /etc/penstock/penstock.yaml.\n\n"
 		"  penstockctl config check penstock.yaml && penstockctl reload",
 		command_config_check, NULL, "penstock.diagnostics/v1" },
-	{ "reload", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN,
+	{ "reload", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_OPERATE,
 		"has the daemon load its configuration",
 		"Comes back when every worker serves the new configuration. A wrong one changes\n"
 		"nothing: the daemon goes on with what it has (exit code 78).\n\n"
 		"  penstockctl reload",
 		command_reload, NULL, "penstock.reload/v1" },
-	{ "drain", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN, "ends intake, goes on delivering",
+	{ "drain", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_OPERATE, "ends intake, goes on delivering",
 		"/readyz turns to 503 and no more events are taken in. Before taking a host out\n"
 		"of service: drain, wait until status shows nothing outstanding, stop.\n\n"
 		"  penstockctl drain",

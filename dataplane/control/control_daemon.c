@@ -3,6 +3,7 @@
  *
  * Whoever changes something is named in a log line.
  */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/alloc.h"
@@ -54,6 +55,13 @@ void control_handle_reload(struct control_call *call)
 	enum result result = daemon->reload(daemon->owner, report, &generation);
 	atomic_store(&control->reload_ok, result == RESULT_OK);
 	atomic_store(&control->reload_us, control_now().us);
+	char outcome[64];
+	if (result == RESULT_OK) {
+		snprintf(outcome, sizeof outcome, "generation %" PRIu64, generation);
+	} else {
+		snprintf(outcome, sizeof outcome, "refused: %s", result_text(result));
+	}
+	control_action(call, SHARD_ACTION_RELOAD, outcome);
 	if (result == RESULT_OK) {
 		struct json *json = control_answer(call, "penstock.reload/v1");
 		json_number(json, "generation", generation);
@@ -83,14 +91,14 @@ static void answer_state(struct control_call *call)
 
 void control_handle_drain(struct control_call *call)
 {
-	log_notice("drain asked for by=\"%s\"", call->peer.actor);
+	control_action(call, SHARD_ACTION_DRAIN, "");
 	call->daemon->drain(call->daemon->owner);
 	answer_state(call);
 }
 
 void control_handle_stop(struct control_call *call)
 {
-	log_notice("stop asked for by=\"%s\"", call->peer.actor);
+	control_action(call, SHARD_ACTION_STOP, "");
 	call->daemon->stop(call->daemon->owner);
 	answer_state(call);
 }
