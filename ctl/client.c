@@ -80,7 +80,8 @@ static void fail_connect(struct exchange *exchange, int reason)
 	const char *path = exchange->invocation->socket_path;
 	if (reason == EACCES || reason == EPERM) {
 		fail(exchange, EX_NOPERM, "socket_permission", "You may not use the control socket",
-			"%s: only root, the daemon's user and members of control.group may connect",
+			"%s: only root, the daemon's user, members of control.group and who is in "
+			"control.operators or control.admins may connect",
 			path);
 		return;
 	}

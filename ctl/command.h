@@ -62,6 +62,7 @@ int command_attempts(const struct invocation *invocation);
 int command_dlq_list(const struct invocation *invocation);
 int command_dlq_show(const struct invocation *invocation);
 int command_dlq_replay(const struct invocation *invocation);
+int command_audit_actions(const struct invocation *invocation);
 int command_audit_verify(const struct invocation *invocation);
 int command_config_check(const struct invocation *invocation);
 int command_config_diff(const struct invocation *invocation);

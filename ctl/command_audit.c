@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* command_audit — has the daemon recompute its audit log, and shows progress and findings.
+/* command_audit — has the daemon recompute its audit log, and shows progress and findings; and
+ * what people did.
  *
  * Exit code 0 only when the summary came and says valid; 1 when it says that it is not.
  */
@@ -8,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "answer.h"
+#include "pages.h"
 #include "problem.h"
 #include "units.h"
 
@@ -102,5 +103,44 @@ int command_audit_verify(const struct invocation *invocation)
 		exit_code = EXIT_NEGATIVE;
 	}
 	client_answer_free(&answer);
+	return exit_code;
+}
+
+/* ---- Actions --------------------------------------------------------------------------------- */
+
+static void action_row(struct table *table, yyjson_val *row)
+{
+	char text[UNITS_TEXT_SIZE];
+	bool readable = member_bool(row, "readable");
+	table_cell(table, TABLE_PLAIN, "%" PRIu64, member_number(row, "number"));
+	table_cell(table, TABLE_PLAIN, "%s",
+		readable ? units_time(member_time(row, "time"), false, text) : "-");
+	table_cell(table, TABLE_PLAIN, "%s", member_text_or(row, "actor", "-"));
+	table_cell(table, readable ? TABLE_BOLD : TABLE_RED, "%s",
+		readable ? member_text(row, "action") : "damaged");
+	table_cell(table, TABLE_PLAIN, "%s", member_text(row, "text"));
+	table_row_end(table);
+}
+
+int command_audit_actions(const struct invocation *invocation)
+{
+	bool more = false;
+	struct pages pages = {
+		.invocation = invocation,
+		.target = client_target_of(CONTROL_API "/audit/actions"),
+		.rows = "actions",
+		.next = "next_before",
+		.cursor = "before",
+		.row = action_row,
+	};
+	if (!pages_limit(invocation, CONTROL_LIMIT_DEFAULT, &pages.limit)) return EX_USAGE;
+	struct table *table = table_create(">NUMBER|TIME|WHO|ACTION|", invocation->colour);
+	int exit_code = pages_show(&pages, table, &more);
+	if (exit_code == EX_OK && !invocation->json) {
+		table_print(table, stdout);
+		if (table_row_count(table) == 0) printf("nobody has done anything yet\n");
+		if (more) printf("… there are more (--limit)\n");
+	}
+	table_free(table);
 	return exit_code;
 }

@@ -77,13 +77,19 @@ const struct command commands[] = {
 	{ "dlq replay", "[EVENT]", 0, 1,
 		{ TARGET_OPTION, { "all", NULL, "every dead letter there is" },
 			{ "expect", "N", "how many there are; another number is refused" } },
-		CONTROL_ROLE_ADMIN, "gives dead letters a fresh budget of tries",
+		CONTROL_ROLE_OPERATE, "gives dead letters a fresh budget of tries",
 		"For more than one event say how many dead letters you expect to replay: when\n"
 		"there are more or fewer by now, nothing is done (exit code 65).\n\n"
 		"  penstockctl dlq replay evt_06BQ8YJ5QW000000000000002R\n"
 		"  penstockctl dlq replay --target orders --expect 37\n"
 		"  penstockctl dlq replay --all --expect 112",
 		command_dlq_replay, NULL, "penstock.replay/v1" },
+	{ "audit actions", "", 0, 0, { LIMIT_OPTION }, CONTROL_ROLE_READ,
+		"who changed what: reloads, drains, stops, backups, newest first",
+		"Each is a leaf of the audit log. Replays of dead letters are, too: they stand\n"
+		"with their event.\n\n"
+		"  penstockctl audit actions --limit 20",
+		command_audit_actions, NULL, "penstock.actions/v1" },
 	{ "audit verify", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_READ,
 		"recomputes the audit log and compares it with what is stored",
 		"Every leaf, every record that retention has not deleted, the root of each shard.\n"
@@ -110,7 +116,7 @@ const struct command commands[] = {
 		"it is a default. Names of files are shown in full.\n\n"
 		"  penstockctl config show --effective",
 		command_config_show, NULL, "penstock.config/v1" },
-	{ "reload", "", 0, 0, { CONFIRM_OPTION }, CONTROL_ROLE_ADMIN,
+	{ "reload", "", 0, 0, { CONFIRM_OPTION }, CONTROL_ROLE_OPERATE,
 		"has the daemon load its configuration",
 		"Comes back when every worker serves the new configuration, and says what\n"
 		"changed and what needs a restart. A wrong one changes nothing: the daemon goes\n"
@@ -118,10 +124,10 @@ const struct command commands[] = {
 		"before comes back by itself, unless penstockctl confirm is said in time.\n\n"
 		"  penstockctl reload --confirm-within 5m && curl … && penstockctl confirm",
 		command_reload, NULL, "penstock.reload/v1" },
-	{ "confirm", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN,
+	{ "confirm", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_OPERATE,
 		"keeps what was reloaded with --confirm-within", "  penstockctl confirm",
 		command_confirm, NULL, "penstock.confirm/v1" },
-	{ "rollback", "[GENERATION]", 0, 1, { CONFIRM_OPTION }, CONTROL_ROLE_ADMIN,
+	{ "rollback", "[GENERATION]", 0, 1, { CONFIRM_OPTION }, CONTROL_ROLE_OPERATE,
 		"serves an earlier configuration again",
 		"That of a generation in the history, or the last one that read differently.\n"
 		"Secrets and certificates are read from their files as they are now. The\n"
@@ -133,7 +139,7 @@ const struct command commands[] = {
 		"When, by whom, what changed and what became of it. It survives restarts.\n\n"
 		"  penstockctl history",
 		command_history, NULL, "penstock.history/v1" },
-	{ "drain", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN, "ends intake, goes on delivering",
+	{ "drain", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_OPERATE, "ends intake, goes on delivering",
 		"/readyz turns to 503 and no more events are taken in. Before taking a host out\n"
 		"of service: drain, wait until status shows nothing outstanding, stop.\n\n"
 		"  penstockctl drain",

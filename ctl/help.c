@@ -39,6 +39,7 @@ const char *help_role(enum control_role role)
 	static const char *const roles[] = {
 		[CONTROL_ROLE_NONE] = NULL,
 		[CONTROL_ROLE_READ] = "Needs the role read: be a member of control.group.",
+		[CONTROL_ROLE_OPERATE] = "Needs the role operate: be in control.operators.",
 		[CONTROL_ROLE_ADMIN] = "Needs the role admin: be root, the daemon's user or in "
 				       "control.admins.",
 	};

@@ -236,6 +236,7 @@ BOUND(ENDPOINT_PATH_SIZE_MAX < HTTP_TARGET_SIZE_MAX);
 /* Public authorities issue 100 names per certificate. */
 #define NAMES_PER_CERTIFICATE_MAX 100u
 #define CONTROL_ADMINS_MAX 64u
+#define CONTROL_OPERATORS_MAX 64u
 /* A CPU number; the kernel's own bound for affinity masks of fixed size. */
 #define CPU_INDEX_LIMIT 1024u
 BOUND(WORKERS_MAX <= CPU_INDEX_LIMIT);

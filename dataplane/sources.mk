@@ -120,6 +120,7 @@ QUEUE_SRC := \
 	dataplane/queue/queue_window.c \
 	dataplane/queue/row.c \
 	dataplane/queue/shard.c \
+	dataplane/queue/shard_action.c \
 	dataplane/queue/shard_append.c \
 	dataplane/queue/shard_audit.c \
 	dataplane/queue/shard_read.c \
@@ -185,6 +186,8 @@ DELIVER_SRC := \
 CONTROL_SRC := \
 	dataplane/control/control.c \
 	dataplane/control/control_access.c \
+	dataplane/control/control_acl.c \
+	dataplane/control/control_action.c \
 	dataplane/control/control_audit.c \
 	dataplane/control/control_call.c \
 	dataplane/control/control_client.c \

@@ -19,6 +19,7 @@ struct audit_subject {
 	uint64_t sequence;
 	uint32_t target_id; /* 0 for events */
 	uint16_t number;    /* of the attempt; for an action, of the last attempt before it */
+	/* An action with sequence 0 is about no delivery: target and number are its counter. */
 };
 
 enum { LEAF_PARTS_MAX = 2 };

@@ -128,6 +128,8 @@ struct config {
 	const char *const
 		*control_admins; /* user names with the admin role, besides root and self */
 	uint32_t control_admin_count;
+	const char *const *control_operators; /* user names with the role operate */
+	uint32_t control_operator_count;
 	struct io_address metrics_address; /* /metrics, /healthz, /readyz; port 0: off */
 	enum config_log_level log_level;
 	uint32_t drain_timeout_s;

@@ -303,31 +303,29 @@ static void check_workers(const struct config *config, struct config_report *rep
 	}
 }
 
-static void check_admins(const struct config *config, struct config_report *report)
+/* Each user once, in one of the two lists. */
+static void check_users(const struct config *config, struct config_report *report)
 {
 	struct config_position nowhere = { 0 };
+	uint32_t admin_count = config->control_admin_count;
+	uint32_t count = admin_count + config->control_operator_count;
 
-	for (uint32_t i = 0; i < config->control_admin_count; i++) {
+	for (uint32_t i = 0; i < count; i++) {
+		bool is_admin = i < admin_count;
+		const char *const *at = is_admin ? &config->control_admins[i]
+						 : &config->control_operators[i - admin_count];
 		for (uint32_t j = 0; j < i; j++) {
-			if (strcmp(config->control_admins[i], config->control_admins[j]) != 0) {
-				continue;
-			}
+			const char *other = j < admin_count
+				? config->control_admins[j]
+				: config->control_operators[j - admin_count];
+			if (strcmp(*at, other) != 0) continue;
 			config_report_add(report, CONFIG_ERROR, PS_DUPLICATE_ELEMENT,
-				config_position_of(config, &config->control_admins[i], nowhere),
-				NULL, "admins of control: '%s' is listed twice",
-				config->control_admins[i]);
+				config_position_of(config, at, nowhere),
+				is_admin ? NULL : "admins may do all that operators may",
+				"%s of control: '%s' is listed twice",
+				is_admin ? "admins" : "operators", *at);
 			break;
 		}
-	}
-	for (uint32_t i = 0; config->control_group == NULL && i < config->control_admin_count;
-		i++) {
-		if (strcmp(config->control_admins[i], "root") == 0) continue;
-		config_report_add(report, CONFIG_WARNING, PS_ADMINS_SHUT_OUT,
-			config_position_of(config, &config->control_admins[i], nowhere),
-			"add group: a group that the admins and the daemon's user belong to",
-			"admins of control: '%s' cannot open the socket without 'group'",
-			config->control_admins[i]);
-		return;
 	}
 }
 
@@ -341,7 +339,7 @@ static void check_control(const struct config *config, struct config_report *rep
 			"socket of control: %zu bytes; the longest name of a socket has %u",
 			strlen(config->control_socket), SOCKET_NAME_SIZE_MAX);
 	}
-	check_admins(config, report);
+	check_users(config, report);
 }
 
 static void check_metrics(const struct config *config, struct config_report *report)

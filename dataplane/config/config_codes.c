@@ -144,10 +144,6 @@ static const struct config_code codes[] = {
 	{ PS_NO_EFFECT, "a setting without effect", "Another setting overrules it." },
 	{ PS_FILE_WRITABLE, "others can change the configuration file",
 		"Whoever can write it decides where events go. chmod go-w repairs it." },
-	{ PS_ADMINS_SHUT_OUT, "admins who cannot open the control socket",
-		"Only its group lets users other than root and the daemon's own open the socket; "
-		"'admins' says what they may do once they have. Name a group that they and the "
-		"daemon's user are members of: its other members may read." },
 
 	{ PS_PEM_UNREADABLE, "a certificate, key or bundle cannot be read",
 		"The file does not exist, is empty or too large, or the daemon's user may not read "

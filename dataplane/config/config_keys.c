@@ -266,7 +266,11 @@ static const struct config_key control_keys[] = {
 	{ "admins", CONFIG_TYPE_WORD, .fixed = true,
 		LIST_AT(config, control_admins, control_admin_count), .max = CONTROL_ADMINS_MAX,
 		.default_text = "root and the daemon's own user", .example = "[alice, bob]",
-		.help = "users who may change things; members of the group, to open the socket" },
+		.help = "users who may do everything, see payloads, too" },
+	{ "operators", CONFIG_TYPE_WORD, .fixed = true,
+		LIST_AT(config, control_operators, control_operator_count),
+		.max = CONTROL_OPERATORS_MAX, .default_text = "none", .example = "[carol]",
+		.help = "users who may read, and replay, reload and drain" },
 };
 
 static const struct config_section control_section = {

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/log.h"
 #include "control/control_internal.h"
 
 /* A user in more groups than the kernel allows (NGROUPS_MAX) does not exist; one in more than
@@ -42,22 +41,56 @@ static bool is_member(const char *name, gid_t primary, gid_t wanted)
 	return false;
 }
 
-static enum result admin_find(const char *name, struct control_access *access, char *memory)
+static void name_copy(const char *name, char to[static CONTROL_USER_NAME_SIZE])
+{
+	struct bytes text = bytes_of_text(name);
+	if (text.size >= CONTROL_USER_NAME_SIZE) text.size = CONTROL_USER_NAME_SIZE - 1;
+	bytes_to_text(text, to, CONTROL_USER_NAME_SIZE);
+}
+
+static enum result user_find(const char *name, enum control_role role,
+	struct control_access *access, char *memory)
 {
 	struct passwd user;
 	struct passwd *found = NULL;
 	if (getpwnam_r(name, &user, memory, LOOKUP_SIZE, &found) != 0 || found == NULL) {
 		return RESULT_NOT_FOUND;
 	}
-	access->admins[access->admin_count++] = user.pw_uid;
-	/* Without any group the configuration's own check has said so. */
+	struct control_user *added = &access->users[access->user_count++];
+	*added = (struct control_user){ .uid = user.pw_uid, .role = role };
+	name_copy(name, added->name);
 	bool is_owner = user.pw_uid == 0 || user.pw_uid == access->own_uid;
-	if (access->has_group && !is_owner && !is_member(name, user.pw_gid, access->group)) {
-		log_warning("control.admins: \"%s\" is no member of control.group and cannot open "
-			    "the socket",
-			name);
+	added->is_outside = !is_owner &&
+		!(access->has_group && is_member(name, user.pw_gid, access->group));
+	return RESULT_OK;
+}
+
+static enum result users_find(const char *const *names, uint32_t count, const char *key,
+	enum control_role role, struct control_access *access, char *memory, char *error,
+	size_t error_size)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (access->user_count == CONTROL_USERS_MAX) {
+			snprintf(error, error_size, "control.%s: more than %u names in both lists",
+				key, (unsigned)CONTROL_USERS_MAX);
+			return RESULT_FULL;
+		}
+		if (user_find(names[i], role, access, memory) != RESULT_OK) {
+			snprintf(error, error_size, "control.%s: there is no user \"%s\"", key,
+				names[i]);
+			return RESULT_NOT_FOUND;
+		}
 	}
 	return RESULT_OK;
+}
+
+static void own_name_find(struct control_access *access, char *memory)
+{
+	struct passwd user;
+	struct passwd *found = NULL;
+	if (getpwuid_r(access->own_uid, &user, memory, LOOKUP_SIZE, &found) == 0 && found != NULL) {
+		name_copy(user.pw_name, access->own_name);
+	}
 }
 
 enum result control_access_load(const struct config *config, struct control_access *ret,
@@ -75,18 +108,14 @@ enum result control_access_load(const struct config *config, struct control_acce
 		}
 		ret->has_group = true;
 	}
-	for (uint32_t i = 0; result == RESULT_OK && i < config->control_admin_count; i++) {
-		if (ret->admin_count == CONTROL_ADMINS_MAX) {
-			snprintf(error, error_size, "control.admins: more than %u names",
-				CONTROL_ADMINS_MAX);
-			result = RESULT_FULL;
-			break;
-		}
-		result = admin_find(config->control_admins[i], ret, memory);
-		if (result != RESULT_OK) {
-			snprintf(error, error_size, "control.admins: there is no user \"%s\"",
-				config->control_admins[i]);
-		}
+	own_name_find(ret, memory);
+	if (result == RESULT_OK) {
+		result = users_find(config->control_admins, config->control_admin_count, "admins",
+			CONTROL_ROLE_ADMIN, ret, memory, error, error_size);
+	}
+	if (result == RESULT_OK) {
+		result = users_find(config->control_operators, config->control_operator_count,
+			"operators", CONTROL_ROLE_OPERATE, ret, memory, error, error_size);
 	}
 	alloc_free(memory);
 	return result;
@@ -96,13 +125,23 @@ enum control_role control_access_role(const struct control_access *access, uid_t
 	const gid_t *groups, size_t group_count)
 {
 	if (uid == 0 || uid == access->own_uid) return CONTROL_ROLE_ADMIN;
-	for (uint32_t i = 0; i < access->admin_count; i++) {
-		if (access->admins[i] == uid) return CONTROL_ROLE_ADMIN;
+	for (uint32_t i = 0; i < access->user_count; i++) {
+		if (access->users[i].uid == uid) return access->users[i].role;
 	}
 	for (size_t i = 0; access->has_group && i < group_count; i++) {
 		if (groups[i] == access->group) return CONTROL_ROLE_READ;
 	}
 	return CONTROL_ROLE_NONE;
+}
+
+const char *control_access_name(const struct control_access *access, uid_t uid)
+{
+	if (uid == 0) return "root";
+	if (uid == access->own_uid) return access->own_name;
+	for (uint32_t i = 0; i < access->user_count; i++) {
+		if (access->users[i].uid == uid) return access->users[i].name;
+	}
+	return "";
 }
 
 void control_peer_read(const struct control_access *access, int fd, struct control_peer *ret)
@@ -123,6 +162,7 @@ void control_peer_read(const struct control_access *access, int fd, struct contr
 	ret->uid = credentials.uid;
 	ret->pid = credentials.pid;
 	ret->role = control_access_role(access, credentials.uid, groups, group_count);
-	snprintf(ret->actor, sizeof ret->actor, "uid %u pid %d", (unsigned)credentials.uid,
-		(int)credentials.pid);
+	const char *name = control_access_name(access, credentials.uid);
+	snprintf(ret->actor, sizeof ret->actor, "%s%suid %u pid %d", name, *name != '\0' ? " " : "",
+		(unsigned)credentials.uid, (int)credentials.pid);
 }

@@ -3,6 +3,7 @@
  *
  * Whoever changes something is named in a log line.
  */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/alloc.h"
@@ -36,14 +37,14 @@ static void answer_state(struct control_call *call)
 
 void control_handle_drain(struct control_call *call)
 {
-	log_notice("drain asked for by=\"%s\"", call->peer.actor);
+	control_action(call, SHARD_ACTION_DRAIN, "");
 	call->daemon->drain(call->daemon->owner);
 	answer_state(call);
 }
 
 void control_handle_stop(struct control_call *call)
 {
-	log_notice("stop asked for by=\"%s\"", call->peer.actor);
+	control_action(call, SHARD_ACTION_STOP, "");
 	call->daemon->stop(call->daemon->owner);
 	answer_state(call);
 }

@@ -3,6 +3,7 @@
  *
  * Whoever changes something is named in a log line and in the history.
  */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/alloc.h"
@@ -79,6 +80,21 @@ static bool confirm_within(struct control_call *call, uint64_t *ret)
 	return false;
 }
 
+static void change_note(struct control_call *call, const struct control_change *change,
+	enum result result)
+{
+	const char *what = change->kind == CONTROL_CHANGE_ROLLBACK ? "rolled back, " : "";
+	char outcome[96];
+
+	if (result == RESULT_OK) {
+		snprintf(outcome, sizeof outcome, "%sgeneration %" PRIu64, what,
+			change->generation);
+	} else {
+		snprintf(outcome, sizeof outcome, "%srefused: %s", what, result_text(result));
+	}
+	control_action(call, SHARD_ACTION_RELOAD, outcome);
+}
+
 static void change_run(struct control_call *call, struct control_change *change)
 {
 	struct control *control = call->control;
@@ -92,6 +108,7 @@ static void change_run(struct control_call *call, struct control_change *change)
 		enum result result = daemon->change(daemon->owner, change);
 		atomic_store(&control->reload_ok, result == RESULT_OK);
 		atomic_store(&control->reload_us, control_now().us);
+		change_note(call, change, result);
 		if (result == RESULT_OK) {
 			write_changed(control_answer(call, "penstock.reload/v1"), change);
 		} else {
@@ -135,6 +152,9 @@ void control_handle_confirm(struct control_call *call)
 			"confirmed already, or its time is over: see history");
 		return;
 	}
+	char outcome[64];
+	snprintf(outcome, sizeof outcome, "confirmed, generation %" PRIu64, generation);
+	control_action(call, SHARD_ACTION_RELOAD, outcome);
 	struct json *json = control_answer(call, "penstock.confirm/v1");
 	json_number(json, "generation", generation);
 	json_object_end(json);

@@ -18,15 +18,27 @@
 #include "control/protocol.h"
 #include "http/http_request.h"
 #include "metrics/metrics_expose.h"
+#include "queue/shard_action.h"
 
 /* ---- Who asks -------------------------------------------------------------------------------- */
+
+enum { CONTROL_ACTOR_SIZE = 64, CONTROL_USER_NAME_SIZE = 33 };
+enum { CONTROL_USERS_MAX = CONTROL_ADMINS_MAX + CONTROL_OPERATORS_MAX };
 
 struct control_peer {
 	bool loopback; /* came over the loopback listener: nobody knows who it is */
 	enum control_role role;
 	uid_t uid;
 	pid_t pid;
-	char actor[64]; /* "uid 1000 pid 4711", for log lines and audit leaves */
+	char actor[CONTROL_ACTOR_SIZE]; /* "alice uid 1000 pid 4711": log lines, audit leaves */
+};
+
+/* A user whom the configuration names. */
+struct control_user {
+	uid_t uid;
+	enum control_role role;
+	bool is_outside; /* neither owner nor group of the socket let him open it */
+	char name[CONTROL_USER_NAME_SIZE]; /* cut off when it is longer */
 };
 
 /* Who has which role, resolved when control starts. */
@@ -34,14 +46,17 @@ struct control_access {
 	uid_t own_uid;
 	bool has_group;
 	gid_t group;
-	uint32_t admin_count;
-	uid_t admins[CONTROL_ADMINS_MAX];
+	char own_name[CONTROL_USER_NAME_SIZE];
+	uint32_t user_count;
+	struct control_user users[CONTROL_USERS_MAX];
 };
 
 MUST_USE enum result control_access_load(const struct config *config, struct control_access *ret,
 	char *error, size_t error_size);
 /* Reads the credentials of a connection of the Unix socket. */
 void control_peer_read(const struct control_access *access, int fd, struct control_peer *ret);
+/* The name of a user who may change something: all of them are known. "" for others. */
+const char *control_access_name(const struct control_access *access, uid_t uid);
 /* Pure: the rule itself. */
 enum control_role control_access_role(const struct control_access *access, uid_t uid,
 	const gid_t *groups, size_t group_count);
@@ -58,6 +73,9 @@ struct control_socket {
 MUST_USE enum result control_socket_open(const char *path, const struct control_access *access,
 	struct control_socket *ret, char *error, size_t error_size);
 void control_socket_close(struct control_socket *socket);
+/* control_acl.c */
+MUST_USE enum result control_acl_set(const struct control_access *access, const char *path,
+	char *error, size_t error_size);
 MUST_USE enum result control_loopback_open(const struct io_address *address, int *ret_fd,
 	char *error, size_t error_size);
 
@@ -135,6 +153,10 @@ void control_json_name(struct json *json, const char *key, struct store_txn *txn
  * what it was sent. */
 void control_json_attempts(struct control_call *call, struct store_txn *txn,
 	const struct event *event, uint32_t target_id);
+
+/* control_action.c; task threads. Writes what the caller was asked to do, by whom, with this text,
+ * into the audit log and the log. */
+void control_action(struct control_call *call, enum shard_action_kind kind, const char *text);
 
 /* ---- Slow calls ------------------------------------------------------------------------------ */
 

@@ -81,16 +81,25 @@ static void refuse_role(struct control_call *call, enum control_role role)
 			"the rest is on the control socket");
 		return;
 	}
-	if (peer->role == CONTROL_ROLE_NONE) {
-		control_problem(call, 403, "no_role", "You may not use this socket",
-			"user %u is neither root, nor the daemon's user, nor in control.admins, "
-			"nor a member of control.group",
-			(unsigned)peer->uid);
-		return;
-	}
-	control_problem(call, 403, "role_missing", "You may not do this",
-		"this needs the role %s, user %u has %s (see control.admins)", role_codes[role],
-		(unsigned)peer->uid, role_codes[peer->role]);
+	static const char *const keys[] = {
+		[CONTROL_ROLE_READ] = "be a member of control.group",
+		[CONTROL_ROLE_OPERATE] = "be listed in control.operators",
+		[CONTROL_ROLE_ADMIN] = "be listed in control.admins",
+	};
+	bool none = peer->role == CONTROL_ROLE_NONE;
+	const char *name = control_access_name(&call->control->access, peer->uid);
+	char detail[200];
+	char fix[160];
+	snprintf(detail, sizeof detail, "this needs the role %s; user %s%s%u has %s",
+		role_codes[role], name, *name != '\0' ? ", uid " : "", (unsigned)peer->uid,
+		none ? "none" : role_codes[peer->role]);
+	snprintf(fix, sizeof fix, "%s in the daemon's configuration, which takes a restart",
+		keys[role]);
+	struct json *json = control_problem_open(call, 403, none ? "no_role" : "role_missing",
+		none ? "You may not use this socket" : "You may not do this", detail);
+	json_text(json, "role", role_codes[role]);
+	json_text(json, "fix", fix);
+	json_object_end(json);
 }
 
 static bool call_admit(struct control_call *call, const struct http_request *request,

@@ -88,14 +88,14 @@ static enum result stale_remove(const struct sockaddr_un *address, char *error, 
 static enum result mode_set(const struct control_access *access, const char *path, char *error,
 	size_t error_size)
 {
-	if (!access->has_group) return RESULT_OK;
+	if (!access->has_group) return control_acl_set(access, path, error, error_size);
 	if (lchown(path, (uid_t)-1, access->group) != 0) {
 		return fail(RESULT_PERMISSION, error, error_size,
 			"cannot give it to control.group (the daemon must be a member)", path);
 	}
 	if (chmod(path, 0660) != 0)
 		return fail(RESULT_PERMISSION, error, error_size, "chmod", path);
-	return RESULT_OK;
+	return control_acl_set(access, path, error, error_size);
 }
 
 static enum result socket_bind(struct control_socket *socket, const struct sockaddr_un *address,

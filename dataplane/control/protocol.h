@@ -23,6 +23,7 @@
 #define CONTROL_ROLE_TABLE(X) \
 	X(NONE,  "none",  "whoever can reach the loopback listener: metrics and health") \
 	X(READ,  "read",  "members of control.group: everything but payloads and changes") \
+	X(OPERATE, "operate", "control.operators: what keeps deliveries going, too: replay, reload, drain") \
 	X(ADMIN, "admin", "root, the daemon's own user and control.admins: everything")
 enum control_role {
 #define X(name, code, text) CONTROL_ROLE_##name,
@@ -51,14 +52,15 @@ enum control_pace { CONTROL_QUICK, CONTROL_SLOW, CONTROL_STREAM };
 	X(PAYLOAD,   payload,   "GET",  "/v1/events/{id}/payload", ADMIN, QUICK, "", "the bytes the provider sent") \
 	X(DEAD,      dead,      "GET",  "/v1/dead",  READ,  QUICK,  "limit after target", "dead letters, oldest first") \
 	X(DEAD_EVENT, dead_event, "GET", "/v1/dead/{id}", READ, QUICK, "target", "the dead letters of one event with their last attempts") \
-	X(REPLAY,    replay,    "POST", "/v1/dead/replay", ADMIN, SLOW, "event target all expect", "dead letters get new tries: event=, target= or all=true") \
+	X(REPLAY,    replay,    "POST", "/v1/dead/replay", OPERATE, SLOW, "event target all expect", "dead letters get new tries: event=, target=, all=true") \
 	X(VERIFY,    verify,    "POST", "/v1/audit/verify", READ, STREAM, "", "recomputes the audit log of every shard; streams progress and findings") \
-	X(RELOAD,    reload,    "POST", "/v1/reload", ADMIN, SLOW,  "confirm_within", "loads the configuration again; answers when every worker serves it") \
-	X(CONFIRM,   confirm,   "POST", "/v1/confirm", ADMIN, SLOW, "", "keeps the generation that was to be confirmed") \
-	X(ROLLBACK,  rollback,  "POST", "/v1/rollback", ADMIN, SLOW, "to confirm_within", "serves an earlier generation's text again") \
+	X(ACTIONS,   actions,   "GET",  "/v1/audit/actions", READ, QUICK, "limit before", "what people did to the daemon, newest first") \
+	X(RELOAD,    reload,    "POST", "/v1/reload", OPERATE, SLOW,  "confirm_within", "loads the configuration again; answers when every worker serves it") \
+	X(CONFIRM,   confirm,   "POST", "/v1/confirm", OPERATE, SLOW, "", "keeps the generation that was to be confirmed") \
+	X(ROLLBACK,  rollback,  "POST", "/v1/rollback", OPERATE, SLOW, "to confirm_within", "serves an earlier generation's text again") \
 	X(HISTORY,   history,   "GET",  "/v1/history", READ, QUICK, "limit", "generations, newest first: when, who, what changed, what became of it") \
-	X(DRAIN,     drain,     "POST", "/v1/drain", ADMIN, QUICK,  "", "takes no more events in, goes on delivering") \
-	X(STOP,      stop,      "POST", "/v1/stop",  ADMIN, QUICK,  "", "drains, then exits")
+	X(DRAIN,     drain,     "POST", "/v1/drain", OPERATE, SLOW,  "", "takes no more events in, goes on delivering") \
+	X(STOP,      stop,      "POST", "/v1/stop",  ADMIN, SLOW,  "", "drains, then exits")
 
 enum control_route {
 #define X(name, handler, method, path, role, pace, parameters, help) CONTROL_ROUTE_##name,

@@ -179,7 +179,7 @@ static void put_action(struct shard *shard, struct store_txn *txn,
 	uint8_t memory[ROW_ACTION_SIZE_MAX];
 	struct writer writer = writer_of(memory, sizeof memory);
 
-	row_action_encode(ROW_ACTION_REPLAY, dead->now, dead->actor, &writer);
+	row_action_encode(SHARD_ACTION_REPLAY, dead->now, dead->actor, NULL, &writer);
 	CHECK(!writer.failed);
 	struct bytes record = writer_bytes(&writer);
 	struct row_key key = row_attempt_key(dead->sequence, dead->target_id, number);

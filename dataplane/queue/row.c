@@ -161,9 +161,17 @@ enum result row_dead_decode(struct bytes value, struct dead_letter *ret)
 	return RESULT_OK;
 }
 
-void row_action_encode(uint8_t action, wall_t when, const char *actor, struct writer *writer)
+void row_action_encode(enum shard_action_kind kind, wall_t when, const char *actor,
+	const char *text, struct writer *writer)
 {
-	write_u8(writer, action);
+	write_u8(writer, (uint8_t)kind);
 	write_u64(writer, when.us);
 	write_sized(writer, bytes_of_text(actor));
+	if (text != NULL) write_sized(writer, bytes_of_text(text));
+}
+
+struct row_key row_action_key(uint64_t counter)
+{
+	CHECK(counter >> 48 == 0);
+	return row_attempt_key(0, (uint32_t)(counter >> 16), (uint16_t)counter);
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "queue/shard.h"
+#include "queue/shard_action.h"
 
 enum { ROW_KEY_SIZE_MAX = 20 };
 
@@ -51,5 +52,10 @@ void row_put_dead(struct store_txn *txn, const struct dead_letter *letter);
 MUST_USE enum result row_dead_decode(struct bytes value, struct dead_letter *ret);
 
 /* Value of an action row, and the record its audit leaf commits to. */
-enum { ROW_ACTION_REPLAY = 1, ROW_ACTION_SIZE_MAX = 128 };
-void row_action_encode(uint8_t action, wall_t when, const char *actor, struct writer *writer);
+enum { ROW_ACTION_SIZE_MAX = 9 + 2 * 2 + SHARD_ACTOR_SIZE + SHARD_ACTION_TEXT_SIZE };
+/* `text` NULL: an action on a delivery, which its key names. */
+void row_action_encode(enum shard_action_kind kind, wall_t when, const char *actor,
+	const char *text, struct writer *writer);
+/* Those that are about no delivery stand under sequence 0, which no event has, and a counter of
+ * 48 bits. */
+struct row_key row_action_key(uint64_t counter);

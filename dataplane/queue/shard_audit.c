@@ -37,6 +37,7 @@ static bool is_expired(struct records *records, struct store_txn *txn, uint64_t 
 	struct audit audit;
 	struct event event;
 
+	if (sequence == 0) return false; /* no event's: retention never takes it */
 	if (sequence >= records->expired_below) {
 		if (shard_state_read(txn, &state, &audit) != RESULT_OK) return false;
 		records->expired_below = state.expired_below;

@@ -32,7 +32,7 @@ enum { STORE_SCHEMA_VERSION = 2 };
 	X(SCHEDULE, "schedule", "due_us(8) sequence(8) target(4) → what waits for its next try") \
 	X(DEFERRED, "deferred", "target(4) sequence(8) → what a slow target left on disk") \
 	X(DEAD,     "dead",     "sequence(8) target(4) → dead letter") \
-	X(ACTIONS,  "actions",  "sequence(8) target(4) number(2) → what a person did to a delivery") \
+	X(ACTIONS,  "actions",  "sequence(8) target(4) number(2) → what a person did to a delivery; sequence 0: to the daemon") \
 	X(REPLAY,   "replay",   "first sequence(8) → a commit's replay fingerprints") \
 	X(LEAVES,   "leaves",   "first leaf index(8) → a commit's audit leaves") \
 	X(SEGMENTS, "segments", "number(8) → what a segment of the journal holds")

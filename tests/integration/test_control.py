@@ -187,7 +187,7 @@ def fixture_shared():
     folder = pathlib.Path(tempfile.mkdtemp(prefix='penstock-'))
     folder.chmod(0o755)
     with lab.Target() as target:
-        with lab.Daemon(folder, target.url, control=', group: nogroup, admins: [www-data]') as daemon:
+        with lab.Daemon(folder, target.url, control=', group: nogroup, admins: [www-data], operators: [games]') as daemon:
             daemon.event = peers.send(daemon, {'shared': 1})
             peers.settled(daemon)
             yield daemon
@@ -211,17 +211,31 @@ def test_readers_read(shared):
                     ['dlq', 'replay', '--all', '--expect', '0']):
         done = run_as(shared, 'nobody', 'nogroup', *command)
         assert done.returncode == os.EX_NOPERM, command
-        assert 'admin' in done.stderr and not done.stdout
+        assert not done.stdout
+        role, key = ('admin', 'control.admins') if command[0] in ('events', 'stop') else ('operate', 'control.operators')
+        assert f'needs the role {role}' in done.stderr and key in done.stderr
     assert shared.get('/readyz')[0] == 200
 
 
 def test_admins_change(shared):
-    """A user in control.admins may change things; that he needs the group to open the socket is logged."""
-    assert 'control.admins: "www-data" is no member of control.group' in shared.log()
-    assert json.loads(run_as(shared, 'www-data', 'nogroup', 'version', '--json').stdout)['role'] == 'admin'
-    assert run_as(shared, 'www-data', 'nogroup', 'reload').returncode == 0
-    assert run_as(shared, 'www-data', 'nogroup', 'events', 'payload', shared.event).returncode == 0
-    assert 'by="uid 33' in shared.log()
+    """A user in control.admins may change things, and needs no group to open the socket."""
+    assert json.loads(run_as(shared, 'www-data', 'www-data', 'version', '--json').stdout)['role'] == 'admin'
+    assert run_as(shared, 'www-data', 'www-data', 'reload').returncode == 0
+    assert run_as(shared, 'www-data', 'www-data', 'events', 'payload', shared.event).returncode == 0
+    assert 'by="www-data uid 33' in shared.log()
+
+
+def test_operators_operate(shared):
+    """A user in control.operators reads, replays and reloads, and is told what he would need for more."""
+    assert json.loads(run_as(shared, 'games', 'games', 'version', '--json').stdout)['role'] == 'operate'
+    assert run_as(shared, 'games', 'games', 'reload').returncode == 0
+    assert run_as(shared, 'games', 'games', 'dlq', 'replay', '--all', '--expect', '0').returncode == 0
+    for command in (['events', 'payload', shared.event], ['stop']):
+        done = run_as(shared, 'games', 'games', *command)
+        assert done.returncode == os.EX_NOPERM and not done.stdout
+        assert 'user games, uid 5 has operate' in done.stderr and 'control.admins' in done.stderr
+        problem = json.loads(run_as(shared, 'games', 'games', '--json', *command).stdout)
+        assert problem['code'] == 'role_missing' and problem['role'] == 'admin' and problem['fix']
 
 
 def test_others_get_nothing(shared):

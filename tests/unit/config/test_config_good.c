@@ -87,7 +87,7 @@ static const char everything[] =
 	"  - { name: audit, url: 'http://[::1]?y' }\n"
 	"store: { path: ../data, quota: 10GiB, retention: 30d, replay_entries: 4096 }\n"
 	"workers: { cpus: auto, per_cpu: 3, connections: 100, requests: 200 }\n"
-	"control: { socket: /run/x.sock, group: adm, admins: [alice, Bob_1] }\n"
+	"control: { socket: /run/x.sock, group: adm, admins: [alice, Bob_1], operators: [carol] }\n"
 	"metrics: { address: '127.0.0.1:9464' }\n"
 	"log: { level: debug }\n"
 	"drain_timeout: 1m\n";
@@ -211,6 +211,8 @@ static void every_key_ends_up_in_its_field(void **state)
 	assert_string_equal(config->control_group, "adm");
 	assert_int_equal(config->control_admin_count, 2);
 	assert_string_equal(config->control_admins[1], "Bob_1");
+	assert_int_equal(config->control_operator_count, 1);
+	assert_string_equal(config->control_operators[0], "carol");
 	assert_int_equal(config->metrics_address.port, 9464);
 	assert_int_equal(config->log_level, CONFIG_LOG_DEBUG);
 	assert_int_equal(config->drain_timeout_s, 60);

@@ -47,7 +47,7 @@ static void compare(const char *before, const char *after)
 static const char everything[] = ROUTES
 	"store: { path: d, quota: 1GiB, retention: 3d, replay_entries: 2048 }\n"
 	"workers: { cpus: [0], per_cpu: 2, connections: 100, requests: 50 }\n"
-	"control: { socket: s, group: g, admins: [x, y] }\n"
+	"control: { socket: s, group: g, admins: [x, y], operators: [z] }\n"
 	"metrics: { address: '127.0.0.1:9464' }\n"
 	"drain_timeout: 9s\n";
 
@@ -68,6 +68,7 @@ static const struct {
 	{ "control.group", "group: g", "group: h" },
 	{ "control.admins", "[x, y]", "[x]" },
 	{ "control.admins", "[x, y]", "[xy]" },
+	{ "control.operators", "[z]", "[v]" },
 	{ "metrics.address", "'127.0.0.1:9464'", "'127.0.0.1:9465'" },
 	{ "drain_timeout", "drain_timeout: 9s", "drain_timeout: 8s" },
 };

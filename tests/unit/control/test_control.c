@@ -500,6 +500,38 @@ static void test_audit_verify_can_be_stopped(void **state)
 	assert_false(report.valid);
 }
 
+/* A leaf and a row for each, and the log verifies. */
+static void test_changes_are_in_the_audit_log(void **state)
+{
+	(void)state;
+	assert_int_equal(rig_ask(&rig, "GET", "/v1/audit/actions"), 200);
+	rig_expect(&rig, "\"actions\":[],\"next_before\":null");
+	uint64_t leaf_count = shard_counters(rig.shards[0]).leaf_count;
+	assert_int_equal(rig_ask(&rig, "POST", "/v1/reload"), 200);
+	rig.reload_result = RESULT_CONFIG;
+	assert_int_equal(rig_ask(&rig, "POST", "/v1/reload"), 422);
+	assert_int_equal(rig_ask(&rig, "POST", "/v1/drain"), 202);
+	assert_int_equal(rig_ask(&rig, "POST", "/v1/stop"), 202);
+	assert_int_equal(shard_counters(rig.shards[0]).leaf_count, leaf_count + 4);
+
+	assert_int_equal(rig_ask(&rig, "GET", "/v1/audit/actions?limit=3"), 200);
+	rig_expect(&rig, "\"number\":4,\"readable\":true,\"action\":\"stop\"");
+	rig_expect(&rig, "\"action\":\"drain\"");
+	rig_expect(&rig, "\"text\":\"refused: ");
+	char actor[64];
+	snprintf(actor, sizeof actor, "uid %u pid %d\"", (unsigned)getuid(), (int)getpid());
+	rig_expect(&rig, actor);
+	rig_expect(&rig, "\"next_before\":\"2\"");
+	assert_int_equal(rig_ask(&rig, "GET", "/v1/audit/actions?before=2"), 200);
+	rig_expect(&rig, "\"action\":\"reload\"");
+	rig_expect(&rig, "\"text\":\"generation ");
+	rig_expect(&rig, "\"next_before\":null");
+	assert_int_equal(rig_ask(&rig, "GET", "/v1/audit/actions?before=x"), 400);
+
+	assert_int_equal(rig_ask(&rig, "POST", "/v1/audit/verify"), 200);
+	rig_expect(&rig, "\"kind\":\"summary\",\"valid\":true");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -524,6 +556,7 @@ int main(void)
 		TEST(test_replay_of_many),
 		TEST(test_audit_verify_streams),
 		TEST(test_audit_verify_can_be_stopped),
+		TEST(test_changes_are_in_the_audit_log),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

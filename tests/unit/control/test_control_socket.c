@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <grp.h>
+#include <pwd.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -57,8 +58,12 @@ static void test_roles_follow_users_and_groups(void **state)
 		.own_uid = 100,
 		.has_group = true,
 		.group = 50,
-		.admin_count = 2,
-		.admins = { 1001, 1002 },
+		.user_count = 3,
+		.users = {
+			{ .uid = 1001, .role = CONTROL_ROLE_ADMIN },
+			{ .uid = 1002, .role = CONTROL_ROLE_ADMIN, .name = "bob" },
+			{ .uid = 1004, .role = CONTROL_ROLE_OPERATE },
+		},
 	};
 	struct control_access no_group = access;
 	no_group.has_group = false;
@@ -73,6 +78,8 @@ static void test_roles_follow_users_and_groups(void **state)
 		{ 100, other, CONTROL_ROLE_ADMIN },
 		{ 1002, other, CONTROL_ROLE_ADMIN },
 		{ 1002, member, CONTROL_ROLE_ADMIN },
+		{ 1004, other, CONTROL_ROLE_OPERATE },
+		{ 1004, member, CONTROL_ROLE_OPERATE },
 		{ 1003, member, CONTROL_ROLE_READ },
 		{ 1003, other, CONTROL_ROLE_NONE },
 		{ (uid_t)-1, other, CONTROL_ROLE_NONE },
@@ -83,6 +90,8 @@ static void test_roles_follow_users_and_groups(void **state)
 	}
 	assert_int_equal(control_access_role(&no_group, 1003, member, 2), CONTROL_ROLE_NONE);
 	assert_int_equal(control_access_role(&access, 1003, NULL, 0), CONTROL_ROLE_NONE);
+	assert_string_equal(control_access_name(&access, 1002), "bob");
+	assert_string_equal(control_access_name(&access, 1003), "");
 }
 
 /* Asks as another user and returns the status; 0: it could not connect. */
@@ -144,6 +153,36 @@ static void test_kernel_says_who_asks(void **state)
 	assert_int_equal(ask_as(NOBODY, OTHER_GROUP, REQUEST("GET", "/v1/status")), 403);
 	assert_int_equal(ask_as(NOBODY, OTHER_GROUP, REQUEST("GET", "/nonsense")), 403);
 	assert_int_equal(ask_as(0, OTHER_GROUP, REQUEST("GET", "/v1/status")), 200);
+}
+
+/* Without any group: the list of the socket's file lets them in, and nobody else. */
+static void test_named_users_need_no_group(void **state)
+{
+	(void)state;
+	char error[256];
+	static const char *const admins[] = { "root", "nobody" };
+	static const char *const operators[] = { "daemon" };
+	static const char *const names[] = { "nobody", "daemon", "bin" };
+	uid_t uids[ARRAY_COUNT(names)];
+	for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+		const struct passwd *user = getpwnam(names[i]);
+		if (geteuid() != 0 || user == NULL) skip();
+		uids[i] = user->pw_uid;
+	}
+	rig.config->control_admins = admins;
+	rig.config->control_admin_count = 2;
+	rig.config->control_operators = operators;
+	rig.config->control_operator_count = 1;
+	assert_int_equal(chmod(rig.folder, 0755), 0);
+	assert_int_equal(rig_start(&rig, error, sizeof error), RESULT_OK);
+
+	/* Past the check of the role: there is no such event, and it is not said what to replay. */
+	assert_int_equal(ask_as(uids[0], 7, REQUEST("GET", "/v1/events/x/payload")), 400);
+	assert_int_equal(ask_as(uids[1], 7, REQUEST("GET", "/v1/status")), 200);
+	assert_int_equal(ask_as(uids[1], 7, REQUEST("POST", "/v1/dead/replay")), 400);
+	assert_int_equal(ask_as(uids[1], 7, REQUEST("POST", "/v1/stop")), 403);
+	assert_int_equal(atomic_load(&rig.stops), 0);
+	assert_int_equal(ask_as(uids[2], 7, REQUEST("GET", "/v1/status")), 0);
 }
 
 static void test_unknown_names_are_refused(void **state)
@@ -422,6 +461,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_roles_follow_users_and_groups),
 		STOPPED(test_kernel_says_who_asks),
+		STOPPED(test_named_users_need_no_group),
 		STOPPED(test_unknown_names_are_refused),
 		STOPPED(test_socket_comes_and_goes),
 		STOPPED(test_stale_socket_is_taken_over),

@@ -465,6 +465,91 @@ static void test_appending_and_reading_at_once(void **state)
 	world->shard = NULL;
 }
 
+/* ---- Actions --------------------------------------------------------------------------------- */
+
+static void action_done(struct store_job *job)
+{
+	assert_int_equal(job->result, RESULT_OK);
+}
+
+/* Two of them, in one commit. */
+static void act(struct world *world)
+{
+	struct shard_action actions[2];
+	for (unsigned i = 0; i < ARRAY_COUNT(actions); i++) {
+		actions[i] = (struct shard_action){
+			.job.complete = action_done,
+			.kind = i == 0 ? SHARD_ACTION_RELOAD : SHARD_ACTION_STOP,
+			.when = { world->now_us + i },
+			.actor = "alice uid 1000 pid 4711",
+			.text = "generation 2",
+		};
+		shard_action_submit(world->shard, &actions[i]);
+	}
+	world_run(world);
+}
+
+static void test_actions_are_kept_with_a_leaf(void **state)
+{
+	struct world *world = *state;
+	struct store_txn txn = { 0 };
+	struct shard_action_row row;
+
+	shard_read_begin(world->shard, &txn);
+	assert_int_equal(shard_action_before(&txn, 0, &row), RESULT_NOT_FOUND);
+	store_read_done(&txn);
+	fill(world);
+	act(world);
+	world_reopen(world);
+	act(world);
+	shard_read_begin(world->shard, &txn);
+	uint64_t before = 0;
+	for (unsigned left = 4; left > 0; left--) {
+		assert_int_equal(shard_action_before(&txn, before, &row), RESULT_OK);
+		assert_int_equal(row.counter, left);
+		assert_string_equal(shard_action_text(row.kind), left % 2 == 1 ? "reload" : "stop");
+		assert_true(bytes_equal(row.actor, BYTES_LITERAL("alice uid 1000 pid 4711")));
+		assert_true(bytes_equal(row.text, BYTES_LITERAL("generation 2")));
+		before = row.counter;
+	}
+	assert_int_equal(shard_action_before(&txn, before, &row), RESULT_NOT_FOUND);
+	store_read_done(&txn);
+	struct audit_report report;
+	assert_int_equal(shard_audit_verify(world->shard, NULL, NULL, &report), RESULT_OK);
+	assert_true(report.valid);
+	assert_int_equal(report.checked_count, 2 * EVENTS + 4);
+}
+
+static void test_changed_action(void **state)
+{
+	fill(*state);
+	act(*state);
+	change(*state, STORE_ACTIONS, row_action_key(2), 12, 1);
+	assert_found(*state, 2 * EVENTS + 1);
+}
+
+/* Nothing excuses a missing one: retention never takes them. */
+static void test_missing_action(void **state)
+{
+	struct world *world = *state;
+	act(world);
+	fill(world);
+	world_close(world);
+	world->config.retention_us = US_PER_S;
+	assert_int_equal(world_open_at(world, world->folder), RESULT_OK);
+	world->now_us += 10 * US_PER_S;
+	for (unsigned i = 0; i < 2 * EVENTS; i++) {
+		shard_expire(world->shard, (wall_t){ world->now_us });
+		world_run(world);
+	}
+	assert_true(shard_counters(world->shard).events_expired > 0);
+	struct audit_report report;
+	assert_int_equal(shard_audit_verify(world->shard, NULL, NULL, &report), RESULT_OK);
+	assert_true(report.valid);
+	change(world, STORE_ACTIONS, row_action_key(1), 0, 0);
+	assert_found(world, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -478,6 +563,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_changed_header, begin, end),
 		cmocka_unit_test_setup_teardown(test_changed_payload, begin, end),
 		cmocka_unit_test_setup_teardown(test_missing_event, begin, end),
+		cmocka_unit_test_setup_teardown(test_actions_are_kept_with_a_leaf, begin, end),
+		cmocka_unit_test_setup_teardown(test_changed_action, begin, end),
+		cmocka_unit_test_setup_teardown(test_missing_action, begin, end),
 		cmocka_unit_test_setup_teardown(test_missing_payload, begin, end),
 		cmocka_unit_test_setup_teardown(test_changed_attempt, begin, end),
 		cmocka_unit_test_setup_teardown(test_missing_attempt, begin, end),
