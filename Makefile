@@ -227,12 +227,20 @@ check-units: ## check the systemd units: known keys, exposure at most 2.0
 	@tools/check_units
 
 .PHONY: deb rpm packages
-deb rpm: ## the packages of one format, in build/packages: make deb [PACKAGE_VERSION=1.2.3]
+deb rpm packages: ## packages, of one format or both, in build/packages: make packages [PACKAGE_VERSION=1.2.3]
 	@tools/bootstrap.sh build package
-	+@$(MAKE) --no-print-directory man completions $(call package_programs,$@)
-	@packaging/package.py build $@ $(OUT) $(OUT)/packages/$@/programs
+	+@$(MAKE) --no-print-directory man completions $(foreach f,$(FORMATS_$@),$(call package_programs,$(f)))
+	@for format in $(FORMATS_$@); do packaging/package.py build $$format $(OUT) $(PACKAGES) || exit 1; done
 
-packages: deb rpm ## the packages of both formats (docs/packaging.md)
+.PHONY: test-packages
+test-packages: ## lint the packages, build them twice, install, upgrade and remove them in a fresh root (needs root)
+	@tools/bootstrap.sh build test package
+	@tests/packages/run.sh
+
+.PHONY: check-reproducible
+check-reproducible: ## build the packages in two folders and compare them bit by bit
+	@tools/bootstrap.sh build package
+	@tools/check_reproducible
 
 T :=
 # For the work on one file: T=base/bytes builds and runs what matches, in the debug variant, or in VARIANT=asan.
@@ -297,4 +305,4 @@ distclean: ## remove everything that is not in the repository
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -58,6 +58,10 @@ def head(package, fields, text):
     return opening + ''.join(f'{key}: {value}\n' for key, value in fields) + f'\n{closing}{text}\n\n'
 
 
+def capital(text):
+    return text[0].upper() + text[1:]
+
+
 def with_debuginfo(plan):
     return [package for package in release.PACKAGES if plan.build_ids[package]]
 
@@ -67,7 +71,7 @@ def spec(plan):
     date = time.strftime('%a %b %d %Y', time.gmtime(plan.epoch))
     parts = []
     for package in release.PACKAGES:
-        fields = [('Summary', release.SUMMARIES[package])]
+        fields = [('Summary', capital(release.SUMMARIES[package]))]
         if package == ROOT_PACKAGE:
             fields = [('Name', package), ('Version', plan.version), ('Release', '1')] + fields
             fields += [('License', 'GPL-2.0-or-later'), ('Requires(pre)', 'shadow-utils'),
@@ -76,7 +80,7 @@ def spec(plan):
             fields += [('BuildArch', 'noarch')]
         parts.append(head(package, fields, release.DESCRIPTIONS[package]))
     for package in with_debuginfo(plan):
-        fields = [('Summary', f'debug symbols for {package}'), ('AutoReqProv', 'no')]
+        fields = [('Summary', f'Debug symbols for {package}'), ('AutoReqProv', 'no')]
         fields += [('Provides', f'debuginfo(build-id) = {one}') for one in plan.build_ids[package]]
         parts.append(head(f'{package}-debuginfo', fields, f'Debug symbols for {package}, found by build id.'))
     roots = ' '.join(f"'{plan.work}/{package}/.' '{plan.work}/{package}-debug/.'" if plan.build_ids[package]
@@ -96,7 +100,7 @@ def macros(plan):
         '_buildhost': 'penstock', 'use_source_date_epoch_as_buildtime': '1', 'clamp_mtime_to_source_date_epoch': '1',
         'source_date_epoch_from_changelog': '0', 'debug_package': '%{nil}', '__os_install_post': '%{nil}',
         '_build_id_links': 'none', '_binary_payload': 'w9T1.xzdio', '_source_payload': 'w9T1.xzdio',
-        '_docdir_fmt': '%%{NAME}', '_missing_build_ids_terminate_build': '0',
+        'packager': release.MAINTAINER, '_docdir_fmt': '%%{NAME}', '_missing_build_ids_terminate_build': '0',
     }
 
 

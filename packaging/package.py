@@ -4,8 +4,8 @@
 
 usage: packaging/package.py version                       the version of the packages
        packaging/package.py note FORMAT PROGRAM           the package note that is linked into a program, JSON
-       packaging/package.py build FORMAT BUILD PROGRAMS   FORMAT: deb or rpm; BUILD: the folder of the build; PROGRAMS: the
-                                                          folder with the programs linked for it. Made in BUILD/packages.
+       packaging/package.py build FORMAT BUILD FOLDER     FORMAT: deb or rpm; BUILD: the folder of the build; FOLDER: where
+                                                          the packages go, with FORMAT/programs linked for them already.
 
 The environment: PACKAGE_VERSION and SOURCE_DATE_EPOCH, instead of the version and time of the last commit.
 """
@@ -71,13 +71,12 @@ def lay_out_all(plan, build, programs):
                 settle_times(root, plan.epoch)
 
 
-def build(form, build_folder, programs):
-    plan = Plan(form, release.version(), release.epoch(), release.machine(form),
-                (build_folder / 'packages').resolve(), (build_folder / 'packages' / form / 'work').resolve())
+def build(form, build_folder, folder):
+    plan = Plan(form, release.version(), release.epoch(), release.machine(form), folder, folder / form / 'work')
     shutil.rmtree(plan.work, ignore_errors=True)
     for old in plan.folder.glob(f'*.{form}'):
         old.unlink()
-    lay_out_all(plan, build_folder.resolve(), programs.resolve())
+    lay_out_all(plan, build_folder, folder / form / 'programs')
     if form == 'deb':
         made = [path for package in release.PACKAGES for path in build_deb.build(plan, package)]
     else:
@@ -93,7 +92,7 @@ def main(arguments):
     elif len(arguments) == 3 and arguments[0] == 'note' and arguments[1] in FORMATS:
         print(note(*arguments[1:]))
     elif len(arguments) == 4 and arguments[0] == 'build' and arguments[1] in FORMATS:
-        build(arguments[1], pathlib.Path(arguments[2]), pathlib.Path(arguments[3]))
+        build(arguments[1], pathlib.Path(arguments[2]).resolve(), pathlib.Path(arguments[3]).resolve())
     else:
         print(__doc__, file=sys.stderr)
         return 64

@@ -5,10 +5,14 @@
 # An rpm is for distributions that name the libraries of LMDB and libyaml differently: it brings them.
 PACKAGE_LIBS_deb := $(LIBS)
 PACKAGE_LIBS_rpm := $(filter %.a,$(LIBS)) -Wl,-Bstatic -llmdb -lyaml -Wl,-Bdynamic -lm
-PACKAGE_FORMATS := deb rpm
-package_programs = $(patsubst %,$(OUT)/packages/$(1)/programs/%,$(PROGRAMS))
+FORMATS_deb := deb
+FORMATS_rpm := rpm
+FORMATS_packages := deb rpm
+# Where packages go; another folder for another version:  make packages PACKAGES=build/next PACKAGE_VERSION=1.2.4
+PACKAGES := $(OUT)/packages
+package_programs = $(patsubst %,$(PACKAGES)/$(1)/programs/%,$(PROGRAMS))
 
-# The lines of the man pages and completions until the programs write them themselves: then MAN_PAGES is set before this.
+# The man pages and completions until the programs write them themselves: then MAN_PAGES is set before this.
 ifndef MAN_PAGES
 MAN_PAGES := $(patsubst %,$(OUT)/man/%,penstockd.8 penstockctl.1 penstock-bench.1)
 .PHONY: man completions
@@ -21,19 +25,22 @@ completions: $(patsubst %,$(OUT)/release/%,$(PROGRAMS))
 	@packaging/man/completions.sh $(OUT)/completions $^
 endif
 
-$(OUT)/packages/version: force
+# One after the other: each begins with the release.
+rpm: | $(filter deb,$(MAKECMDGOALS))
+
+$(PACKAGES)/version: force
 	@mkdir -p $(@D)
 	@packaging/package.py version >$@.new
 	@cmp -s $@.new $@ && rm -f $@.new || mv $@.new $@
 
 define package_format
-$(call package_programs,$(1)): $(OUT)/packages/$(1)/programs/%: $(OUT)/release/% $(OUT)/packages/version
+$(call package_programs,$(1)): $(PACKAGES)/$(1)/programs/%: $(OUT)/release/% $(PACKAGES)/version
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
 	@note=$$$$(packaging/package.py note $(1) $$*) && \
 		$$(CC) $$(LDFLAGS) -Xlinker "--package-metadata=$$$$note" $$(package_objects) $$(PACKAGE_LIBS_$(1)) -o $$@
-$(OUT)/packages/$(1)/programs/penstockd: package_objects = $(call objects,release,dataplane/main.c) $(OUT)/release/libpenstock.a
-$(OUT)/packages/$(1)/programs/penstockctl: package_objects = $(call objects,release,$(CTL_SRC)) $(OUT)/release/libpenstock.a
-$(OUT)/packages/$(1)/programs/penstock-bench: package_objects = $(call objects,release,$(BENCH_SRC)) $(OUT)/release/libpenstock.a
+$(PACKAGES)/$(1)/programs/penstockd: package_objects = $(call objects,release,dataplane/main.c) $(OUT)/release/libpenstock.a
+$(PACKAGES)/$(1)/programs/penstockctl: package_objects = $(call objects,release,$(CTL_SRC)) $(OUT)/release/libpenstock.a
+$(PACKAGES)/$(1)/programs/penstock-bench: package_objects = $(call objects,release,$(BENCH_SRC)) $(OUT)/release/libpenstock.a
 endef
-$(foreach format,$(PACKAGE_FORMATS),$(eval $(call package_format,$(format))))
+$(foreach format,$(FORMATS_packages),$(eval $(call package_format,$(format))))
