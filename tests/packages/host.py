@@ -163,14 +163,14 @@ control: {{ socket: /run/penstock/control.sock, group: penstock }}
         return int(found[1]), int(found[2])
 
     def listening(self):
-        """How many TCP sockets the daemon listens on."""
+        """The TCP addresses that the daemon listens on; each worker has a socket of its own."""
         own = set()
         for entry in pathlib.Path(f'/proc/{self.daemon.pid}/fd').iterdir():
             with contextlib.suppress(OSError):
                 own.add(os.readlink(entry))
         lines = [line.split() for name in ('tcp', 'tcp6')
                  for line in pathlib.Path(f'/proc/net/{name}').read_text().splitlines()[1:]]
-        return sum(fields[3] == '0A' and f'socket:[{fields[9]}]' in own for fields in lines)
+        return {fields[1] for fields in lines if fields[3] == '0A' and f'socket:[{fields[9]}]' in own}
 
     def send(self, value):
         """One signed event; its id."""

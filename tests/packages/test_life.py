@@ -56,9 +56,8 @@ def test_installing_starts_nothing(host):
 def test_programs_find_their_libraries(host):
     """What the package depends on is all that its programs need."""
     for name in ('/usr/sbin/penstockd', '/usr/bin/penstockctl'):
-        text = host.run('ldd', name)
-        assert 'not found' not in text
-        assert ('liblmdb' in text) == (host.form == 'deb')
+        assert 'not found' not in host.run('ldd', name)
+    assert ('liblmdb' in host.run('ldd', '/usr/sbin/penstockd')) == (host.form == 'deb')
     assert 'penstockd ' in host.run('penstockd', '--version')
 
 
@@ -66,7 +65,7 @@ def test_installed_configuration_opens_no_port(host):
     """The configuration as installed is right, and a daemon with it listens nowhere."""
     assert host.run('penstockd', '-t', user='penstock').endswith('ok\n')
     host.start()
-    assert host.listening() == 0
+    assert host.listening() == set()
     host.stop()
 
 
@@ -75,7 +74,7 @@ def test_event_is_taken_and_proven(host, target, kept):
     host.configure(target.url)
     host.run('penstockd', '-t', user='penstock')
     host.start()
-    assert host.listening() == 1
+    assert len(host.listening()) == 1
     before = len(target.deliveries)
     kept['event'] = host.send('before the upgrade')
     target.wait(before + 1)
@@ -88,7 +87,7 @@ def test_programs_name_their_package(host):
     host.install(hosts.NOW, 'penstock-dbgsym' if host.form == 'deb' else 'penstock-debuginfo')
     for name in ('/usr/sbin/penstockd', '/usr/bin/penstockctl'):
         notes = subprocess.run(['readelf', '-n', '-p', '.note.package', host.path(name)], capture_output=True, text=True,
-                               check=True).stdout
+                               errors='replace', check=True).stdout
         note = json.loads(re.search(r'\{"type".*?\}', notes)[0])
         assert (note['type'], note['name'], note['version']) == (host.form, 'penstock', host.installed_version())
         build_id = re.search(r'Build ID: ([0-9a-f]+)', notes)[1]
@@ -137,7 +136,7 @@ def test_upgrade_keeps_data_and_configuration(host, target, kept):
     assert host.path('/etc/penstock/penstock.yaml').read_text() == configuration
     assert 'delivered' in host.ctl('events', 'show', kept['event'])
     host.send('after the upgrade')
-    assert json.loads(host.ctl('--json', 'status'))['totals']['accepted'] == 3
+    assert json.loads(host.ctl('--json', 'status'))['totals']['events_accepted'] == 3
     assert json.loads(host.ctl('--json', 'audit', 'verify').splitlines()[-1])['valid'] is True
 
 
@@ -164,8 +163,7 @@ def test_removing_leaves_the_events(host):
     host.told()
     host.remove('penstock')
     told = host.told()
-    assert any(re.search(r'\b(stop|disable --now)\b.*penstockd\.service', line) for line in told) or \
-        (host.form == 'deb' and any('stop' in line for line in told)), told
+    assert any(re.search(r'\b(stop|disable --now)\b.*penstockd\.service', line) for line in told), told
     assert not host.path('/usr/sbin/penstockd').exists()
     assert not host.path('/usr/lib/systemd/system/penstockd.service').exists()
     assert list(host.path(hosts.STORE).glob('shard-00/*'))
