@@ -267,6 +267,10 @@ BOUND(WORKERS_MAX <= CPU_INDEX_LIMIT);
 /* systemd's TimeoutStopSec is 90 s; drain inside it with time to close the store. */
 #define DRAIN_TIMEOUT_S_DEFAULT 30u
 #define DRAIN_TIMEOUT_S_LIMIT 3600u
+/* What closing the store may take after that: systemd is told the sum. */
+#define CLOSE_PATIENCE_US 60000000u
+/* Looks of the watchdog at the threads in one WatchdogSec=: two may find somebody busy. */
+#define WATCHDOG_LOOKS 4u
 /* Threads that wait for name servers while a flow is compiled. */
 #define RESOLVE_THREADS_MAX 16u
 

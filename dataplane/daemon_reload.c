@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "config/config_codes.h"
+#include "notify.h"
 
 /* ---- Snapshots ------------------------------------------------------------------------------- */
 
@@ -171,7 +172,10 @@ enum result daemon_reload_now(struct daemon *daemon, struct config_report *repor
 	uint64_t *ret_generation)
 {
 	pthread_mutex_lock(&daemon->publish_lock);
+	notify_reloading();
 	enum result result = daemon_reload_with(daemon, report, ret_generation);
+	daemon_status_notify(daemon);
+	notify_ready();
 	pthread_mutex_unlock(&daemon->publish_lock);
 	return result;
 }

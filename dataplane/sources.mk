@@ -199,6 +199,7 @@ WORKER_SRC := \
 DAEMON_SRC := \
 	dataplane/daemon.c \
 	dataplane/daemon_reload.c \
+	dataplane/daemon_watchdog.c \
 	dataplane/notify.c
 
 DATAPLANE_SRC := \
