@@ -249,12 +249,10 @@ check-units: ## check the systemd units: known keys, exposure at most 2.0
 	@tools/check_units
 
 .PHONY: deb rpm packages
-deb rpm: ## the packages of one format, in build/packages: make deb [PACKAGE_VERSION=1.2.3]
+deb rpm packages: ## packages, of one format or both, in build/packages: make packages [PACKAGE_VERSION=1.2.3]
 	@tools/bootstrap.sh build package
-	+@$(MAKE) --no-print-directory man completions $(call package_programs,$@)
-	@packaging/package.py build $@ $(OUT) $(PACKAGES)
-
-packages: deb rpm ## the packages of both formats (docs/packaging.md)
+	+@$(MAKE) --no-print-directory man completions $(foreach f,$(FORMATS_$@),$(call package_programs,$(f)))
+	@for format in $(FORMATS_$@); do packaging/package.py build $$format $(OUT) $(PACKAGES) || exit 1; done
 
 .PHONY: test-packages
 test-packages: ## lint the packages, build them twice, install, upgrade and remove them in a fresh root (needs root)
@@ -335,4 +333,4 @@ distclean: ## remove everything that is not in the repository
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

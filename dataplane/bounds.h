@@ -283,6 +283,10 @@ BOUND(WORKERS_MAX <= CPU_INDEX_LIMIT);
 #define GENERATION_CHANGES_SIZE 512u
 /* For a configuration to be confirmed: longer than this nobody is looking any more. */
 #define CONFIRM_WITHIN_S_LIMIT 86400u
+/* What closing the store may take after that: systemd is told the sum. */
+#define CLOSE_PATIENCE_US 60000000u
+/* Looks of the watchdog at the threads in one WatchdogSec=: two may find somebody busy. */
+#define WATCHDOG_LOOKS 4u
 /* Threads that wait for name servers while a flow is compiled. */
 #define RESOLVE_THREADS_MAX 16u
 

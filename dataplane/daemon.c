@@ -92,10 +92,27 @@ static void control_target_status(void *owner, uint32_t target_id,
 	}
 }
 
-static void state_set(struct daemon *daemon, enum daemon_state state, const char *status)
+void daemon_status_notify(struct daemon *daemon)
+{
+	enum daemon_state state = control_state(daemon);
+	char status[96];
+
+	if (state != DAEMON_READY) {
+		notify_status(state == DAEMON_DRAINING ? "draining: no new events, deliveries go on"
+						       : daemon_state_code(state));
+		return;
+	}
+	struct flow *flow = daemon_flow(daemon);
+	snprintf(status, sizeof status, "ready: configuration %llu, %u endpoints, %u targets",
+		(unsigned long long)flow->generation, flow->endpoint_count, flow->target_count);
+	flow_release(flow);
+	notify_status(status);
+}
+
+static void state_set(struct daemon *daemon, enum daemon_state state)
 {
 	atomic_store(&daemon->state, (int)state);
-	notify_status(status);
+	daemon_status_notify(daemon);
 }
 
 static void control_drain(void *owner)
@@ -103,7 +120,7 @@ static void control_drain(void *owner)
 	struct daemon *daemon = owner;
 
 	if (atomic_load(&daemon->state) != DAEMON_READY) return;
-	state_set(daemon, DAEMON_DRAINING, "draining: no new events, deliveries go on");
+	state_set(daemon, DAEMON_DRAINING);
 	log_notice("draining: no new events are taken, deliveries go on");
 	for (uint32_t i = 0; i < daemon->worker_count; i++) worker_drain(daemon->workers[i]);
 }
@@ -379,7 +396,8 @@ enum result daemon_open(struct config *config, struct config_report *report, str
 	TRY(flow_compile(config, 1, &daemon->flow, report));
 	/* On failure the program ends with the message; nothing is taken apart again. */
 	TRY(daemon_open_parts(daemon, report, error, error_size));
-	state_set(daemon, DAEMON_READY, "ready");
+	TRY(daemon_watchdog_start(daemon));
+	state_set(daemon, DAEMON_READY);
 	notify_ready();
 	*ret = daemon;
 	return RESULT_OK;
@@ -396,10 +414,20 @@ enum result daemon_wait(struct daemon *daemon)
 	}
 }
 
+static uint64_t stop_patience_us(struct daemon *daemon)
+{
+	struct flow *flow = daemon_flow(daemon);
+	uint64_t patience_us = flow->config->drain_timeout_s * US_PER_S + CLOSE_PATIENCE_US;
+
+	flow_release(flow);
+	return patience_us;
+}
+
 enum result daemon_close(struct daemon *daemon)
 {
-	state_set(daemon, DAEMON_STOPPING, "stopping");
-	notify_stopping();
+	state_set(daemon, DAEMON_STOPPING);
+	notify_stopping(stop_patience_us(daemon));
+	daemon_watchdog_stop(daemon);
 	atomic_store(&daemon->ticker_stop, true);
 	sem_post(&daemon->ticker_wanted);
 	/* Control first: it asks workers that are about to go. */

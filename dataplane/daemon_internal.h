@@ -45,7 +45,8 @@ struct daemon {
 	pthread_t ticker;
 	atomic_bool reload_wanted;
 	atomic_bool ticker_stop;
-	sem_t ticker_wanted; /* posted when something above changes */
+	sem_t ticker_wanted;       /* posted when something above changes */
+	struct watchdog *watchdog; /* NULL: systemd does not ask for it */
 };
 
 /* The snapshot in force, acquired. Any thread. */
@@ -53,6 +54,14 @@ struct flow *daemon_flow(struct daemon *daemon);
 /* Before a flow is handed to workers. */
 void flow_give_slots(struct flow *flow);
 MUST_USE enum result flow_remember_names(const struct daemon *daemon, const struct flow *flow);
+
+/* The status line of `systemctl status`, as things are. Any thread. */
+void daemon_status_notify(struct daemon *daemon);
+
+/* Tells systemd that we are alive for as long as control and all workers are. Between their start and
+ * their stop; the latter accepts a daemon without one. */
+MUST_USE enum result daemon_watchdog_start(struct daemon *daemon);
+void daemon_watchdog_stop(struct daemon *daemon);
 
 /* daemon_reload.c: publishes what `config` says, when it is right; takes it over in any case. Under
  * publish_lock. Fills what control_change has for answers. */

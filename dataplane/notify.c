@@ -7,7 +7,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/clock.h"
 
 static void notify_send(const char *message)
 {
@@ -37,9 +42,50 @@ void notify_ready(void)
 	notify_send("READY=1");
 }
 
-void notify_stopping(void)
+void notify_reloading(void)
 {
-	notify_send("STOPPING=1");
+	char message[64];
+	struct timespec now;
+
+	/* systemd compares it with the time at which it asked (Type=notify-reload). */
+	CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+	snprintf(message, sizeof message, "RELOADING=1\nMONOTONIC_USEC=%llu",
+		(unsigned long long)now.tv_sec * US_PER_S + (unsigned long long)now.tv_nsec / 1000);
+	notify_send(message);
+}
+
+void notify_stopping(uint64_t patience_us)
+{
+	char message[64];
+
+	snprintf(message, sizeof message, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
+		(unsigned long long)patience_us);
+	notify_send(message);
+}
+
+static bool number_of(const char *variable, uint64_t *ret)
+{
+	const char *text = getenv(variable);
+	return text != NULL && bytes_parse_u64(bytes_of_text(text), ret) == RESULT_OK;
+}
+
+uint64_t notify_watchdog_us(void)
+{
+	uint64_t interval_us;
+	uint64_t pid;
+
+	if (!number_of("WATCHDOG_USEC", &interval_us)) return 0;
+	/* Of the service's main process, which a child that inherits the variables is not. */
+	if (getenv("WATCHDOG_PID") != NULL &&
+		(!number_of("WATCHDOG_PID", &pid) || pid != (uint64_t)getpid())) {
+		return 0;
+	}
+	return interval_us;
+}
+
+void notify_alive(void)
+{
+	notify_send("WATCHDOG=1");
 }
 
 void notify_status(const char *status)

@@ -218,6 +218,7 @@ DAEMON_SRC := \
 	dataplane/daemon_change.c \
 	dataplane/daemon_generations.c \
 	dataplane/daemon_reload.c \
+	dataplane/daemon_watchdog.c \
 	dataplane/notify.c \
 	dataplane/options.c
 

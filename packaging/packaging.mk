@@ -5,7 +5,9 @@
 # An rpm is for distributions that name the libraries of LMDB and libyaml differently: it brings them.
 PACKAGE_LIBS_deb := $(LIBS)
 PACKAGE_LIBS_rpm := $(filter %.a,$(LIBS)) -Wl,-Bstatic -llmdb -lyaml -Wl,-Bdynamic -lm
-PACKAGE_FORMATS := deb rpm
+FORMATS_deb := deb
+FORMATS_rpm := rpm
+FORMATS_packages := deb rpm
 # Where packages go; another folder for another version:  make packages PACKAGES=build/next PACKAGE_VERSION=1.2.4
 PACKAGES := $(OUT)/packages
 package_programs = $(patsubst %,$(PACKAGES)/$(1)/programs/%,$(PROGRAMS))
@@ -23,6 +25,9 @@ completions: $(patsubst %,$(OUT)/release/%,$(PROGRAMS))
 	@packaging/man/completions.sh $(OUT)/completions $^
 endif
 
+# One after the other: each begins with the release.
+rpm: | $(filter deb,$(MAKECMDGOALS))
+
 $(PACKAGES)/version: force
 	@mkdir -p $(@D)
 	@packaging/package.py version >$@.new
@@ -38,4 +43,4 @@ $(PACKAGES)/$(1)/programs/penstockd: package_objects = $(call objects,release,da
 $(PACKAGES)/$(1)/programs/penstockctl: package_objects = $(call objects,release,$(CTL_SRC)) $(OUT)/release/libpenstock.a
 $(PACKAGES)/$(1)/programs/penstock-bench: package_objects = $(call objects,release,$(BENCH_SRC)) $(OUT)/release/libpenstock.a
 endef
-$(foreach format,$(PACKAGE_FORMATS),$(eval $(call package_format,$(format))))
+$(foreach format,$(FORMATS_packages),$(eval $(call package_format,$(format))))

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Run test programs, add up what they say, and print "N passed, N failed" as the last line.
 #
-# usage: tools/run_tests.sh [--verbose] [--tools] [--pytest]  <list of kind:variant:program on standard input>
+# usage: tools/run_tests.sh [--verbose] [--tools] [--pytest] [--packages]  <list of kind:variant:program on standard input>
 #
 #   --tools     also run the tests of the tools (tests/tools/test_*.sh)
 #   --pytest    also run the tests against real processes (tests/integration, tests/crash)
+#   --packages  run the tests of the packages (tests/packages; called by make test-packages)
 #   --verbose   show the output of programs that pass, too
 #
 # A program listed but not built counts as one failure, and so does one that dies, leaks or hangs: what it managed to
@@ -15,13 +16,14 @@ set -u
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root" || exit 1
-verbose=no with_tools=no with_pytest=no
+verbose=no with_tools=no with_pytest=no with_packages=no
 program_seconds=${PENSTOCK_TEST_SECONDS:-300}
 for option in "$@"; do
 	case $option in
 	--verbose) verbose=yes ;;
 	--tools) with_tools=yes ;;
 	--pytest) with_pytest=yes ;;
+	--packages) with_packages=yes ;;
 	*)
 		echo "run_tests: unknown option $option" >&2
 		exit 2
@@ -165,6 +167,7 @@ if [ "$with_pytest" = yes ]; then
 	run_pytest tests/integration
 	run_pytest tests/crash
 fi
+if [ "$with_packages" = yes ]; then run_pytest tests/packages; fi
 
 if [ "$skipped" -gt 0 ]; then echo "$skipped skipped"; fi
 echo "$passed passed, $failed failed"

@@ -170,7 +170,10 @@ static bool answers_under_way(const struct control *control)
 static void *control_run(void *argument)
 {
 	struct control *control = argument;
-	while (!atomic_load(&control->stopping)) loop_turn(control, wait_ms(control), true);
+	while (!atomic_load(&control->stopping)) {
+		loop_turn(control, wait_ms(control), true);
+		atomic_store(&control->pinged, false);
+	}
 
 	/* Whoever asked us to stop should learn that we did. */
 	uint64_t end_us = control_mono().us + CONTROL_STOP_TIMEOUT_MS * US_PER_MS;
@@ -254,6 +257,14 @@ enum result control_start(const struct config *config, const struct control_daem
 	}
 	*ret = control;
 	return RESULT_OK;
+}
+
+bool control_ping(struct control *control)
+{
+	bool answered = !atomic_exchange(&control->pinged, true);
+
+	control_wake(control);
+	return answered;
 }
 
 void control_stop(struct control *control)

@@ -133,6 +133,9 @@ struct control;
 /* Opens both listeners and starts the thread. `error` gets a sentence. */
 MUST_USE enum result control_start(const struct config *config, const struct control_daemon *daemon,
 	struct control **ret, char *error, size_t error_size);
+/* Wakes the thread, and does not wait. False: it has not made a turn since the last time. Any
+ * thread. */
+bool control_ping(struct control *control);
 /* Waits for a reload under way (replays and audit checks end early) and gives clients a second to
  * take their answers. Accepts NULL. */
 void control_stop(struct control *control);

@@ -237,6 +237,7 @@ struct control {
 	int wake_fd;
 	pthread_t thread;
 	atomic_bool stopping;
+	atomic_bool pinged; /* and has not made a turn since */
 	/* First those of the socket, then those of the loopback listener. */
 	struct control_client clients[2 * CONTROL_CLIENTS_MAX];
 	struct control_task tasks[CONTROL_ROUTE_COUNT]; /* those of quick routes stay idle */

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -28,6 +29,8 @@ struct worker {
 	enum result start_result;
 	char start_error[256];
 	sem_t stop_returned;
+	struct letter ping;
+	atomic_bool ping_posted;
 };
 
 /* ---- Letters from cold threads --------------------------------------------------------------- */
@@ -146,6 +149,19 @@ void worker_status(struct worker *worker, struct worker_status *ret)
 {
 	struct command command = { .status = ret };
 	command_run(worker, &command, command_status);
+}
+
+static void ping_open(struct letter *letter)
+{
+	atomic_store(&CONTAINER_OF(letter, struct worker, ping)->ping_posted, false);
+}
+
+bool worker_ping(struct worker *worker)
+{
+	if (atomic_exchange(&worker->ping_posted, true)) return false;
+	worker->ping.open = ping_open;
+	loop_post(&worker->wiring.loop, &worker->ping.mail);
+	return true;
 }
 
 static void command_target(struct letter *letter)

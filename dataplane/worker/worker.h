@@ -45,6 +45,10 @@ void worker_stop(struct worker *worker);
 void worker_stop_begin(struct worker *worker);
 void worker_stop_finish(struct worker *worker);
 
+/* Posts a letter that a turn of the worker opens, and does not wait. False: the one before has not
+ * been opened yet, and no other is posted. One cold thread, before the worker is stopped. */
+bool worker_ping(struct worker *worker);
+
 struct worker_status {
 	int cpu;
 	uint32_t connections_max;

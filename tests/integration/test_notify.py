@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What systemd is told: ready, reloading, stopping, and that all threads are alive.
+
+Question answered: would systemd know in time that a thread hangs, and never be told that all is well meanwhile?
+"""
+import contextlib
+import ctypes
+import os
+import pathlib
+import re
+import signal
+import socket
+import time
+
+import pytest
+
+import lab
+import peers
+
+WATCHDOG_US = 800000
+
+
+class Systemd:
+    """The other end of $NOTIFY_SOCKET."""
+
+    def __init__(self, folder):
+        self.path = str(folder / 'notify')
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        self.socket.setblocking(False)
+        self.messages = []
+
+    def environment(self, **more):
+        kept = {name: value for name, value in os.environ.items() if not name.startswith('WATCHDOG')}
+        return {**kept, 'NOTIFY_SOCKET': self.path, **more}
+
+    def read(self):
+        """All that came so far, a datagram each."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.messages.append(self.socket.recv(4096).decode())
+        return self.messages
+
+    def wait(self, text, after=0):
+        return lab.wait_for(lambda: [one for one in self.read()[after:] if text in one])[0]
+
+    def beats(self, seconds):
+        """How many WATCHDOG=1 come within that time."""
+        before = self.read().count('WATCHDOG=1')
+        time.sleep(seconds)
+        return self.read().count('WATCHDOG=1') - before
+
+
+@pytest.fixture
+def systemd(tmp_path):
+    made = Systemd(tmp_path)
+    yield made
+    made.socket.close()
+
+
+def test_ready_and_stopping(tmp_path, systemd):
+    """READY=1 comes once, when requests are answered; STOPPING=1 with the time that draining may take."""
+    daemon = lab.Daemon(tmp_path / 'd', more='drain_timeout: 100s')
+    daemon.start(env=systemd.environment())
+    systemd.wait('READY=1')
+    assert daemon.get('/readyz')[0] == 200
+    assert systemd.messages.count('READY=1') == 1
+    assert systemd.wait('STATUS=ready') == 'STATUS=ready: configuration 1, 4 endpoints, 1 targets'
+    assert not [one for one in systemd.read() if 'WATCHDOG' in one], 'nobody has asked for it'
+    daemon.ctl('drain')
+    systemd.wait('STATUS=draining')
+    daemon.stop()
+    stopping = systemd.wait('STOPPING=1')
+    assert 'EXTEND_TIMEOUT_USEC=160000000' in stopping.splitlines()
+
+
+@pytest.mark.parametrize('right', [True, False], ids=['right', 'wrong'])
+def test_reloading(tmp_path, systemd, right):
+    """A reload is announced with its time and ended with READY=1, also when the file is wrong."""
+    with lab.Daemon(tmp_path / 'd') as daemon:
+        daemon.stop()
+        daemon.start(env=systemd.environment())
+        systemd.wait('READY=1')
+        count = len(systemd.read())
+        if not right:
+            (daemon.folder / 'penstock.yaml').write_text('nonsense')
+        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        daemon.process.send_signal(signal.SIGHUP)
+        reloading = systemd.wait('RELOADING=1', count)
+        systemd.wait('READY=1', count)
+        when = int(re.search(r'^MONOTONIC_USEC=(\d+)$', reloading, re.MULTILINE)[1])
+        assert before <= when <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        came = [one.split('=')[0] for one in systemd.read()[count:]]
+        assert came == ['RELOADING', 'STATUS', 'READY']
+        assert f'configuration {2 if right else 1},' in systemd.wait('STATUS=', count)
+
+
+def test_watchdog(tmp_path, systemd):
+    """With WATCHDOG_USEC set WATCHDOG=1 comes several times in that interval, idle or not, until the end."""
+    daemon = lab.Daemon(tmp_path / 'd', cpus='[0, 1]')
+    daemon.start(env=systemd.environment(WATCHDOG_USEC=str(WATCHDOG_US)))
+    systemd.wait('WATCHDOG=1')
+    assert systemd.beats(1.6) >= 4
+    daemon.ctl('drain')
+    assert systemd.beats(0.8) >= 2
+    daemon.stop()
+    systemd.read()
+    assert 'WATCHDOG=1' not in systemd.messages[systemd.messages.index(systemd.wait('STOPPING=1')) + 2:]
+
+
+@pytest.mark.parametrize('pid', ['1', 'nonsense'])
+def test_watchdog_of_another_process(tmp_path, systemd, pid):
+    """WATCHDOG_PID names another process, or none: the watchdog is not for us."""
+    daemon = lab.Daemon(tmp_path / 'd')
+    daemon.start(env=systemd.environment(WATCHDOG_USEC=str(WATCHDOG_US), WATCHDOG_PID=pid))
+    systemd.wait('READY=1')
+    assert systemd.beats(1) == 0
+    daemon.stop()
+
+
+PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
+WAIT_ALL = 0x40000000
+
+
+@contextlib.contextmanager
+def stuck(daemon, name):
+    """One thread stands still, the others go on."""
+    for entry in pathlib.Path(f'/proc/{daemon.process.pid}/task').iterdir():
+        if (entry / 'comm').read_text().strip() == name:
+            thread = int(entry.name)
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    libc.ptrace.restype = ctypes.c_long
+    assert libc.ptrace(PTRACE_SEIZE, thread, None, None) == 0, os.strerror(ctypes.get_errno())
+    assert libc.ptrace(PTRACE_INTERRUPT, thread, None, None) == 0
+    os.waitpid(thread, WAIT_ALL)
+    try:
+        yield
+    finally:
+        assert libc.ptrace(PTRACE_DETACH, thread, None, None) == 0
+
+
+@pytest.mark.skipif(not peers.is_root(), reason='needs root, to stop one thread of the daemon')
+@pytest.mark.parametrize('thread,words', [('control', 'the control thread'), ('worker-0', 'worker 0'),
+                                          ('worker-1', 'worker 1')])
+def test_watchdog_misses_a_thread(tmp_path, systemd, thread, words):
+    """When any one of them hangs WATCHDOG=1 ends, log and status say which; when it goes on, so does WATCHDOG=1."""
+    daemon = lab.Daemon(tmp_path / 'd', cpus='[0, 1]')
+    daemon.start(env=systemd.environment(WATCHDOG_USEC=str(WATCHDOG_US)))
+    systemd.wait('WATCHDOG=1')
+    with stuck(daemon, thread):
+        assert words in systemd.wait('STATUS=stalled')
+        assert systemd.beats(1.2) == 0
+        assert f'watchdog: {words} does not answer' in daemon.log()
+        assert daemon.log().count('does not answer') == 1, 'said once'
+    count = len(systemd.read())
+    systemd.wait('STATUS=ready', count)
+    assert systemd.beats(1.6) >= 4
+    assert 'all threads answer again' in daemon.log()
+    daemon.stop()
+
+
+def test_systemd_that_has_gone(tmp_path, systemd):
+    """Nobody at the socket any more: the daemon goes on."""
+    daemon = lab.Daemon(tmp_path / 'd')
+    daemon.start(env=systemd.environment(WATCHDOG_USEC=str(WATCHDOG_US)))
+    os.unlink(systemd.path)
+    time.sleep(0.5)
+    daemon.ctl('reload')
+    daemon.stop()
