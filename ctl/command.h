@@ -66,6 +66,7 @@ int command_audit_verify(const struct invocation *invocation);
 int command_config_check(const struct invocation *invocation);
 int command_config_diff(const struct invocation *invocation);
 int command_config_show(const struct invocation *invocation);
+int command_explain(const struct invocation *invocation);
 int command_reload(const struct invocation *invocation);
 int command_drain(const struct invocation *invocation);
 int command_stop(const struct invocation *invocation);

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "daemon.h"
+#include "preflight/preflight.h"
 #include "tls/tls.h"
 
 /* "1" in this variable of the environment allows core dumps and debuggers. */
@@ -30,7 +31,9 @@
 struct options {
 	const char *config_path;
 	bool test;
-	bool json;
+	bool strict; /* warnings are errors */
+	enum preflight_level level;
+	enum config_report_format format;
 };
 
 static void print_help(FILE *to)
@@ -38,18 +41,25 @@ static void print_help(FILE *to)
 	fprintf(to,
 		"penstockd — takes webhooks in, proves who sent them, keeps them, delivers them.\n"
 		"\n"
-		"usage: penstockd [-f FILE] [-t [--json]]\n"
+		"usage: penstockd [-f FILE] [-t [--level LEVEL] [--strict] [--format FORMAT]]\n"
 		"\n"
-		"  -f, --config FILE  configuration (default " CONFIG_PATH_DEFAULT ")\n"
-		"  -t, --test         check configuration, secrets, certificates; exit 0 or 78\n"
-		"      --json         with -t: diagnostics as JSON\n"
-		"  -V, --version      version and the crypto instructions in use\n"
-		"  -h, --help         this text\n"
+		"  -f, --config FILE    configuration (default " CONFIG_PATH_DEFAULT ")\n"
+		"  -t, --test           check configuration, secrets, certificates; exit 0 or 78\n"
+		"      --level LEVEL    with -t, how far: %s\n"
+		"                       (files)\n"
+		"      --environment    the same as --level environment: asks the kernel and disk\n"
+		"                       and connects to every target\n"
+		"      --strict         with -t: warnings are errors\n"
+		"      --format FORMAT  with -t: human, json or sarif (human)\n"
+		"      --json           the same as --format json\n"
+		"  -V, --version        version and the crypto instructions in use\n"
+		"  -h, --help           this text\n"
 		"\n"
 		"Core dumps are off, as they hold private keys; " CORE_DUMPS_VARIABLE
 		"=1 allows them.\n"
 		"SIGHUP reloads, SIGTERM and SIGINT stop after finishing what is under way.\n"
-		"Everything else is done with penstockctl; begin with: penstockctl status\n");
+		"Everything else is done with penstockctl; begin with: penstockctl status\n",
+		preflight_level_names);
 }
 
 static void print_version(void)
@@ -62,11 +72,27 @@ static void print_version(void)
 	printf("SHA-256: %s\n", info.sha_instructions ? "SHA-NI" : info.avx2 ? "AVX2" : "portable");
 }
 
+/* An option that takes one of some words. */
+static bool word_take(struct options *options, int option, const char *word)
+{
+	bool good = option == 'l' ? preflight_level_find(word, &options->level)
+				  : config_report_format_find(word, &options->format);
+
+	if (good) return true;
+	fprintf(stderr, "penstockd: '%s' is not one of %s\n", word,
+		option == 'l' ? preflight_level_names : "human, json or sarif");
+	return false;
+}
+
 static int options_parse(int argc, char **argv, struct options *options)
 {
 	static const struct option table[] = {
 		{ "config", required_argument, NULL, 'f' },
 		{ "test", no_argument, NULL, 't' },
+		{ "level", required_argument, NULL, 'l' },
+		{ "environment", no_argument, NULL, 'e' },
+		{ "strict", no_argument, NULL, 's' },
+		{ "format", required_argument, NULL, 'F' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
@@ -78,7 +104,13 @@ static int options_parse(int argc, char **argv, struct options *options)
 		switch (option) {
 		case 'f': options->config_path = optarg; break;
 		case 't': options->test = true; break;
-		case 'j': options->json = true; break;
+		case 'l':
+		case 'F':
+			if (!word_take(options, option, optarg)) return EX_USAGE;
+			break;
+		case 'e': options->level = PREFLIGHT_ENVIRONMENT; break;
+		case 's': options->strict = true; break;
+		case 'j': options->format = CONFIG_REPORT_JSON; break;
 		case 'V': print_version(); exit(EX_OK);
 		case 'h': print_help(stdout); exit(EX_OK);
 		default: print_help(stderr); return EX_USAGE;
@@ -105,12 +137,14 @@ static void core_dumps_forbid(void)
 	CHECK(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0);
 }
 
-static void report_print(const struct config_report *report, bool json)
+static void report_print(const struct config_report *report, enum config_report_format format)
 {
-	if (json) {
-		config_report_print_json(report, stdout);
-	} else {
+	switch (format) {
+	case CONFIG_REPORT_HUMAN:
 		config_report_print(report, stderr, isatty(STDERR_FILENO) != 0);
+		break;
+	case CONFIG_REPORT_JSON: config_report_print_json(report, stdout); break;
+	case CONFIG_REPORT_SARIF: config_report_print_sarif(report, stdout); break;
 	}
 }
 
@@ -138,13 +172,17 @@ static int exit_code(enum result result)
 	UNREACHABLE();
 }
 
-static int config_test(const struct options *options, struct config *config,
-	struct config_report *report)
+static int config_test(const struct options *options, struct config_report *report)
 {
-	enum result result = daemon_check(config, report);
+	struct preflight_summary summary;
+	bool human = options->format == CONFIG_REPORT_HUMAN;
 
-	report_print(report, options->json);
-	if (result == RESULT_OK && !options->json) printf("%s: ok\n", options->config_path);
+	enum result result = preflight_run(options->config_path, options->level, report, &summary);
+	report_print(report, options->format);
+	if (result == RESULT_OK && options->strict && config_report_warnings(report) > 0) {
+		result = RESULT_CONFIG;
+	}
+	if (result == RESULT_OK && human) printf("%s: ok\n", options->config_path);
 	return exit_code(result);
 }
 
@@ -241,7 +279,7 @@ static int run(struct config *config, struct config_report *report)
 	descriptors_raise();
 	log_set_level((enum log_level)config->log_level);
 	enum result result = daemon_open(config, report, &daemon, error, sizeof error);
-	report_print(report, false);
+	report_print(report, CONFIG_REPORT_HUMAN);
 	if (result != RESULT_OK) {
 		if (error[0] == '\0' && result != RESULT_CONFIG) {
 			snprintf(error, sizeof error, "cannot start: %s", result_text(result));
@@ -267,10 +305,20 @@ static int run(struct config *config, struct config_report *report)
 	return exit_code(result);
 }
 
+static int config_run(const struct options *options, struct config_report *report)
+{
+	struct config *config = NULL;
+
+	if (config_load(options->config_path, &config, report) != RESULT_OK) {
+		report_print(report, CONFIG_REPORT_HUMAN);
+		return EX_CONFIG;
+	}
+	return run(config, report);
+}
+
 int main(int argc, char **argv)
 {
-	struct options options = { .config_path = CONFIG_PATH_DEFAULT };
-	struct config *config = NULL;
+	struct options options = { .config_path = CONFIG_PATH_DEFAULT, .level = PREFLIGHT_FILES };
 
 	if (tls_library_open() != RESULT_OK) {
 		fprintf(stderr, "penstockd: the TLS library does not start\n");
@@ -281,12 +329,7 @@ int main(int argc, char **argv)
 	core_dumps_forbid();
 
 	struct config_report *report = alloc_array(1, sizeof *report);
-	if (config_load(options.config_path, &config, report) != RESULT_OK) {
-		report_print(report, options.json);
-		code = EX_CONFIG;
-	} else {
-		code = options.test ? config_test(&options, config, report) : run(config, report);
-	}
+	code = options.test ? config_test(&options, report) : config_run(&options, report);
 	alloc_free(report);
 	return code;
 }
