@@ -104,6 +104,15 @@ const struct command commands[] = {
 		"mean the same; 1: they do not; 78: one of them is wrong.\n\n"
 		"  penstockctl config diff /etc/penstock/penstock.yaml new.yaml",
 		command_config_diff, NULL },
+	{ "config reference", "", 0, 0,
+		{ { "format", "FORMAT", "markdown, man or codes-man (markdown)" } },
+		CONTROL_ROLE_NONE, "every key with its unit, range and default",
+		"Made from the tables that files are read by.\n\n"
+		"  penstockctl config reference --format man | man -l -",
+		command_config_reference, NULL },
+	{ "config schema", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_NONE,
+		"JSON Schema of the configuration, for editors",
+		"  penstockctl config schema > penstock.schema.json", command_config_schema, NULL },
 	{ "config show", "[FILE]", 0, 1,
 		{ { "effective", NULL, "with every default that is in force" } }, CONTROL_ROLE_NONE,
 		"a configuration as it is understood, as YAML that loads again",

@@ -145,8 +145,10 @@ CONFIG_SRC := \
 	dataplane/config/config_nearest.c \
 	dataplane/config/config_read.c \
 	dataplane/config/config_read_value.c \
+	dataplane/config/config_reference.c \
 	dataplane/config/config_report.c \
 	dataplane/config/config_report_json.c \
+	dataplane/config/config_schema.c \
 	dataplane/config/config_show.c \
 	dataplane/config/config_text.c \
 	dataplane/config/config_url.c \

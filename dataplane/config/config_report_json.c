@@ -15,7 +15,7 @@ static const char *path_of(const struct config_report *report)
 	return report->path == NULL ? "configuration" : report->path;
 }
 
-static void print_json_text(FILE *file, const char *text)
+void config_json_text(void *file, const char *text)
 {
 	struct bytes rest = bytes_of_text(text);
 
@@ -42,7 +42,7 @@ static void print_json_text(FILE *file, const char *text)
 void config_report_print_json(const struct config_report *report, void *file)
 {
 	fputs("{\"schema\":\"penstock.diagnostics/v1\",\"file\":", file);
-	print_json_text(file, path_of(report));
+	config_json_text(file, path_of(report));
 	fprintf(file, ",\"errors\":%u,\"warnings\":%u,\"dropped\":%u,\"diagnostics\":[",
 		report->error_count, config_report_warnings(report), report->dropped_count);
 	for (uint32_t i = 0; i < report->count; i++) {
@@ -53,11 +53,11 @@ void config_report_print_json(const struct config_report *report, void *file)
 			diagnostic->severity == CONFIG_ERROR ? "error" : "warning",
 			diagnostic->code, diagnostic->position.line, diagnostic->position.column);
 		fputs(",\"message\":", file);
-		print_json_text(file, diagnostic->sentence);
+		config_json_text(file, diagnostic->sentence);
 		fputs(",\"hint\":", file);
-		print_json_text(file, diagnostic->hint);
+		config_json_text(file, diagnostic->hint);
 		fputs(",\"excerpt\":", file);
-		print_json_text(file, diagnostic->excerpt);
+		config_json_text(file, diagnostic->excerpt);
 		fprintf(file, ",\"caret\":%u}", diagnostic->excerpt_caret);
 	}
 	fputs("]}\n", file);
@@ -92,9 +92,9 @@ static void print_rules(const struct config_report *report, FILE *file)
 		if (seen) continue;
 		fprintf(file, "%s{\"id\":\"%s\",\"shortDescription\":{\"text\":", first ? "" : ",",
 			code->code);
-		print_json_text(file, code->title);
+		config_json_text(file, code->title);
 		fputs("},\"fullDescription\":{\"text\":", file);
-		print_json_text(file, code->explanation);
+		config_json_text(file, code->explanation);
 		fputs("}}", file);
 		first = false;
 	}
@@ -112,9 +112,9 @@ static void print_result(const struct config_report *report,
 	fprintf(file,
 		"{\"ruleId\":\"%s\",\"level\":\"%s\",\"message\":{\"text\":", diagnostic->code,
 		is_error ? "error" : "warning");
-	print_json_text(file, text);
+	config_json_text(file, text);
 	fputs("},\"locations\":[{\"physicalLocation\":{\"artifactLocation\":{\"uri\":", file);
-	print_json_text(file, path_of(report));
+	config_json_text(file, path_of(report));
 	fputc('}', file);
 	if (diagnostic->position.line > 0) {
 		fprintf(file, ",\"region\":{\"startLine\":%u,\"startColumn\":%u}",
@@ -129,7 +129,7 @@ void config_report_print_sarif(const struct config_report *report, void *file)
 	      "\"version\":\"2.1.0\",\"runs\":[{\"tool\":{\"driver\":{\"name\":\"penstock\","
 	      "\"version\":",
 		file);
-	print_json_text(file, penstock_version);
+	config_json_text(file, penstock_version);
 	fputs(",\"rules\":[", file);
 	print_rules(report, file);
 	fputs("]}},\"columnKind\":\"unicodeCodePoints\",\"results\":[", file);

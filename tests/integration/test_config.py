@@ -433,3 +433,77 @@ def test_every_code_is_explained():
     assert json.loads(run('explain', '--json', '1103').stdout)['schema'] == 'penstock.code/v1'
     assert run('explain', 'PS9999').returncode == EX_NOINPUT
     assert run('explain').returncode == EX_USAGE
+
+
+# ---- Documents -------------------------------------------------------------------------------------------------------
+
+def fits(schema, value, root):
+    """As much of JSON Schema as the published one uses."""
+    if '$ref' in schema:
+        target = root
+        for part in schema['$ref'].removeprefix('#/').split('/'):
+            target = target[part]
+        if not fits(target, value, root):
+            return False
+    kinds = {'object': dict, 'array': list, 'string': str, 'integer': int}
+    wanted = schema.get('type', [])
+    wanted = [wanted] if isinstance(wanted, str) else wanted
+    if wanted and not any(isinstance(value, kinds[kind]) and not isinstance(value, bool) for kind in wanted):
+        return False
+    if isinstance(value, dict):
+        properties = schema.get('properties', {})
+        if schema.get('additionalProperties') is False and set(value) - set(properties):
+            return False
+        if not all(fits(properties[key], one, root) for key, one in value.items() if key in properties):
+            return False
+        if set(schema.get('required', [])) - set(value):
+            return False
+    if isinstance(value, list):
+        if not schema.get('minItems', 0) <= len(value) <= schema.get('maxItems', len(value)):
+            return False
+        if not all(fits(schema.get('items', {}), one, root) for one in value):
+            return False
+    if isinstance(value, str) and not re.search(schema.get('pattern', ''), value):
+        return False
+    if isinstance(value, int) and not schema.get('minimum', value) <= value <= schema.get('maximum', value):
+        return False
+    if 'enum' in schema and not any(value is one or value == one and type(value) is type(one) for one in schema['enum']):
+        return False
+    if 'const' in schema and value != schema['const']:
+        return False
+    if 'anyOf' in schema and not any(fits(one, value, root) for one in schema['anyOf']):
+        return False
+    return 'oneOf' not in schema or sum(fits(one, value, root) for one in schema['oneOf']) == 1
+
+
+def test_the_schema_takes_what_is_right_and_refuses_what_tables_know(place_of):
+    yaml = pytest.importorskip('yaml')
+    schema = json.loads(run('config', 'schema').stdout)
+    assert schema == json.loads((lab.ROOT / 'docs/penstock.schema.json').read_text(encoding='utf-8'))
+    for path in (place_of(BASE), lab.ROOT / 'packaging/penstock.yaml.example'):
+        shown = run('config', 'show', '--effective', path).stdout
+        for text in (path.read_text(encoding='utf-8'), shown):
+            assert fits(schema, yaml.safe_load(text), schema), text
+    refused = 0
+    for case in FORM + VALUES:
+        if case.code in ('PS1003', 'PS1004', 'PS1005', 'PS1006', 'PS1008', 'PS1113', 'PS1105') or 'pass3' in case.wrong:
+            continue
+        # What the daemon says and a schema cannot: a port's range, text of digits.
+        if '99999' in case.wrong or 'whsec' in case.wrong or '1_000' in case.wrong:
+            continue
+        text = place(BASE.replace(case.was, case.wrong, 1))[2]
+        text = text.replace('PORT', '1').replace('TARGET', '2')
+        assert not fits(schema, yaml.safe_load(text), schema), case
+        refused += 1
+    assert refused > 20
+
+
+@pytest.mark.skipif(shutil.which('groff') is None, reason='groff is not installed')
+@pytest.mark.parametrize('form', ['man', 'codes-man'])
+def test_manual_pages_are_good_troff(form):
+    page = run('config', 'reference', '--format', form).stdout
+    done = subprocess.run(['groff', '-man', '-Tutf8', '-ww'], input=page, capture_output=True, text=True, timeout=60,
+                          check=True)
+    assert done.stderr == ''
+    assert ('retention' if form == 'man' else 'PS1103') in done.stdout
+    assert run('config', 'reference', '--format', 'html').returncode == EX_USAGE
