@@ -212,7 +212,7 @@ static void man_section(const struct config_section *section, const char *path, 
 		value_text(key, text, sizeof text);
 		fprintf(file, ".TP\n.B %s\n", key->name);
 		print_roff(key->help, file);
-		fputs(".\n", file);
+		fputs(".\nValue: ", file);
 		print_roff(text, file);
 		default_text(key, text, sizeof text);
 		if (key->required) {
@@ -229,7 +229,7 @@ static void man_section(const struct config_section *section, const char *path, 
 
 void config_reference_print_man(void *file)
 {
-	fputs(".TH PENSTOCK.YAML 5 \"\" Penstock \"File formats\"\n"
+	fputs(".TH PENSTOCK.YAML 5 \"\" Penstock \"File formats\"\n.nh\n.ad l\n"
 	      ".SH NAME\npenstock.yaml \\- configuration of penstockd\n"
 	      ".SH DESCRIPTION\n"
 	      "What Penstock listens on, whose webhooks it takes, and where they go.\n"
@@ -267,7 +267,7 @@ void config_codes_print_man(void *file)
 	size_t count;
 	const struct config_code *codes = config_codes(&count);
 
-	fputs(".TH PENSTOCK\\-CODES 7 \"\" Penstock \"Miscellanea\"\n"
+	fputs(".TH PENSTOCK\\-CODES 7 \"\" Penstock \"Miscellanea\"\n.nh\n.ad l\n"
 	      ".SH NAME\npenstock\\-codes \\- what the codes of diagnostics mean\n"
 	      ".SH DESCRIPTION\n"
 	      "Every complaint about a configuration has a code, which never changes its meaning.\n"
