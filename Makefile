@@ -290,6 +290,18 @@ sim: ## run the simulation: make sim [SEED=123 [VERBOSE=1]] [SEEDS=1000 [FIRST=0
 			$(if $(VERBOSE),VERBOSE=1) setarch "$$(uname -m)" -R $$program || exit 1; \
 	done
 
+# Documents made from the tables of keys and codes. The first two are in the repository; a test compares them.
+.PHONY: reference
+reference: $(OUT)/release/penstockctl ## rewrite docs/configuration.md and docs/penstock.schema.json
+	@$< config reference >docs/configuration.md
+	@$< config schema >docs/penstock.schema.json
+
+.PHONY: man
+man: $(OUT)/man/penstock.yaml.5 $(OUT)/man/penstock-codes.7 ## make the manual pages, in build/man
+$(OUT)/man/penstock.yaml.5 $(OUT)/man/penstock-codes.7: $(OUT)/release/penstockctl
+	@mkdir -p $(@D)
+	@$< config reference --format $(if $(findstring codes,$@),codes-man,man) >$@
+
 .PHONY: format
 format: ## rewrite the C files to the style of .clang-format
 	@tools/check_format --fix

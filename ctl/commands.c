@@ -96,11 +96,21 @@ const struct command commands[] = {
 		"Exit code 0: all is right; 1: it is not; anything else: nothing is proven.\n\n"
 		"  penstockctl audit verify",
 		command_audit_verify, NULL, "penstock.audit_verify/v1" },
-	{ "config check", "[FILE]", 0, 1, NO_OPTIONS, CONTROL_ROLE_NONE,
-		"checks a configuration file, without a daemon",
-		"Form, references and secret files; names that do not resolve are warnings. Exit\n"
-		"code 78 when it is wrong. Without FILE: /etc/penstock/penstock.yaml.\n\n"
-		"  penstockctl config check penstock.yaml && penstockctl reload",
+	{ "config check", "[FILE]", 0, 1,
+		{ { "level", "LEVEL", "how far: parse, schema, meaning, files or environment",
+			  "files" },
+			{ "environment", NULL, "the same as --level environment" },
+			{ "strict", NULL, "warnings are errors" },
+			{ "format", "FORMAT", "human, json or sarif", "human" } },
+		CONTROL_ROLE_NONE, "checks a configuration file, without a daemon",
+		"Each level has all before it. parse, schema and meaning need the file alone;\n"
+		"files reads secrets and certificates, as a start would; environment asks the\n"
+		"kernel and the disk, looks at the dates of certificates, and connects to every\n"
+		"target. Exit code 78 when something is wrong; warnings count only with --strict.\n"
+		"Without FILE: /etc/penstock/penstock.yaml.\n\n"
+		"  penstockctl config check penstock.yaml && penstockctl reload\n"
+		"  penstockctl config check --environment --strict\n"
+		"  penstockctl config check --level meaning --format sarif penstock.yaml",
 		command_config_check, NULL, "penstock.diagnostics/v1" },
 	{ "config diff", "FILE FILE", 2, 2, NO_OPTIONS, CONTROL_ROLE_NONE,
 		"what two configuration files mean differently",
@@ -109,6 +119,16 @@ const struct command commands[] = {
 		"mean the same; 1: they do not; 78: one of them is wrong.\n\n"
 		"  penstockctl config diff /etc/penstock/penstock.yaml new.yaml",
 		command_config_diff, NULL, "penstock.config-diff/v1" },
+	{ "config reference", "", 0, 0,
+		{ { "format", "FORMAT", "markdown, man or codes-man", "markdown" } },
+		CONTROL_ROLE_NONE, "every key with its unit, range and default",
+		"Made from the tables that files are read by.\n\n"
+		"  penstockctl config reference --format man | man -l -",
+		command_config_reference, "it is a document" },
+	{ "config schema", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_NONE,
+		"JSON Schema of the configuration, for editors",
+		"  penstockctl config schema > penstock.schema.json", command_config_schema, NULL,
+		"https://json-schema.org/draft/2020-12/schema" },
 	{ "config show", "[FILE]", 0, 1,
 		{ { "effective", NULL, "with every default that is in force" } }, CONTROL_ROLE_NONE,
 		"a configuration as it is understood, as YAML that loads again",
@@ -116,6 +136,11 @@ const struct command commands[] = {
 		"it is a default. Names of files are shown in full.\n\n"
 		"  penstockctl config show --effective",
 		command_config_show, NULL, "penstock.config/v1" },
+	{ "explain", "[CODE]", 0, 1, { { "list", NULL, "every code, one line each" } },
+		CONTROL_ROLE_NONE, "what a code of a diagnostic means, and how to put it right",
+		"Codes are stable: they never change their meaning.\n\n"
+		"  penstockctl explain PS1103",
+		command_explain, NULL, "penstock.code/v1" },
 	{ "reload", "", 0, 0, { CONFIRM_OPTION }, CONTROL_ROLE_OPERATE,
 		"has the daemon load its configuration",
 		"Comes back when every worker serves the new configuration, and says what\n"

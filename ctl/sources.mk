@@ -7,10 +7,12 @@ CTL_SRC := \
 	ctl/client.c \
 	ctl/command_audit.c \
 	ctl/command_config.c \
+	ctl/command_config_reference.c \
 	ctl/command_config_show.c \
 	ctl/command_daemon.c \
 	ctl/command_dlq.c \
 	ctl/command_events.c \
+	ctl/command_explain.c \
 	ctl/command_flow.c \
 	ctl/command_generations.c \
 	ctl/command_status.c \

@@ -289,6 +289,15 @@ BOUND(WORKERS_MAX <= CPU_INDEX_LIMIT);
 #define WATCHDOG_LOOKS 4u
 /* Threads that wait for name servers while a flow is compiled. */
 #define RESOLVE_THREADS_MAX 16u
+/* A check of the environment: one target, connect and handshake; all of them, so that a check
+ * ends while somebody waits for it. */
+#define PREFLIGHT_CONNECT_MS_MAX 5000u
+#define PREFLIGHT_TARGETS_MS_MAX 60000u
+/* Less is a warning where no quota is set: some minutes of events at full speed. */
+#define PREFLIGHT_DISK_FREE_SIZE_MIN (UINT64_C(1) << 30)
+/* A certificate that ends so soon is a warning: authorities renew 30 days ahead, and two weeks
+ * later somebody should look. */
+#define PREFLIGHT_EXPIRY_S (14u * 86400u)
 
 /* ---- Control --------------------------------------------------------------------------------- */
 

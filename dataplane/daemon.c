@@ -454,19 +454,3 @@ enum result daemon_close(struct daemon *daemon)
 	alloc_free(daemon);
 	return failed ? RESULT_DISK : RESULT_OK;
 }
-
-enum result daemon_check(struct config *config, struct config_report *report)
-{
-	struct flow *flow = NULL;
-	struct contexts *contexts = NULL;
-
-	enum result result = flow_compile(config, 1, &flow, report);
-	if (result != RESULT_OK) {
-		config_free(config);
-		return result;
-	}
-	result = contexts_build(flow, report, &contexts);
-	if (result == RESULT_OK) contexts_free(contexts);
-	flow_release(flow);
-	return result;
-}

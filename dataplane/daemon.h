@@ -24,6 +24,3 @@ void daemon_stop(struct daemon *daemon);
 
 /* Finishes what is under way and frees everything. RESULT_DISK when the store failed meanwhile. */
 MUST_USE enum result daemon_close(struct daemon *daemon);
-
-/* The checks of `penstockd -t` beyond the configuration's own: certificates and keys. */
-MUST_USE enum result daemon_check(struct config *config, struct config_report *report);

@@ -22,6 +22,7 @@
 #include "base/version.h"
 #include "daemon.h"
 #include "options.h"
+#include "preflight/preflight.h"
 #include "tls/tls.h"
 
 static void print_version(void)
@@ -47,12 +48,14 @@ static void core_dumps_forbid(void)
 	CHECK(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0);
 }
 
-static void report_print(const struct config_report *report, bool json)
+static void report_print(const struct config_report *report, enum config_report_format format)
 {
-	if (json) {
-		config_report_print_json(report, stdout);
-	} else {
+	switch (format) {
+	case CONFIG_REPORT_HUMAN:
 		config_report_print(report, stderr, isatty(STDERR_FILENO) != 0);
+		break;
+	case CONFIG_REPORT_JSON: config_report_print_json(report, stdout); break;
+	case CONFIG_REPORT_SARIF: config_report_print_sarif(report, stdout); break;
 	}
 }
 
@@ -80,13 +83,17 @@ static int exit_code(enum result result)
 	UNREACHABLE();
 }
 
-static int config_test(const struct options *options, struct config *config,
-	struct config_report *report)
+static int config_test(const struct options *options, struct config_report *report)
 {
-	enum result result = daemon_check(config, report);
+	struct preflight_summary summary;
+	bool human = options->format == CONFIG_REPORT_HUMAN;
 
-	report_print(report, options->json);
-	if (result == RESULT_OK && !options->json) printf("%s: ok\n", options->config_path);
+	enum result result = preflight_run(options->config_path, options->level, report, &summary);
+	report_print(report, options->format);
+	if (result == RESULT_OK && options->strict && config_report_warnings(report) > 0) {
+		result = RESULT_CONFIG;
+	}
+	if (result == RESULT_OK && human) printf("%s: ok\n", options->config_path);
 	return exit_code(result);
 }
 
@@ -183,7 +190,7 @@ static int run(struct config *config, struct config_report *report)
 	descriptors_raise();
 	log_set_level((enum log_level)config->log_level);
 	enum result result = daemon_open(config, report, &daemon, error, sizeof error);
-	report_print(report, false);
+	report_print(report, CONFIG_REPORT_HUMAN);
 	if (result != RESULT_OK) {
 		if (error[0] == '\0' && result != RESULT_CONFIG) {
 			snprintf(error, sizeof error, "cannot start: %s", result_text(result));
@@ -209,10 +216,20 @@ static int run(struct config *config, struct config_report *report)
 	return exit_code(result);
 }
 
+static int config_run(const struct options *options, struct config_report *report)
+{
+	struct config *config = NULL;
+
+	if (config_load(options->config_path, &config, report) != RESULT_OK) {
+		report_print(report, CONFIG_REPORT_HUMAN);
+		return EX_CONFIG;
+	}
+	return run(config, report);
+}
+
 int main(int argc, char **argv)
 {
-	struct options options = { .config_path = CONFIG_PATH_DEFAULT };
-	struct config *config = NULL;
+	struct options options = { .config_path = CONFIG_PATH_DEFAULT, .level = PREFLIGHT_FILES };
 
 	if (tls_library_open() != RESULT_OK) {
 		fprintf(stderr, "penstockd: the TLS library does not start\n");
@@ -226,14 +243,8 @@ int main(int argc, char **argv)
 	}
 	core_dumps_forbid();
 
-	int code;
 	struct config_report *report = alloc_array(1, sizeof *report);
-	if (config_load(options.config_path, &config, report) != RESULT_OK) {
-		report_print(report, options.json);
-		code = EX_CONFIG;
-	} else {
-		code = options.test ? config_test(&options, config, report) : run(config, report);
-	}
+	int code = options.test ? config_test(&options, report) : config_run(&options, report);
 	alloc_free(report);
 	return code;
 }

@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "program/program.h"
 
-enum { OPTION_JSON = 256 };
+enum { OPTION_JSON = 256, OPTION_LEVEL, OPTION_ENVIRONMENT, OPTION_STRICT, OPTION_FORMAT };
 
 static const struct program_option table[] = {
 	{ .name = "config",
@@ -19,12 +19,28 @@ static const struct program_option table[] = {
 	{ .name = "test",
 		.help = "check configuration, secrets, certificates; exit 0 or 78",
 		.code = 't' },
-	{ .name = "json", .help = "with --test: diagnostics as JSON", .code = OPTION_JSON },
+	{ .name = "level",
+		.value = "LEVEL",
+		.help = "with --test, how far: parse, schema, meaning, files or environment",
+		.otherwise = "files",
+		.code = OPTION_LEVEL },
+	{ .name = "environment",
+		.help = "the same as --level environment: asks the kernel and disk, and connects to "
+			"every target",
+		.code = OPTION_ENVIRONMENT },
+	{ .name = "strict", .help = "with --test: warnings are errors", .code = OPTION_STRICT },
+	{ .name = "format",
+		.value = "FORMAT",
+		.help = "with --test: human, json or sarif",
+		.otherwise = "human",
+		.code = OPTION_FORMAT },
+	{ .name = "json", .help = "the same as --format json", .code = OPTION_JSON },
 	{ .name = "version", .help = "version and the crypto instructions in use", .code = 'V' },
 	{ .name = "help", .help = "this text", .code = 'h' },
 };
 
-static const char *const synopsis[] = { "[-f FILE]", "[-f FILE] -t [--json]", NULL };
+static const char *const synopsis[] = { "[-f FILE]",
+	"[-f FILE] -t [--level LEVEL] [--strict] [--format FORMAT]", NULL };
 
 static const struct program_entry environment[] = {
 	{ CORE_DUMPS_VARIABLE, "1 allows core dumps, which hold private keys; they are off" },
@@ -67,6 +83,18 @@ static const struct program program = {
 	.see_also = "penstockctl(1), penstock-bench(1)",
 };
 
+/* An option that takes one of some words. */
+static bool word_take(struct options *options, int option, const char *word)
+{
+	bool good = option == OPTION_LEVEL ? preflight_level_find(word, &options->level)
+					   : config_report_format_find(word, &options->format);
+
+	if (good) return true;
+	fprintf(stderr, "penstockd: '%s' is not one of %s\n", word,
+		option == OPTION_LEVEL ? preflight_level_names : "human, json or sarif");
+	return false;
+}
+
 enum options_verdict options_parse(int argc, char **argv, struct options *options)
 {
 	struct option rows[ARRAY_COUNT(table) + 1];
@@ -82,7 +110,13 @@ enum options_verdict options_parse(int argc, char **argv, struct options *option
 		switch (option) {
 		case 'f': options->config_path = optarg; break;
 		case 't': options->test = true; break;
-		case OPTION_JSON: options->json = true; break;
+		case OPTION_LEVEL:
+		case OPTION_FORMAT:
+			if (!word_take(options, option, optarg)) return OPTIONS_WRONG;
+			break;
+		case OPTION_ENVIRONMENT: options->level = PREFLIGHT_ENVIRONMENT; break;
+		case OPTION_STRICT: options->strict = true; break;
+		case OPTION_JSON: options->format = CONFIG_REPORT_JSON; break;
 		case 'V': return OPTIONS_VERSION;
 		case 'h': program_help_print(stdout, &program); return OPTIONS_DONE;
 		default: program_help_print(stderr, &program); return OPTIONS_WRONG;

@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "preflight/preflight.h"
+
 #define CONFIG_PATH_DEFAULT "/etc/penstock/penstock.yaml"
 /* "1" in this variable of the environment allows core dumps and debuggers. */
 #define CORE_DUMPS_VARIABLE "PENSTOCK_CORE_DUMPS"
@@ -11,7 +13,9 @@
 struct options {
 	const char *config_path;
 	bool test;
-	bool json;
+	bool strict; /* warnings are errors */
+	enum preflight_level level;
+	enum config_report_format format;
 };
 
 enum options_verdict {

@@ -148,6 +148,7 @@ CONFIG_SRC := \
 	dataplane/config/config_check_routes.c \
 	dataplane/config/config_codes.c \
 	dataplane/config/config_diff.c \
+	dataplane/config/config_examples.c \
 	dataplane/config/config_excerpt.c \
 	dataplane/config/config_fixed.c \
 	dataplane/config/config_keys.c \
@@ -155,7 +156,10 @@ CONFIG_SRC := \
 	dataplane/config/config_nearest.c \
 	dataplane/config/config_read.c \
 	dataplane/config/config_read_value.c \
+	dataplane/config/config_reference.c \
 	dataplane/config/config_report.c \
+	dataplane/config/config_report_json.c \
+	dataplane/config/config_schema.c \
 	dataplane/config/config_show.c \
 	dataplane/config/config_text.c \
 	dataplane/config/config_url.c \
@@ -212,6 +216,13 @@ WORKER_SRC := \
 	dataplane/worker/wiring.c \
 	dataplane/worker/worker.c
 
+PREFLIGHT_SRC := \
+	dataplane/preflight/preflight.c \
+	dataplane/preflight/preflight_certificates.c \
+	dataplane/preflight/preflight_host.c \
+	dataplane/preflight/preflight_targets.c \
+	dataplane/preflight/spiffe.c
+
 # dataplane: the wiring
 DAEMON_SRC := \
 	dataplane/daemon.c \
@@ -240,4 +251,5 @@ DATAPLANE_SRC := \
 	$(DELIVER_SRC) \
 	$(CONTROL_SRC) \
 	$(WORKER_SRC) \
+	$(PREFLIGHT_SRC) \
 	$(DAEMON_SRC)

@@ -28,9 +28,11 @@ UNIT_TESTS := \
 	tests/unit/bench/test_search.c \
 	tests/unit/bench/test_watch.c \
 	tests/unit/config/test_changes.c \
+	tests/unit/config/test_codes.c \
 	tests/unit/config/test_config.c \
 	tests/unit/config/test_config_good.c \
 	tests/unit/config/test_fixed.c \
+	tests/unit/config/test_reference.c \
 	tests/unit/config/test_report.c \
 	tests/unit/config/test_show.c \
 	tests/unit/config/test_values.c \
@@ -61,6 +63,7 @@ UNIT_TESTS := \
 	tests/unit/http/test_http_target.c \
 	tests/unit/http/test_http_write.c \
 	tests/unit/metrics/test_metrics.c \
+	tests/unit/preflight/test_spiffe.c \
 	tests/unit/queue/test_event.c \
 	tests/unit/queue/test_queue.c \
 	tests/unit/queue/test_queue_defer.c \

@@ -148,7 +148,7 @@ struct config_diagnostic {
 	const char *code; /* "PS1001": stable; see config_codes.c */
 	struct config_position position;
 	char sentence[256];
-	char hint[256]; /* may be empty; what would fix it */
+	char hint[256]; /* what would fix it */
 	/* The line it is about, or a window of a long one, with anything that looks like a secret
 	 * masked; empty when there is none. A copy: a report outlives the text it is about. */
 	char excerpt[CONFIG_EXCERPT_SIZE];
@@ -171,8 +171,8 @@ void config_report_init(struct config_report *report, const char *path);
  * config_load() and flow_compile() leave a report without. */
 void config_report_borrow(struct config_report *report, const struct config *config);
 /* Adds one, in the order of positions; for flow_compile() and the worker too. `code` is one of
- * config_codes.h. When the report is full an error takes the place of a warning; the counts
- * stay right. */
+ * config_codes.h; without a hint, NULL or empty, it gets the code's own fix. When the report is
+ * full an error takes the place of a warning; the counts stay right. */
 void config_report_add(struct config_report *report, enum config_severity severity,
 	const char *code, struct config_position position, const char *hint, const char *format,
 	...) __attribute__((format(printf, 6, 7)));
@@ -180,11 +180,30 @@ void config_report_add(struct config_report *report, enum config_severity severi
 void config_report_print(const struct config_report *report, void *file, bool colour);
 /* {"schema":"penstock.diagnostics/v1","diagnostics":[…]} */
 void config_report_print_json(const struct config_report *report, void *file);
+/* SARIF 2.1.0, for code hosts and editors. */
+void config_report_print_sarif(const struct config_report *report, void *file);
+uint32_t config_report_warnings(const struct config_report *report);
+
+enum config_report_format {
+	CONFIG_REPORT_HUMAN,
+	CONFIG_REPORT_JSON,
+	CONFIG_REPORT_SARIF,
+};
+/* "human", "json" or "sarif"; false for anything else. */
+bool config_report_format_find(const char *name, enum config_report_format *ret);
 
 /* RESULT_CONFIG with the report filled when anything is wrong; the report may hold warnings
  * on RESULT_OK. On RESULT_OK *ret is the caller's. The report is set anew and stays valid
  * whatever becomes of the config; it borrows `path`. */
 MUST_USE enum result config_load(const char *path, struct config **ret,
+	struct config_report *report);
+/* Looks no further than the level, and keeps nothing. */
+enum config_level {
+	CONFIG_LEVEL_PARSE,   /* it is YAML that is accepted here */
+	CONFIG_LEVEL_SCHEMA,  /* every key, kind, unit and range is right */
+	CONFIG_LEVEL_MEANING, /* references, duplicates: as config_load() */
+};
+MUST_USE enum result config_load_level(const char *path, enum config_level level,
 	struct config_report *report);
 /* The same as if the file stood at `as`: relative names of files start from that one's folder.
  * Diagnostics say `path`. */
@@ -209,3 +228,14 @@ struct config_code {
 	const char *explanation;
 };
 const struct config_code *config_codes(size_t *ret_count);
+
+/* What draws a code and the same put right: a piece of a configuration, or, when it begins with
+ * "$ ", what is seen on the host. */
+struct config_example {
+	const char *code;
+	const char *wrong;
+	const char *right;
+	const char *fix; /* how to get from one to the other */
+};
+/* NULL for a code that does not exist. */
+const struct config_example *config_example_find(const char *code);

@@ -145,6 +145,37 @@ static const struct config_code codes[] = {
 	{ PS_FILE_WRITABLE, "others can change the configuration file",
 		"Whoever can write it decides where events go. chmod go-w repairs it." },
 
+	{ PS_TARGET_UNREACHABLE, "a target that cannot be connected to",
+		"No connection within connect_timeout (5 s at most). Only a check with "
+		"--environment tries; the daemon itself would keep the events and try again." },
+	{ PS_TARGET_HANDSHAKE, "a target whose TLS handshake fails",
+		"The target was reached, but its certificate is not trusted, has ended or is for "
+		"another name, or it refused ours. Deliveries would fail in the same way." },
+	{ PS_CERTIFICATE_EXPIRED, "a certificate that is not valid today",
+		"A certificate that we show to others has ended or has not begun: providers, or "
+		"the target, will refuse the connection." },
+	{ PS_CERTIFICATE_EXPIRES, "a certificate that ends within two weeks",
+		"Whatever renews it should have done so by now." },
+	{ PS_SPIFFE_ID, "a certificate that is no SPIFFE identity",
+		"It has a URI name that begins with spiffe://, but not exactly one URI, or the URI "
+		"is not a SPIFFE id with a path, or the certificate is a CA's (X509-SVID): "
+		"whoever checks identities will refuse it." },
+	{ PS_STORE_UNWRITABLE, "the store's folder cannot be written to",
+		"The daemon makes the last folder of the path itself, none above it, and needs to "
+		"write there as the user it runs as." },
+	{ PS_STORE_SPACE, "little room for the store",
+		"The file system has less than the quota, or less than 1 GiB when there is none. "
+		"Once it is full, providers are told to come again later (503)." },
+	{ PS_KERNEL, "the kernel does not give us io_uring",
+		"All input and output goes through io_uring. An old kernel, the sysctl "
+		"kernel.io_uring_disabled, a seccomp profile or a limit of memory can be why." },
+	{ PS_SECRET_OWNER, "a secret that belongs to another user",
+		"Whoever owns the file can change it, and its mode. It should belong to root, to "
+		"the user that runs the check, or to the owner of the store." },
+	{ PS_TARGETS_UNTRIED, "targets that were not connected to",
+		"A check of the environment takes a minute at most. Targets that do not answer use "
+		"up seconds each, so that the last ones were not tried." },
+
 	{ PS_PEM_UNREADABLE, "a certificate, key or bundle cannot be read",
 		"The file does not exist, is empty or too large, or the daemon's user may not read "
 		"it. It is read at the start, at every reload, and when the file is checked with "

@@ -3,7 +3,8 @@
  *
  * A number is never reused and never changes its meaning; titles and explanations are in
  * config_codes.c. PS10xx form, PS11xx values, PS12xx meaning, PS13xx what the host says
- * (files, keys, names), PS14xx warnings; PS30xx is what starting and reloading find out.
+ * (files, keys, names), PS14xx warnings, PS15xx what a check of the environment adds; PS30xx is
+ * what starting and reloading find out.
  */
 #pragma once
 
@@ -62,6 +63,17 @@
 #define PS_SHORT_REPLAY_WINDOW "PS1407"
 #define PS_NO_EFFECT "PS1408"
 #define PS_FILE_WRITABLE "PS1409"
+
+#define PS_TARGET_UNREACHABLE "PS1501"
+#define PS_TARGET_HANDSHAKE "PS1502"
+#define PS_CERTIFICATE_EXPIRED "PS1503"
+#define PS_CERTIFICATE_EXPIRES "PS1504"
+#define PS_SPIFFE_ID "PS1505"
+#define PS_STORE_UNWRITABLE "PS1506"
+#define PS_STORE_SPACE "PS1507"
+#define PS_KERNEL "PS1508"
+#define PS_SECRET_OWNER "PS1509"
+#define PS_TARGETS_UNTRIED "PS1510"
 
 #define PS_PEM_UNREADABLE "PS3001"
 #define PS_LISTENER_TLS "PS3002"

@@ -20,5 +20,8 @@ void config_check(const struct config *config, struct config_report *report);
 /* The sections that config_check() leaves to a file of their own. */
 void config_check_routes(const struct config *config, struct config_report *report);
 
+/* A text as a JSON string, to a FILE; what is not UTF-8 becomes U+FFFD. */
+void config_json_text(void *file, const char *text);
+
 /* The candidate that `word` is most likely a misspelling of, or NULL when none is near. */
 const char *config_nearest(const char *word, const char *const *candidates, size_t count);

@@ -25,8 +25,8 @@ static struct config *config_create(const char *path, struct bytes text)
 	return config;
 }
 
-/* The text of *config into its fields. */
-static void parse_into(struct config *config, struct config_report *report)
+/* The text of *config into its fields, as far as the level wants it. */
+static void parse_into(struct config *config, enum config_level level, struct config_report *report)
 {
 	struct config_arena *tree = config_arena_create();
 	uint32_t errors_before = report->error_count;
@@ -40,17 +40,24 @@ static void parse_into(struct config *config, struct config_report *report)
 				"the file holds no configuration");
 		}
 	} else {
-		config_read(root, config, report);
-		config_check(config, report);
+		if (level >= CONFIG_LEVEL_SCHEMA) config_read(root, config, report);
+		if (level >= CONFIG_LEVEL_MEANING) config_check(config, report);
 	}
 	config_arena_free(tree);
 }
 
-static enum result parse_as(const char *path, const char *as, struct bytes text,
-	struct config **ret, struct config_report *report)
+/* What is loaded, as what, and how far it is looked at. */
+struct source {
+	const char *path;
+	const char *as;
+	enum config_level level;
+};
+
+static enum result parse(const struct source *source, struct bytes text, struct config **ret,
+	struct config_report *report)
 {
 	*ret = NULL;
-	config_report_init(report, path);
+	config_report_init(report, source->path);
 	if (text.size > CONFIG_FILE_SIZE_MAX) {
 		config_report_add(report, CONFIG_ERROR, PS_TOO_LARGE, nowhere, NULL,
 			"the file has %zu bytes; the most allowed are %u", text.size,
@@ -60,9 +67,9 @@ static enum result parse_as(const char *path, const char *as, struct bytes text,
 
 	/* A byte order mark at the start is harmless, and no part of the first line. */
 	if (bytes_starts_with(text, BYTES_LITERAL("\xEF\xBB\xBF"))) text = bytes_from(text, 3);
-	struct config *config = config_create(as, text);
+	struct config *config = config_create(source->as, text);
 	config_report_borrow(report, config);
-	parse_into(config, report);
+	parse_into(config, source->level, report);
 	config_report_borrow(report, NULL); /* the text may go before the report does */
 
 	if (report->error_count > 0) {
@@ -76,7 +83,8 @@ static enum result parse_as(const char *path, const char *as, struct bytes text,
 enum result config_parse(const char *path, struct bytes text, struct config **ret,
 	struct config_report *report)
 {
-	return parse_as(path, path, text, ret, report);
+	const struct source source = { path, path, CONFIG_LEVEL_MEANING };
+	return parse(&source, text, ret, report);
 }
 
 /* Reads a whole file into memory of alloc.h. */
@@ -126,20 +134,15 @@ static int file_open(const char *path, struct stat *ret_status, struct config_re
 	return fd;
 }
 
-enum result config_load(const char *path, struct config **ret, struct config_report *report)
-{
-	return config_load_as(path, path, ret, report);
-}
-
-enum result config_load_as(const char *path, const char *as, struct config **ret,
+static enum result load(const struct source *source, struct config **ret,
 	struct config_report *report)
 {
 	struct stat status;
 	size_t size = 0;
 
 	*ret = NULL;
-	config_report_init(report, path);
-	int fd = file_open(path, &status, report);
+	config_report_init(report, source->path);
+	int fd = file_open(source->path, &status, report);
 	if (fd < 0) return RESULT_CONFIG;
 
 	uint8_t *text = alloc_array((size_t)status.st_size + 1, 1);
@@ -149,7 +152,7 @@ enum result config_load_as(const char *path, const char *as, struct config **ret
 
 	enum result result = RESULT_CONFIG;
 	if (complete) {
-		result = parse_as(path, as, bytes_of(text, size), ret, report);
+		result = parse(source, bytes_of(text, size), ret, report);
 	} else {
 		report_unreadable(report, strerror(error), NULL);
 	}
@@ -159,6 +162,29 @@ enum result config_load_as(const char *path, const char *as, struct config **ret
 		config_report_add(report, CONFIG_WARNING, PS_FILE_WRITABLE, nowhere,
 			"chmod go-w repairs it", "others than its owner can change the file");
 	}
+	return result;
+}
+
+enum result config_load(const char *path, struct config **ret, struct config_report *report)
+{
+	return config_load_as(path, path, ret, report);
+}
+
+enum result config_load_as(const char *path, const char *as, struct config **ret,
+	struct config_report *report)
+{
+	const struct source source = { path, as, CONFIG_LEVEL_MEANING };
+	return load(&source, ret, report);
+}
+
+enum result config_load_level(const char *path, enum config_level level,
+	struct config_report *report)
+{
+	const struct source source = { path, path, level };
+	struct config *config = NULL;
+
+	enum result result = load(&source, &config, report);
+	config_free(config);
 	return result;
 }
 

@@ -47,5 +47,9 @@ void config_read_cpus_auto(struct config_reading *reading, struct config *config
 void config_key_quantity(const struct config_key *key, uint64_t value,
 	char to[static CONFIG_QUANTITY_SIZE]);
 
+/* "1s to 1h", "at most 64", "none, optional, required"; empty when there is no range. */
+enum { CONFIG_RANGE_SIZE = 128 };
+void config_key_range(const struct config_key *key, char to[static CONFIG_RANGE_SIZE]);
+
 /* An integer field of 4 or 8 bytes. */
 void config_field_store(void *field, size_t size, uint64_t value);

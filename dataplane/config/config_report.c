@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* config_report — collects diagnostics and prints them, for people and as JSON. */
+/* config_report — collects diagnostics and prints them for people. For programs:
+ * config_report_json.c. */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -64,6 +65,19 @@ static struct config_diagnostic *insert_at(struct config_report *report,
 	return &all[at];
 }
 
+/* What mends any diagnostic of that code, as a hint is written: no capital, no full stop. */
+static void hint_of_code(const char *code, char *to, size_t size)
+{
+	const struct config_example *example = config_example_find(code);
+	if (example == NULL) return;
+
+	snprintf(to, size, "%s", example->fix);
+	config_text_trim(to);
+	size_t end = strlen(to);
+	if (end > 0 && to[end - 1] == '.') to[end - 1] = '\0';
+	if (to[0] >= 'A' && to[0] <= 'Z') to[0] = (char)(to[0] - 'A' + 'a');
+}
+
 void config_report_add(struct config_report *report, enum config_severity severity,
 	const char *code, struct config_position position, const char *hint, const char *format,
 	...)
@@ -84,9 +98,11 @@ void config_report_add(struct config_report *report, enum config_severity severi
 	va_end(arguments);
 	config_text_trim(diagnostic->sentence);
 
-	if (hint != NULL) {
+	if (hint != NULL && hint[0] != '\0') {
 		snprintf(diagnostic->hint, sizeof diagnostic->hint, "%s", hint);
 		config_text_trim(diagnostic->hint);
+	} else {
+		hint_of_code(code, diagnostic->hint, sizeof diagnostic->hint);
 	}
 	if (report->text != NULL) {
 		config_excerpt(bytes_of(report->text, report->text_size), position,
@@ -126,7 +142,7 @@ static void print_diagnostic(const struct config_report *report,
 	}
 }
 
-static uint32_t warning_count(const struct config_report *report)
+uint32_t config_report_warnings(const struct config_report *report)
 {
 	return report->count + report->dropped_count - report->error_count;
 }
@@ -138,57 +154,9 @@ void config_report_print(const struct config_report *report, void *file, bool co
 	}
 	if (report->count < 2) return;
 
-	uint32_t warnings = warning_count(report);
+	uint32_t warnings = config_report_warnings(report);
 	fprintf(file, "%s: %u error%s, %u warning%s", path_of(report), report->error_count,
 		report->error_count == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s");
 	if (report->dropped_count > 0) fprintf(file, "; %u not shown", report->dropped_count);
 	fputc('\n', file);
-}
-
-static void print_json_text(FILE *file, const char *text)
-{
-	struct bytes rest = bytes_of_text(text);
-
-	fputc('"', file);
-	while (rest.size > 0) {
-		uint32_t character;
-		size_t size = config_text_next(rest, &character);
-
-		if (size == 0) {
-			fputs("\\ufffd", file);
-			size = 1;
-		} else if (character == '"' || character == '\\') {
-			fprintf(file, "\\%c", (int)character);
-		} else if (character < 0x20 || character == 0x7F) {
-			fprintf(file, "\\u%04x", character);
-		} else {
-			fwrite(rest.data, 1, size, file);
-		}
-		rest = bytes_from(rest, size);
-	}
-	fputc('"', file);
-}
-
-void config_report_print_json(const struct config_report *report, void *file)
-{
-	fputs("{\"schema\":\"penstock.diagnostics/v1\",\"file\":", file);
-	print_json_text(file, path_of(report));
-	fprintf(file, ",\"errors\":%u,\"warnings\":%u,\"dropped\":%u,\"diagnostics\":[",
-		report->error_count, warning_count(report), report->dropped_count);
-	for (uint32_t i = 0; i < report->count; i++) {
-		const struct config_diagnostic *diagnostic = &report->diagnostics[i];
-
-		fprintf(file, "%s{\"severity\":\"%s\",\"code\":\"%s\",\"line\":%u,\"column\":%u",
-			i == 0 ? "" : ",",
-			diagnostic->severity == CONFIG_ERROR ? "error" : "warning",
-			diagnostic->code, diagnostic->position.line, diagnostic->position.column);
-		fputs(",\"message\":", file);
-		print_json_text(file, diagnostic->sentence);
-		fputs(",\"hint\":", file);
-		print_json_text(file, diagnostic->hint);
-		fputs(",\"excerpt\":", file);
-		print_json_text(file, diagnostic->excerpt);
-		fprintf(file, ",\"caret\":%u}", diagnostic->excerpt_caret);
-	}
-	fputs("]}\n", file);
 }

@@ -68,6 +68,19 @@ struct tls_client_config {
 	struct bytes key_pem;
 };
 
+/* What the leaf of a chain says of itself. */
+struct tls_certificate_facts {
+	uint64_t not_before_s; /* since 1970 */
+	uint64_t not_after_s;
+	bool is_ca;
+	bool has_spiffe; /* a URI name begins with spiffe:// */
+	uint32_t uri_count;
+	char uri[2049]; /* the first one that is text; "" when there is none */
+};
+/* Looks only: nothing is verified. RESULT_MALFORMED when it does not decode. */
+MUST_USE enum result tls_certificate_look(struct bytes chain_pem,
+	struct tls_certificate_facts *ret);
+
 struct tls_context;
 
 /* RESULT_CRYPTO: `error` (size error_size) gets a sentence saying which part is wrong (key

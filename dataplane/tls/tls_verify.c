@@ -142,27 +142,48 @@ int tls_verify_peer(int chain_is_good, WOLFSSL_X509_STORE_CTX *store)
 	return 1;
 }
 
-static enum result leaf_expires_s(const DecodedCert *certificate, uint64_t *ret)
+/* A date as the certificate has it, in seconds since 1970. */
+static enum result date_s(const byte *from, int from_size, uint64_t *ret)
 {
 	const byte *date;
 	byte format;
 	int size;
 	struct tm calendar = { 0 };
 
-	if (wc_GetDateInfo(certificate->afterDate, certificate->afterDateLen, &date, &format,
-		    &size) != 0) {
-		return RESULT_MALFORMED;
-	}
+	if (wc_GetDateInfo(from, from_size, &date, &format, &size) != 0) return RESULT_MALFORMED;
 	if (wc_GetDateAsCalendarTime(date, size, format, &calendar) != 0) return RESULT_MALFORMED;
 	time_t seconds = timegm(&calendar);
 	*ret = seconds > 0 ? (uint64_t)seconds : 0;
 	return RESULT_OK;
 }
 
-enum result tls_certificate_expires_s(struct bytes chain_pem, uint64_t *ret)
+static void look_at_names(const DecodedCert *certificate, struct tls_certificate_facts *facts)
+{
+	for (const DNS_entry *name = certificate->altNames; name != NULL; name = name->next) {
+		if (name->type != ASN_URI_TYPE) continue;
+		struct bytes uri = name_bytes(name);
+		facts->uri_count++;
+		if (bytes_starts_with(uri, BYTES_LITERAL("spiffe://"))) facts->has_spiffe = true;
+		if (facts->uri[0] == '\0' && uri_is_plain(uri)) {
+			CHECK(bytes_to_text(uri, facts->uri, sizeof facts->uri));
+		}
+	}
+}
+
+static enum result look_at(const DecodedCert *certificate, struct tls_certificate_facts *facts)
+{
+	TRY(date_s(certificate->beforeDate, certificate->beforeDateLen, &facts->not_before_s));
+	TRY(date_s(certificate->afterDate, certificate->afterDateLen, &facts->not_after_s));
+	facts->is_ca = certificate->isCA;
+	look_at_names(certificate, facts);
+	return RESULT_OK;
+}
+
+enum result tls_certificate_look(struct bytes chain_pem, struct tls_certificate_facts *ret)
 {
 	enum result result = RESULT_MALFORMED;
 	uint8_t *der = alloc_array(DER_SIZE_MAX, 1);
+	struct tls_certificate_facts facts = { 0 };
 	DecodedCert certificate;
 
 	int size =
@@ -170,10 +191,20 @@ enum result tls_certificate_expires_s(struct bytes chain_pem, uint64_t *ret)
 	if (size > 0) {
 		wc_InitDecodedCert(&certificate, der, (word32)size, NULL);
 		if (wc_ParseCert(&certificate, CERT_TYPE, NO_VERIFY, NULL) == 0) {
-			result = leaf_expires_s(&certificate, ret);
+			result = look_at(&certificate, &facts);
 		}
 		wc_FreeDecodedCert(&certificate);
 	}
 	alloc_free(der);
+	if (result == RESULT_OK) *ret = facts;
 	return result;
+}
+
+enum result tls_certificate_expires_s(struct bytes chain_pem, uint64_t *ret)
+{
+	struct tls_certificate_facts facts;
+
+	TRY(tls_certificate_look(chain_pem, &facts));
+	*ret = facts.not_after_s;
+	return RESULT_OK;
 }

@@ -23,8 +23,7 @@ static void report_unreadable(struct config_report *report, struct config_positi
 		path, why);
 }
 
-/* The whole file; free with file_free(), in any case. Returns why it cannot be used, or NULL. */
-static const char *file_load(const char *path, struct bytes *ret)
+const char *contexts_file_load(const char *path, struct bytes *ret)
 {
 	struct stat status;
 
@@ -58,13 +57,13 @@ static bool file_read(const char *path, struct config_position position,
 {
 	*ret = BYTES_EMPTY;
 	if (path == NULL) return true;
-	const char *why = file_load(path, ret);
+	const char *why = contexts_file_load(path, ret);
 	if (why == NULL) return true;
 	report_unreadable(report, position, path, why);
 	return false;
 }
 
-static void file_free(struct bytes file)
+void contexts_file_free(struct bytes file)
 {
 	if (file.data == NULL) return;
 	/* It may have been a private key. */
@@ -124,10 +123,10 @@ static struct tls_context *listener_context(const struct config_listener *listen
 		context = NULL;
 	}
 	for (uint32_t i = 0; i < listener->certificate_count; i++) {
-		file_free(certificates[i].chain_pem);
-		file_free(certificates[i].key_pem);
+		contexts_file_free(certificates[i].chain_pem);
+		contexts_file_free(certificates[i].key_pem);
 	}
-	file_free(client_ca);
+	contexts_file_free(client_ca);
 	alloc_free(certificates);
 	return context;
 }
@@ -163,7 +162,7 @@ static bool target_tls_make(const struct config_target *target, struct config_re
 		&config.chain_pem);
 	ok &= file_read(target->client_key_file, target->position, report, &config.key_pem);
 	/* That it cannot be read the TLS library says. */
-	if (target->ca_file == NULL) (void)file_load(tls_system_ca_file(), &system_ca);
+	if (target->ca_file == NULL) (void)contexts_file_load(tls_system_ca_file(), &system_ca);
 	if (ok &&
 		tls_client_context_create(&config, &ret->context, error, sizeof error) !=
 			RESULT_OK) {
@@ -173,10 +172,10 @@ static bool target_tls_make(const struct config_target *target, struct config_re
 		ret->context = NULL;
 	}
 	files_digest(&config, system_ca, ret->digest);
-	file_free(config.ca_pem);
-	file_free(config.chain_pem);
-	file_free(config.key_pem);
-	file_free(system_ca);
+	contexts_file_free(config.ca_pem);
+	contexts_file_free(config.chain_pem);
+	contexts_file_free(config.key_pem);
+	contexts_file_free(system_ca);
 	return ret->context != NULL;
 }
 

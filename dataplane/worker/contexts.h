@@ -21,5 +21,10 @@ struct contexts {
  * does not hold what it should. */
 MUST_USE enum result contexts_build(const struct flow *flow, struct config_report *report,
 	struct contexts **ret);
+/* A whole file of certificates or a key; free with contexts_file_free(), in any case. Returns why
+ * it cannot be used, or NULL. */
+const char *contexts_file_load(const char *path, struct bytes *ret);
+/* Wipes. */
+void contexts_file_free(struct bytes file);
 /* Frees the arrays; releases contexts that were not taken out (set to NULL). Accepts NULL. */
 void contexts_free(struct contexts *contexts);
