@@ -11,6 +11,7 @@ CTL_SRC := \
 	ctl/command_dlq.c \
 	ctl/command_events.c \
 	ctl/command_flow.c \
+	ctl/command_ledger.c \
 	ctl/command_status.c \
 	ctl/command_verify.c \
 	ctl/commands.c \

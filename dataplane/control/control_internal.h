@@ -136,6 +136,16 @@ void control_json_name(struct json *json, const char *key, struct store_txn *txn
 void control_json_attempts(struct control_call *call, struct store_txn *txn,
 	const struct event *event, uint32_t target_id);
 
+/* Accounts by endpoint id, over all shards. */
+struct control_ledger {
+	struct account *accounts;
+	uint32_t count;
+	struct account total;
+	bool balanced; /* each of them, in each shard */
+};
+void control_ledger_gather(const struct control_daemon *daemon, struct control_ledger *ret);
+void control_ledger_free(struct control_ledger *ledger);
+
 /* ---- Slow calls ------------------------------------------------------------------------------ */
 
 /* Lines of a stream that the client has not been given yet. */
