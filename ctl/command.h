@@ -55,6 +55,7 @@ const char *invocation_option(const struct invocation *invocation, const char *n
 int command_status(const struct invocation *invocation);
 int command_endpoints(const struct invocation *invocation);
 int command_targets(const struct invocation *invocation);
+int command_ledger(const struct invocation *invocation);
 int command_events_list(const struct invocation *invocation);
 int command_events_show(const struct invocation *invocation);
 int command_events_payload(const struct invocation *invocation);

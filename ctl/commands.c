@@ -46,6 +46,16 @@ const struct command commands[] = {
 		"target's URL is shown: some receivers put a secret into the path.\n\n"
 		"  penstockctl targets",
 		command_targets, NULL, "penstock.targets/v1" },
+	{ "ledger", "", 0, 0,
+		{ { "limit", "N|all", "how many rows", "all" },
+			{ "check", NULL, "count again what waits and what is dead, and compare" } },
+		CONTROL_ROLE_READ, "what became of all deliveries, and whether it adds up",
+		"For each endpoint: deliveries (events times their targets) accepted since the\n"
+		"store was made = delivered + pending + parked (dead letters). Committed\n"
+		"figures: they survive crashes. Exit code 1: it does not balance.\n\n"
+		"  penstockctl ledger\n"
+		"  penstockctl ledger --check",
+		command_ledger, NULL, "penstock.ledger/v1" },
 	{ "events list", "", 0, 0,
 		{ LIMIT_OPTION, { "endpoint", "ENDPOINT", "only events of this endpoint" },
 			{ "state", "pending|retry|delivered|dead",

@@ -15,6 +15,7 @@ CTL_SRC := \
 	ctl/command_explain.c \
 	ctl/command_flow.c \
 	ctl/command_generations.c \
+	ctl/command_ledger.c \
 	ctl/command_status.c \
 	ctl/command_verify.c \
 	ctl/commands.c \

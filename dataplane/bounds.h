@@ -160,6 +160,12 @@ BOUND(RECENT_ROWS_MAX >= 8 * RECENT_ROWS_PER_BATCH);
 #define ENDPOINTS_MAX 65536u
 #define TARGETS_MAX 65536u
 #define TARGETS_PER_ENDPOINT_MAX 16u
+/* Endpoints with an account in a shard's ledger: as many as there can be, and as many that were
+ * there once. 36 bytes each, when used. */
+#define ACCOUNTS_MAX (2u * ENDPOINTS_MAX)
+/* Rows that are looked at, with the store held as it was, to count a shard's deliveries again. At
+ * some 2 us each: longer would keep space from being used again. */
+#define LEDGER_COUNT_ROWS_MAX 200000u
 #define WORKERS_MAX 256u
 /* A second worker on a CPU makes nothing faster; but each may have as many connections as the limit
  * of open files, which is a million at most (fs.nr_open). */

@@ -107,6 +107,7 @@ VERIFY_SRC := \
 
 # dataplane/queue
 QUEUE_SRC := \
+	dataplane/queue/accounts.c \
 	dataplane/queue/attempt.c \
 	dataplane/queue/event.c \
 	dataplane/queue/event_id.c \
@@ -123,6 +124,7 @@ QUEUE_SRC := \
 	dataplane/queue/shard_action.c \
 	dataplane/queue/shard_append.c \
 	dataplane/queue/shard_audit.c \
+	dataplane/queue/shard_ledger.c \
 	dataplane/queue/shard_read.c \
 	dataplane/queue/shard_replay.c \
 	dataplane/queue/shard_retention.c
@@ -201,6 +203,7 @@ CONTROL_SRC := \
 	dataplane/control/control_flow.c \
 	dataplane/control/control_generations.c \
 	dataplane/control/control_json.c \
+	dataplane/control/control_ledger.c \
 	dataplane/control/control_metrics.c \
 	dataplane/control/control_query.c \
 	dataplane/control/control_record.c \

@@ -64,6 +64,7 @@ UNIT_TESTS := \
 	tests/unit/http/test_http_write.c \
 	tests/unit/metrics/test_metrics.c \
 	tests/unit/preflight/test_spiffe.c \
+	tests/unit/queue/test_accounts.c \
 	tests/unit/queue/test_event.c \
 	tests/unit/queue/test_queue.c \
 	tests/unit/queue/test_queue_defer.c \
@@ -75,6 +76,7 @@ UNIT_TESTS := \
 	tests/unit/queue/test_shard_crash.c \
 	tests/unit/queue/test_shard_faults.c \
 	tests/unit/queue/test_shard_full.c \
+	tests/unit/queue/test_shard_ledger.c \
 	tests/unit/queue/test_shard_retention.c \
 	tests/unit/secrets/test_mac.c \
 	tests/unit/secrets/test_secret.c \

@@ -158,6 +158,16 @@ void control_json_attempts(struct control_call *call, struct store_txn *txn,
  * into the audit log and the log. */
 void control_action(struct control_call *call, enum shard_action_kind kind, const char *text);
 
+/* Accounts by endpoint id, over all shards. */
+struct control_ledger {
+	struct account *accounts;
+	uint32_t count;
+	struct account total;
+	bool balanced; /* each of them, in each shard */
+};
+void control_ledger_gather(const struct control_daemon *daemon, struct control_ledger *ret);
+void control_ledger_free(struct control_ledger *ledger);
+
 /* ---- Slow calls ------------------------------------------------------------------------------ */
 
 /* Lines of a stream that the client has not been given yet. */

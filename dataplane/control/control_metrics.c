@@ -138,7 +138,7 @@ struct process {
 	X("penstock_allocations_total", COUNTER, NONE, allocations, "Times the daemon's own code took memory; no event does") \
 	X("penstock_tls_allocations_total", COUNTER, NONE, tls_allocations, "Times the TLS library allocated")
 
-static void process_fill(struct control *control, struct process *process)
+static void process_fill(struct control *control, const struct flow *flow, struct process *process)
 {
 	const struct control_daemon *daemon = &control->daemon;
 	uint64_t reload_us = atomic_load(&control->reload_us);
@@ -153,12 +153,10 @@ static void process_fill(struct control *control, struct process *process)
 		.allocations = alloc_count(),
 		.tls_allocations = daemon->tls_allocations(),
 	};
-	struct flow *flow = daemon->flow(daemon->owner);
 	if (flow == NULL) return;
 	process->generation = flow->generation;
 	process->endpoint_count = flow->endpoint_count;
 	process->target_count = flow->target_count;
-	flow_release(flow);
 }
 
 static void write_process(const struct metrics_page *page, const struct process *process)
@@ -171,6 +169,78 @@ static void write_process(const struct metrics_page *page, const struct process 
 	metrics_expose_family(page, name, METRICS_TYPE_##type, NULL, help); \
 	write_value(page, name, UNIT_##unit, NULL, process->value);
 	PROCESS_TABLE(X)
+#undef X
+}
+
+/* ---- The ledger ------------------------------------------------------------------------------ */
+
+/* name, type, member of struct account, help */
+#define LEDGER_TABLE(X) \
+	X("penstock_ledger_accepted_deliveries_total", COUNTER, accepted, "Deliveries (events times their targets) since the store was made") \
+	X("penstock_ledger_delivered_deliveries_total", COUNTER, delivered, "Those that the target has answered with 2xx") \
+	X("penstock_ledger_pending_deliveries", GAUGE, pending, "Those that are neither delivered nor parked yet") \
+	X("penstock_ledger_parked_deliveries", GAUGE, parked, "Those that are dead letters")
+
+/* An account with the label it is shown under. */
+struct shown {
+	const char *endpoint;
+	struct account account;
+};
+
+struct ledger {
+	struct shown *shown;
+	uint32_t count;
+	bool balanced;
+};
+
+/* As many series as there are slots: what is not configured any more, and what has no slot of its
+ * own, is said together. */
+static void ledger_fill(const struct control_daemon *daemon, const struct flow *flow,
+	struct ledger *ret)
+{
+	struct control_ledger ledger;
+	struct shown other = { .endpoint = METRICS_OTHER };
+	struct shown removed = { .endpoint = "_removed" };
+
+	control_ledger_gather(daemon, &ledger);
+	*ret = (struct ledger){ .balanced = ledger.balanced };
+	ret->shown = alloc_array(ledger.count + 2, sizeof *ret->shown);
+	for (uint32_t i = 0; i < ledger.count; i++) {
+		const struct account *account = &ledger.accounts[i];
+		const struct flow_endpoint *endpoint =
+			flow == NULL ? NULL : flow_endpoint_by_id(flow, account->endpoint_id);
+		if (endpoint == NULL) {
+			account_add(&removed.account, account);
+		} else if (metrics_slot_is_shared(endpoint->metrics_slot)) {
+			account_add(&other.account, account);
+		} else {
+			ret->shown[ret->count++] = (struct shown){ endpoint->name, *account };
+		}
+	}
+	if (other.account.accepted > 0) ret->shown[ret->count++] = other;
+	if (removed.account.accepted > 0) ret->shown[ret->count++] = removed;
+	control_ledger_free(&ledger);
+}
+
+static void write_account(const struct metrics_page *page, const char *name,
+	const struct shown *shown, uint64_t value)
+{
+	struct metrics_label label = { "endpoint", shown->endpoint };
+	metrics_expose_sample(page, name, &label, value);
+}
+
+static void write_ledger(const struct metrics_page *page, const struct ledger *ledger)
+{
+	uint32_t i;
+	metrics_expose_family(page, "penstock_ledger_balanced", METRICS_TYPE_GAUGE, NULL,
+		"0 when the account of some endpoint does not add up");
+	metrics_expose_sample(page, "penstock_ledger_balanced", NULL, ledger->balanced);
+#define X(name, type, value, help) \
+	metrics_expose_family(page, name, METRICS_TYPE_##type, "endpoint", help); \
+	for (i = 0; i < ledger->count; i++) { \
+		write_account(page, name, &ledger->shown[i], ledger->shown[i].account.value); \
+	}
+	LEDGER_TABLE(X)
 #undef X
 }
 
@@ -189,10 +259,11 @@ static void exemplar_event_id(const struct metrics_exemplar *exemplar,
 BOUND((int)METRICS_EVENT_ID_SIZE >= (int)EVENT_ID_TEXT_SIZE);
 
 static void write_page(const struct metrics_page *page, const struct process *process,
-	const struct snapshot *snapshots, uint32_t worker_count)
+	const struct snapshot *snapshots, uint32_t worker_count, const struct ledger *ledger)
 {
 	write_process(page, process);
 	write_workers(page, snapshots, worker_count);
+	write_ledger(page, ledger);
 	metrics_expose(page);
 	metrics_expose_end(page);
 }
@@ -208,12 +279,18 @@ void control_handle_metrics(struct control_call *call)
 		.event_id = exemplar_event_id,
 	};
 
+	struct ledger ledger;
+	struct flow *flow = daemon->flow(daemon->owner);
 	snapshots_fill(daemon, snapshots);
-	process_fill(call->control, &process);
+	process_fill(call->control, flow, &process);
+	ledger_fill(daemon, flow, &ledger);
 	call->status = 200;
 	call->content_type = metrics_content_type(page.format);
-	write_page(&page, &process, snapshots, daemon->worker_count);
+	write_page(&page, &process, snapshots, daemon->worker_count, &ledger);
+	alloc_free(ledger.shown);
 	alloc_free(snapshots);
+	/* Held until here: labels are its names. */
+	if (flow != NULL) flow_release(flow);
 }
 
 void control_metrics_reference(struct writer *writer)
@@ -222,7 +299,8 @@ void control_metrics_reference(struct writer *writer)
 	const struct process process = { 0 };
 
 	write_text(writer, "| name | type | label | what |\n|---|---|---|---|\n");
-	write_page(&page, &process, NULL, 0);
+	const struct ledger ledger = { 0 };
+	write_page(&page, &process, NULL, 0, &ledger);
 }
 
 /* ---- Health ---------------------------------------------------------------------------------- */

@@ -46,6 +46,8 @@ enum control_pace { CONTROL_QUICK, CONTROL_SLOW, CONTROL_STREAM };
 	X(STATUS,    status,    "GET",  "/v1/status", READ, QUICK,  "", "state, workers, queues, stores, totals and latencies") \
 	X(ENDPOINTS, endpoints, "GET",  "/v1/endpoints", READ, QUICK, "limit after", "endpoints with their counters") \
 	X(TARGETS,   targets,   "GET",  "/v1/targets", READ, QUICK, "limit after", "targets with connections, waiting deliveries, last error") \
+	X(LEDGER,    ledger,    "GET",  "/v1/ledger", READ, QUICK,  "limit after", "what became of all deliveries, by endpoint") \
+	X(LEDGER_CHECK, ledger_check, "GET", "/v1/ledger/check", READ, SLOW, "", "counts again what waits and what is dead, and compares") \
 	X(EVENTS,    events,    "GET",  "/v1/events", READ, QUICK,  "limit before after endpoint state", "events, newest first") \
 	X(EVENT,     event,     "GET",  "/v1/events/{id}", READ, QUICK, "", "one event with its deliveries and attempts") \
 	X(ATTEMPTS,  attempts,  "GET",  "/v1/events/{id}/attempts", READ, QUICK, "target", "the attempts to deliver one event") \

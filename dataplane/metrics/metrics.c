@@ -131,13 +131,18 @@ uint32_t metrics_target_slot(const char *name)
 	return slot_of_name_locked(&target_slots, name);
 }
 
+bool metrics_slot_is_shared(uint32_t slot)
+{
+	return slot == METRICS_SLOT_OTHER;
+}
+
 static const char *slot_name(const struct slots *slots, uint32_t slot)
 {
 	const char *name = NULL;
 	pthread_mutex_lock(&slots_lock);
 	/* A name is written once, before its slot is counted: it may be read without the lock. */
 	if (slot < slots->count) name = slots->names[slot];
-	if (slot == METRICS_SLOT_OTHER && slots->overflowed) name = "_other";
+	if (slot == METRICS_SLOT_OTHER && slots->overflowed) name = METRICS_OTHER;
 	pthread_mutex_unlock(&slots_lock);
 	return name;
 }

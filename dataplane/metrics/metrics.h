@@ -13,6 +13,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -132,6 +133,10 @@ void metrics_cells_free(struct metrics *cells);
 /* Slot for a name; the same name always gets the same. Cold threads, locked. */
 uint32_t metrics_endpoint_slot(const char *name);
 uint32_t metrics_target_slot(const char *name);
+
+/* Whether it is that of all names beyond the slots, whose label is METRICS_OTHER. */
+bool metrics_slot_is_shared(uint32_t slot);
+#define METRICS_OTHER "_other"
 
 static inline void metrics_cell_add(_Atomic uint64_t *cell, uint64_t count)
 {

@@ -10,6 +10,23 @@
 /* Where header_size stands. */
 enum { HEADER_SIZE_OFFSET = 1 };
 
+bool event_target_is_repeated(const struct event *event, unsigned index)
+{
+	for (unsigned i = 0; i < index; i++) {
+		if (event->target_ids[i] == event->target_ids[index]) return true;
+	}
+	return false;
+}
+
+unsigned event_delivery_count(const struct event *event)
+{
+	unsigned count = 0;
+	for (unsigned i = 0; i < event->target_count; i++) {
+		count += !event_target_is_repeated(event, i);
+	}
+	return count;
+}
+
 void event_encode(const struct event *event, struct writer *writer)
 {
 	size_t start = writer->size;

@@ -38,6 +38,11 @@ struct event {
 		CORRELATION_ID_SIZE_MAX + FORWARD_FIELDS_SIZE_MAX)
 BOUND(EVENT_HEADER_SIZE_MAX + 1024u < STORE_VALUE_SIZE_MAX);
 
+/* Whether an earlier one is the same target: it is delivered to once. */
+bool event_target_is_repeated(const struct event *event, unsigned index);
+/* Deliveries that the event makes. */
+unsigned event_delivery_count(const struct event *event);
+
 void event_encode(const struct event *event, struct writer *writer);
 /* *ret_header_size is where the payload starts. sequence and shard are left alone. */
 MUST_USE enum result event_decode(struct bytes record, struct event *ret, size_t *ret_header_size);

@@ -207,8 +207,7 @@ void queue_work(struct queue *queue, wall_t now)
 	if (queue->more) queue->events.wake(queue->events.owner);
 }
 
-enum result queue_read_begin(struct queue *queue, const struct delivery *delivery,
-	struct event *ret)
+enum result queue_read_begin(struct queue *queue, struct delivery *delivery, struct event *ret)
 {
 	store_read_begin(&queue->read_txn, queue->shard->store);
 	enum result result = queue->read_txn.result;
@@ -216,8 +215,13 @@ enum result queue_read_begin(struct queue *queue, const struct delivery *deliver
 		result = shard_event_read(&queue->read_txn, delivery->sequence, ret);
 	}
 	/* One event that cannot be read must not keep the next one from being read. */
-	if (result != RESULT_OK) store_read_end(&queue->read_txn);
-	return result;
+	if (result != RESULT_OK) {
+		store_read_end(&queue->read_txn);
+		return result;
+	}
+	delivery->endpoint_id = ret->endpoint_id;
+	delivery->endpoint_known = true;
+	return RESULT_OK;
 }
 
 enum result queue_read_payload(struct queue *queue, const struct event *event, uint64_t offset,

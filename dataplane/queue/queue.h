@@ -31,6 +31,8 @@ struct delivery {
 	uint32_t target_id;
 	uint16_t attempt_number; /* of the coming attempt, from 1, over replays */
 	uint16_t tries;          /* spent of the present budget (a replay starts a new one) */
+	uint32_t endpoint_id;    /* whose event it is, … */
+	bool endpoint_known;     /* … once it has been read */
 
 	/* The rest is private to the queue. */
 	uint8_t state;
@@ -88,7 +90,7 @@ void queue_settle(struct queue *queue, struct delivery *delivery, const struct a
 
 /* Event and payload for a leased delivery: views until queue_read_end(). Call both in the same
  * turn, no I/O between. When begin fails there is nothing to end. */
-MUST_USE enum result queue_read_begin(struct queue *queue, const struct delivery *delivery,
+MUST_USE enum result queue_read_begin(struct queue *queue, struct delivery *delivery,
 	struct event *ret);
 MUST_USE enum result queue_read_payload(struct queue *queue, const struct event *event,
 	uint64_t offset, struct bytes *ret);

@@ -87,6 +87,7 @@ struct delivery *delivery_take(struct queue *queue, struct queue_target *target,
 	delivery->target_id = target->id;
 	delivery->attempt_number = 1;
 	delivery->tries = 0;
+	delivery->endpoint_known = false;
 	delivery->state = DELIVERY_IS_SPILLING;
 	delivery->deferring = false;
 	delivery->row_due_us = 0;

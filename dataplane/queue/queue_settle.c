@@ -38,13 +38,26 @@ static uint16_t one_more(uint16_t count)
 	return count < UINT16_MAX ? (uint16_t)(count + 1) : count;
 }
 
+static struct account *account_of(struct shard *shard, struct store_txn *txn,
+	const struct delivery *delivery)
+{
+	return accounts_touch(shard->accounts,
+		delivery->endpoint_known ? delivery->endpoint_id
+					 : shard_ledger_endpoint(txn, delivery->sequence));
+}
+
 static void put_consequence(struct shard *shard, struct store_txn *txn,
 	const struct delivery *delivery)
 {
 	const struct attempt *attempt = &delivery->attempt;
+	struct account *account;
 
 	switch (attempt->outcome) {
-	case ATTEMPT_DELIVERED: shard->state.counters.deliveries_delivered++; return;
+	case ATTEMPT_DELIVERED:
+		account = account_of(shard, txn, delivery);
+		account_move(&account->pending, &account->delivered);
+		shard->state.counters.deliveries_delivered++;
+		return;
 	case ATTEMPT_RETRY: {
 		struct row_key key = row_schedule_key(attempt->next_due.us, attempt->sequence,
 			attempt->target_id);
@@ -65,6 +78,8 @@ static void put_consequence(struct shard *shard, struct store_txn *txn,
 			.status = attempt->status,
 		};
 		row_put_dead(txn, &letter);
+		account = account_of(shard, txn, delivery);
+		account_move(&account->pending, &account->parked);
 		shard->state.counters.deliveries_dead++;
 		return;
 	}
@@ -211,6 +226,9 @@ static void dead_apply(struct store_job *job, struct store_txn *txn)
 	const struct row_waiting waiting = { .attempt_number = one_more(letter.attempt_count) };
 	row_put_waiting(txn, STORE_SCHEDULE, &schedule_key, waiting);
 	put_action(shard, txn, dead, letter.attempt_count);
+	struct account *account =
+		accounts_touch(shard->accounts, shard_ledger_endpoint(txn, dead->sequence));
+	account_move(&account->parked, &account->pending);
 	shard->state.counters.deliveries_dead--;
 	shard->state.counters.dead_replayed++;
 	shard_note_time(shard, dead->now.us);

@@ -39,14 +39,6 @@ static bool was_handled(struct queue *queue, uint64_t sequence, uint32_t target_
 	return store_get(txn, STORE_DEFERRED, row_key_bytes(&key), &value) != RESULT_NOT_FOUND;
 }
 
-static bool is_repeated(const struct event *event, unsigned index)
-{
-	for (unsigned i = 0; i < index; i++) {
-		if (event->target_ids[i] == event->target_ids[index]) return true;
-	}
-	return false;
-}
-
 /* All targets of the event, or none when there is no room for one. */
 static bool take_targets(struct queue *queue, const struct event *event,
 	struct queue_target **targets)
@@ -77,13 +69,16 @@ static bool enter(struct queue *queue, const struct event *event)
 
 	queue->next++;
 	for (unsigned i = 0; i < event->target_count; i++) {
-		if (is_repeated(event, i)) continue;
+		if (event_target_is_repeated(event, i)) continue;
 		if (event->sequence < queue->checked_until &&
 			was_handled(queue, event->sequence, event->target_ids[i])) {
 			continue;
 		}
-		delivery_ready(queue,
-			delivery_take(queue, targets[i], ORIGIN_WINDOW, event->sequence));
+		struct delivery *delivery =
+			delivery_take(queue, targets[i], ORIGIN_WINDOW, event->sequence);
+		delivery->endpoint_id = event->endpoint_id;
+		delivery->endpoint_known = true;
+		delivery_ready(queue, delivery);
 	}
 	return true;
 }

@@ -75,6 +75,15 @@ struct row_key row_replay_key(uint64_t sequence)
 	return finish(&key, &writer);
 }
 
+struct row_key row_ledger_key(uint32_t endpoint_id)
+{
+	struct row_key key;
+	struct writer writer = writer_of(key.memory, sizeof key.memory);
+	write_bytes(&writer, ROW_LEDGER_PREFIX);
+	write_u32_be(&writer, endpoint_id);
+	return finish(&key, &writer);
+}
+
 bool row_parse(enum store_table table, struct bytes key, struct row_place *ret)
 {
 	struct reader reader = reader_of(key);
@@ -174,4 +183,30 @@ struct row_key row_action_key(uint64_t counter)
 {
 	CHECK(counter >> 48 == 0);
 	return row_attempt_key(0, (uint32_t)(counter >> 16), (uint16_t)counter);
+}
+
+enum { ACCOUNT_FORMAT = 1 };
+
+void row_account_encode(const struct account *account, struct writer *writer)
+{
+	write_u8(writer, ACCOUNT_FORMAT);
+	write_u64(writer, account->accepted);
+	write_u64(writer, account->delivered);
+	write_u64(writer, account->pending);
+	write_u64(writer, account->parked);
+}
+
+bool row_account_decode(struct bytes key, struct bytes value, struct account *ret)
+{
+	if (!bytes_starts_with(key, ROW_LEDGER_PREFIX)) return false;
+
+	struct reader name = reader_of(bytes_from(key, ROW_LEDGER_PREFIX.size));
+	struct reader reader = reader_of(value);
+	ret->endpoint_id = read_u32_be(&name);
+	uint8_t format = read_u8(&reader);
+	ret->accepted = read_u64(&reader);
+	ret->delivered = read_u64(&reader);
+	ret->pending = read_u64(&reader);
+	ret->parked = read_u64(&reader);
+	return reader_complete(&name) && reader_complete(&reader) && format == ACCOUNT_FORMAT;
 }

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "queue/accounts.h"
 #include "queue/shard.h"
 #include "queue/shard_action.h"
 
@@ -27,6 +28,9 @@ struct row_key row_deferred_key(uint32_t target_id, uint64_t sequence);
 struct row_key row_dead_key(uint64_t sequence, uint32_t target_id);
 struct row_key row_name_key(char kind, uint32_t id);
 struct row_key row_replay_key(uint64_t sequence);
+/* In META. All of them begin with ROW_LEDGER_PREFIX. */
+#define ROW_LEDGER_PREFIX BYTES_LITERAL("ledger")
+struct row_key row_ledger_key(uint32_t endpoint_id);
 
 /* What the key of a row says; all that the table has no place for is 0. False for a key that
  * is none of ours. */
@@ -50,6 +54,12 @@ MUST_USE enum result row_waiting_decode(struct bytes value, struct row_waiting *
 /* Value of a dead row; sequence and target are in the key. */
 void row_put_dead(struct store_txn *txn, const struct dead_letter *letter);
 MUST_USE enum result row_dead_decode(struct bytes value, struct dead_letter *ret);
+
+/* Value of a ledger row. */
+enum { ROW_ACCOUNT_SIZE = 33 };
+void row_account_encode(const struct account *account, struct writer *writer);
+/* False for what is no ledger row: key and value. */
+bool row_account_decode(struct bytes key, struct bytes value, struct account *ret);
 
 /* Value of an action row, and the record its audit leaf commits to. */
 enum { ROW_ACTION_SIZE_MAX = 9 + 2 * 2 + SHARD_ACTOR_SIZE + SHARD_ACTION_TEXT_SIZE };

@@ -11,8 +11,9 @@
 #include "base/log.h"
 #include "queue/shard_internal.h"
 
-/* Format 1 does not end with the latest events. */
-enum { STATE_FORMAT = 2, STATE_SIZE_MAX = STORE_PAYLOAD_SIZE_MAX };
+/* Format 1 does not end with the latest events; formats 1 and 2 have no ledger beside them. */
+enum { STATE_FORMAT_LATEST = 2, STATE_FORMAT_LEDGER = 3, STATE_FORMAT = 3 };
+enum { STATE_SIZE_MAX = STORE_PAYLOAD_SIZE_MAX };
 BOUND(STATE_SIZE_MAX > 256 + TREE_LEVELS_MAX * SHA256_SIZE);
 
 /* Rows that retention may delete in a commit: an event with its attempts and a few chunks has
@@ -65,7 +66,7 @@ static void latest_read(struct reader *reader, uint8_t format, struct shard_coun
 		/* Not known: then both are said to have just come in, which can only make the
 		 * queue give way to somebody who is not there. */
 		latest[i] = (struct shard_latest){ i, counters->next_sequence - 1 };
-		if (format == 1) continue;
+		if (format < STATE_FORMAT_LATEST) continue;
 		latest[i].target_id = read_u64(reader);
 		latest[i].sequence = read_u64(reader);
 	}
@@ -96,6 +97,7 @@ enum result shard_state_read(struct store_txn *txn, struct shard_state *ret,
 	ret->expired_below = read_u64(&reader);
 	TRY(audit_load(ret_audit, &reader));
 	latest_read(&reader, format, counters);
+	ret->ledger_counted = format < STATE_FORMAT_LEDGER;
 	counters->leaf_count = ret_audit->tree.leaf_count;
 	return reader_complete(&reader) ? RESULT_OK : RESULT_MALFORMED;
 }
@@ -134,6 +136,7 @@ static void batch_begin(void *owner)
 	shard->state_at_begin = shard->state;
 	shard->fingerprint_count = 0;
 	shard->appended_count = 0;
+	accounts_batch_begin(shard->accounts);
 	audit_begin(&shard->audit);
 }
 
@@ -148,6 +151,7 @@ static void batch_finish(void *owner, struct store_txn *txn)
 	MAYBE(more); /* with the next commit */
 	shard_replay_finish(shard, txn);
 	audit_finish(&shard->audit, txn);
+	shard_ledger_finish(shard, txn);
 
 	uint64_t low_water = atomic_load_explicit(&shard->low_water, memory_order_acquire);
 	CHECK(low_water <= counters->next_sequence);
@@ -160,6 +164,7 @@ static void batch_abort(void *owner)
 {
 	struct shard *shard = owner;
 	shard->state = shard->state_at_begin;
+	accounts_batch_abort(shard->accounts);
 	audit_abort(&shard->audit);
 }
 
@@ -178,6 +183,7 @@ static void batch_committed(void *owner)
 		memory_order_release);
 	pthread_mutex_lock(&shard->published_lock);
 	shard->published = shard->state.counters;
+	shard_ledger_publish(shard);
 	pthread_mutex_unlock(&shard->published_lock);
 	store_set_promised(shard->store, unsettled_count(&shard->state.counters) * SETTLE_SIZE);
 }
@@ -200,6 +206,7 @@ static enum result load(struct shard *shard, struct replay *replay, char *error,
 	if (result == RESULT_NOT_FOUND && store_row_count(&txn, STORE_EVENTS) == 0)
 		result = RESULT_OK;
 	if (result == RESULT_OK) result = state_check(shard, &txn);
+	if (result == RESULT_OK) result = shard_ledger_load(shard, &txn);
 	store_read_done(&txn);
 	if (result == RESULT_OK) {
 		batch_committed(shard);
@@ -228,6 +235,8 @@ enum result shard_open(const struct shard_config *config, struct shard **ret, ch
 
 	CHECK(pthread_mutex_init(&shard->published_lock, NULL) == 0);
 	shard->number = config->store.shard;
+	shard->accounts = accounts_create();
+	shard->published_accounts = accounts_create();
 	shard->threaded = config->threaded;
 	shard->retention_us = config->retention_us;
 	shard->failed = config->failed;
@@ -253,6 +262,8 @@ void shard_close(struct shard *shard)
 	atomic_store(&shard->closing, true);
 	if (shard->writer != NULL) store_writer_stop(shard->writer);
 	if (shard->store != NULL) store_close(shard->store);
+	accounts_free(shard->accounts);
+	accounts_free(shard->published_accounts);
 	pthread_mutex_destroy(&shard->published_lock);
 	alloc_free(shard);
 }

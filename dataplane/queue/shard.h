@@ -6,6 +6,7 @@
 
 #include "audit/audit.h"
 #include "queue/event.h"
+#include "queue/accounts.h"
 #include "store/store_writer.h"
 #include "verify/replay.h"
 
@@ -49,6 +50,23 @@ struct shard_counters {
 	} latest[2];
 };
 struct shard_counters shard_counters(const struct shard *shard);
+
+/* The accounts of the ledger as of the last commit, copied: as many as there is room for, of
+ * shard_ledger_size() or more by now. Those of endpoints that came and went stay. Any thread. */
+uint32_t shard_ledger_size(const struct shard *shard);
+uint32_t shard_ledger_copy(const struct shard *shard, struct account *to, uint32_t count_max);
+
+/* Counts again, from the rows of what waits and of what is dead, and compares with the accounts of
+ * the same commit. Cold thread. RESULT_FULL: there is too much to count while events come in. */
+struct shard_ledger_check {
+	uint64_t accounts; /* that were compared */
+	uint64_t pending;  /* as counted */
+	uint64_t parked;
+	uint64_t wrong;             /* accounts that do not balance, or say another number */
+	uint32_t wrong_endpoint_id; /* one of them */
+	bool totals_agree;          /* the sums of all accounts are what the shard's counters say */
+};
+MUST_USE enum result shard_ledger_check(struct shard *shard, struct shard_ledger_check *ret);
 
 /* ---- Appending an event ---------------------------------------------------------------------- */
 

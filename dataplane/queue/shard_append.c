@@ -84,6 +84,8 @@ static void append_apply(struct store_job *job, struct store_txn *txn)
 	counters->next_sequence++;
 	counters->events_accepted++;
 	counters->deliveries_created += append->event.target_count;
+	account_accept(accounts_touch(shard->accounts, append->event.endpoint_id),
+		event_delivery_count(&append->event));
 	note_latest(counters, &append->event);
 	shard->appended_count++;
 	shard_note_time(shard, append->event.received.us);

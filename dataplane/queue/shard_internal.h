@@ -26,6 +26,7 @@ struct shard_state {
 	struct shard_counters counters;
 	/* Retention has been past all events before this: a missing one was deleted by it. */
 	uint64_t expired_below;
+	bool ledger_counted; /* its rows are not there yet, all accounts are to be written */
 
 	/* Not stored: where retention stands. */
 	uint64_t retention_next;       /* sequence it looks at next */
@@ -45,6 +46,7 @@ struct shard {
 	void *owner;
 
 	struct audit audit;
+	struct accounts *accounts;
 	struct shard_state state;
 	struct shard_state state_at_begin;
 	struct fingerprint fingerprints[STORE_BATCH_JOBS_MAX];
@@ -64,6 +66,7 @@ struct shard {
 
 	pthread_mutex_t published_lock;
 	struct shard_counters published; /* of the last commit */
+	struct accounts *published_accounts;
 };
 
 /* ---- shard.c --------------------------------------------------------------------------------- */
@@ -78,6 +81,18 @@ uint64_t shard_committed_next(const struct shard *shard);
  * RESULT_NOT_FOUND in a new shard. */
 MUST_USE enum result shard_state_read(struct store_txn *txn, struct shard_state *ret,
 	struct audit *ret_audit);
+
+/* ---- shard_ledger.c -------------------------------------------------------------------------- */
+
+/* At open, with the state read: the accounts from their rows. A shard from before it had a ledger
+ * gets one: what waits and what is dead is counted, and what was delivered is the others'. */
+MUST_USE enum result shard_ledger_load(struct shard *shard, struct store_txn *txn);
+/* Writes what the batch touched. */
+void shard_ledger_finish(struct shard *shard, struct store_txn *txn);
+/* After a commit, with published_lock: what the batch touched is seen by others. */
+void shard_ledger_publish(struct shard *shard);
+/* Whose event this is; ACCOUNT_OTHERS when it cannot be read. */
+uint32_t shard_ledger_endpoint(struct store_txn *txn, uint64_t sequence);
 
 /* ---- shard_replay.c -------------------------------------------------------------------------- */
 

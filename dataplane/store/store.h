@@ -25,7 +25,7 @@ enum { STORE_SCHEMA_VERSION = 2 };
  * did to NAMES, SCHEDULE, DEFERRED, DEAD and ACTIONS, and what it appended to EVENTS; all else from
  * the next checkpoint on. The values of EVENTS stay in the journal, and may be larger. */
 #define STORE_TABLE_TABLE(X) \
-	X(META,     "meta",     "name → schema version, shard identity, state") \
+	X(META,     "meta",     "name → schema version, shard identity, state, ledger") \
 	X(NAMES,    "names",    "kind(1) id(4) → name: what an id in a record was called") \
 	X(EVENTS,   "events",   "sequence(6) chunk(2) → record header and first payload bytes, or more payload") \
 	X(ATTEMPTS, "attempts", "sequence(8) target(4) number(2) → attempt record") \

@@ -47,4 +47,7 @@ def test_killed_sixty_times_nothing_acknowledged_is_lost(tmp_path):
     assert found['replay_sent'] > 0 and found['replay_delivered'] == 0, summary
     report = daemon.audit_verify()
     assert report['valid'] is True, report
+    counted = daemon.ctl_json('ledger', '--check')
+    assert counted['balanced'] is True and counted['pending'] == counted['parked'] == 0, counted
+    assert daemon.ctl_json('ledger')['totals']['delivered'] >= found['acked']
     daemon.stop()

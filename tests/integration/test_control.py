@@ -39,7 +39,7 @@ def fixture_daemon(tmp_path_factory):
 def commands(daemon):
     event, dead = daemon.events['delivered'][1], daemon.events['dead'][1]
     return [
-        ['status'], ['endpoints'], ['endpoints', '--limit', '2'], ['targets'], ['targets', '--limit', 'all'],
+        ['status'], ['ledger'], ['ledger', '--limit', '2'], ['ledger', '--check'], ['endpoints'], ['endpoints', '--limit', '2'], ['targets'], ['targets', '--limit', 'all'],
         ['events', 'list'], ['events', 'list', '--limit', '1'], ['events', 'list', '--limit', 'all'],
         ['events', 'list', '--endpoint', 'github'], ['events', 'list', '--state', 'dead'],
         ['events', 'list', '--state', 'retry', '--endpoint', 'waiting'], ['events', 'show', event],

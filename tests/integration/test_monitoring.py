@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What Prometheus reads: both exposition formats, as strictly as their specifications say.
+"""What Prometheus reads: both exposition formats, as strictly as their specifications say; and what is made of it,
+alerts and dashboard.
 
-Question answered: does whoever scrapes the daemon get what he asked for, well formed?
+Question answered: does whoever scrapes the daemon get what he asked for, well formed, and do alerts ask for that?
 """
 import contextlib
 import http.client
+import json
 import re
 import subprocess
 
@@ -13,6 +15,7 @@ import pytest
 import lab
 import peers
 
+PACKAGING = lab.ROOT / 'packaging/monitoring'
 OPENMETRICS = 'application/openmetrics-text'
 # What Prometheus 2.42 sends.
 PROMETHEUS = (f'{OPENMETRICS};version=1.0.0,{OPENMETRICS};version=0.0.1;q=0.75,'
@@ -134,3 +137,86 @@ def test_dwell_is_of_first_attempts(daemon):
     """A retry's wait is not the queue's: three deliveries, four attempts or more."""
     assert daemon.metric('penstock_queue_dwell_seconds_count') == 3
     assert daemon.metric('penstock_attempt_duration_seconds_count') >= 4
+
+
+# ---- What is made of them --------------------------------------------------------------------------------------------
+
+def dashboard():
+    return json.loads((PACKAGING / 'penstock-dashboard.json').read_text(encoding='utf-8'))
+
+
+def queries(found):
+    """Every expression of the dashboard, with what Grafana would put in."""
+    for one in [*found['annotations']['list'], *(target for panel in found['panels']
+                                                 for target in panel.get('targets', []))]:
+        yield one['expr'].replace('$__rate_interval', '5m').replace('$instance', '.*')
+
+
+def rules():
+    """The expressions of the alerts, without a YAML library."""
+    text = (PACKAGING / 'penstock.rules.yml').read_text(encoding='utf-8')
+    return re.findall(r'^        expr: (?:>-\n)?((?:.+|\n          .+)+?)(?=\n        (?:for|labels):)', text, re.M)
+
+
+def test_series_of_alerts_and_dashboard_exist(daemon):
+    """Each name is a family of the daemon, with the suffixes and labels of its type."""
+    series = {}
+    for line in scrape(daemon, None)[1].splitlines():
+        if not line.startswith('#'):
+            name, labels = re.match(r'([a-z_]+)(?:\{(.*)\})? ', line).groups()
+            series.setdefault(name, set()).update(re.findall(r'([a-z_]+)="', labels or ''))
+    expressions = [*rules(), *queries(dashboard())]
+    assert len(rules()) == (PACKAGING / 'penstock.rules.yml').read_text(encoding='utf-8').count('- alert: ') >= 20
+    used = set()
+    for expression in expressions:
+        names = re.findall(r'\b(penstock_[a-z_]+)', expression)
+        assert names or expression.startswith('up{'), expression
+        assert set(names) <= series.keys(), expression
+        for by in re.findall(r'by \(([a-z, ]+)\)', expression):
+            for label in set(by.split(', ')) - {'instance'}:
+                assert all(label in series[name] for name in names), (label, expression)
+        used.update(names)
+    assert len(used) > 40
+
+
+def test_the_dashboard_is_whole():
+    """Numbers are there once, panels do not overlap, and each says what it shows and what it asks."""
+    found = dashboard()
+    numbers = [panel['id'] for panel in found['panels']]
+    assert len(set(numbers)) == len(numbers) > 20
+    taken = set()
+    for panel in found['panels']:
+        place = panel['gridPos']
+        cells = {(x, y) for x in range(place['x'], place['x'] + place['w'])
+                 for y in range(place['y'], place['y'] + place['h'])}
+        assert not cells & taken and place['x'] + place['w'] <= 24, panel['title']
+        taken |= cells
+        assert panel['title']
+        if panel['type'] != 'row':
+            assert panel['description'] and panel['targets'], panel['title']
+    assert {one['name'] for one in found['templating']['list']} == {'datasource', 'instance'}
+
+
+@peers.needs('promtool')
+def test_promtool_reads_the_dashboard(tmp_path):
+    """Every query is PromQL: as the rules of a file made for that."""
+    rows = [f'      - record: query:{number}\n        expr: {json.dumps(expression)}\n'
+            for number, expression in enumerate(queries(dashboard()))]
+    file = tmp_path / 'queries.yml'
+    file.write_text('groups:\n  - name: dashboard\n    rules:\n' + ''.join(rows), encoding='utf-8')
+    done = promtool('check', 'rules', str(file))
+    assert done.returncode == 0 and f'{len(rows)} rules found' in done.stdout, done.stdout + done.stderr
+
+
+@peers.needs('promtool')
+def test_alerts_ring_when_they_should():
+    """Syntax, and what they do with made-up series; each says what it is about and what to do."""
+    file = PACKAGING / 'penstock.rules.yml'
+    done = promtool('check', 'rules', str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = file.read_text(encoding='utf-8')
+    alerts = text.split('- alert: ')[1:]
+    for alert in alerts:
+        assert re.search(r'severity: (page|ticket)', alert) and 'summary: ' in alert and 'action: ' in alert, alert
+    done = promtool('test', 'rules', str(lab.ROOT / 'tests/data/monitoring-rules-test.yml'))
+    assert done.returncode == 0, done.stdout + done.stderr

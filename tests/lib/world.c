@@ -116,12 +116,13 @@ enum result world_append(struct world *world, size_t payload_size, unsigned targ
 {
 	static uint8_t payload[WORLD_PAYLOAD_SIZE_MAX];
 	uint64_t sequence = shard_counters(world->shard).next_sequence;
+	uint32_t endpoint_id = WORLD_ENDPOINT_FIRST + (uint32_t)(sequence % WORLD_ENDPOINTS);
 	struct shard_append append = {
 		.job = { .complete = world_append_done },
 		.event = {
 			.received = { world->now_us },
 			.tenant_id = 1,
-			.endpoint_id = 2,
+			.endpoint_id = endpoint_id,
 			.flow_version = 3,
 			.target_count = (uint8_t)target_count,
 			.content_type = BYTES_LITERAL("application/json"),
@@ -260,4 +261,23 @@ void world_put_damaged_key(struct world *world, enum store_table table, struct b
 	store_put(&txn, table, key, &value, 1);
 	store_write_through(&txn);
 	CHECK(store_write_commit(&txn) == RESULT_OK);
+}
+
+void world_check_ledger(struct world *world)
+{
+	struct shard_ledger_check check;
+	enum result result = shard_ledger_check(world->shard, &check);
+	CHECK(result == RESULT_OK);
+	CHECK(check.wrong == 0);
+	CHECK(check.totals_agree);
+}
+
+struct account world_account(struct world *world, uint32_t endpoint_id)
+{
+	struct account accounts[WORLD_ENDPOINTS + 1];
+	uint32_t count = shard_ledger_copy(world->shard, accounts, WORLD_ENDPOINTS + 1);
+	for (uint32_t i = 0; i < count; i++) {
+		if (accounts[i].endpoint_id == endpoint_id) return accounts[i];
+	}
+	return (struct account){ .endpoint_id = endpoint_id };
 }

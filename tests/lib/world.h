@@ -7,6 +7,7 @@
 #include "queue/queue.h"
 #include "queue/queue_internal.h"
 
+enum { WORLD_ENDPOINT_FIRST = 2, WORLD_ENDPOINTS = 3 };
 enum { WORLD_TARGETS_MAX = 64, WORLD_PAYLOAD_SIZE_MAX = 160 * 1024 };
 
 struct world {
@@ -61,6 +62,10 @@ void world_deliver_all(struct world *world, uint32_t target_id, uint64_t first, 
 unsigned world_deliver_round(struct world *world, uint32_t target_id);
 /* Rows of a table that are on disk. */
 uint64_t world_row_count(struct world *world, enum store_table table);
+/* The ledger says what a count of the rows says, or the check fails. */
+void world_check_ledger(struct world *world);
+/* Of an endpoint; WORLD_ENDPOINTS of them take turns with the events, from WORLD_ENDPOINT_FIRST. */
+struct account world_account(struct world *world, uint32_t endpoint_id);
 /* A row whose key is none of its table's, as rot makes them; LMDB has it. */
 void world_put_damaged_key(struct world *world, enum store_table table, struct bytes key);
 

@@ -105,6 +105,19 @@ static void check_audit(struct system *system, uint32_t shard)
 	}
 }
 
+static void check_ledger(struct system *system, uint32_t shard)
+{
+	struct shard_ledger_check check;
+	enum result result = shard_ledger_check(system->daemon.workers[shard].shard, &check);
+
+	if (result != RESULT_OK || check.wrong > 0 || !check.totals_agree) {
+		sim_violation(system->world,
+			"the ledger of shard %u: %s, %llu accounts are wrong, totals %s", shard,
+			result_text(result), (unsigned long long)check.wrong,
+			check.totals_agree ? "agree" : "differ");
+	}
+}
+
 static uint64_t check_shard(struct system *system, uint32_t index, bool *seen)
 {
 	struct shard *shard = system->daemon.workers[index].shard;
@@ -128,6 +141,7 @@ static uint64_t check_shard(struct system *system, uint32_t index, bool *seen)
 	}
 	check_counters(system, index, counts);
 	check_audit(system, index);
+	check_ledger(system, index);
 	return counts[DELIVERY_PENDING] + counts[DELIVERY_RETRY] + counts[DELIVERY_DEAD];
 }
 

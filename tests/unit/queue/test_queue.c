@@ -40,7 +40,7 @@ static void assert_audit_valid(struct world *world, uint64_t leaf_count)
 static void test_one_unreadable_event(void **state)
 {
 	struct world *world = *state;
-	const struct delivery gone = { .sequence = 1000, .target_id = 11 };
+	struct delivery gone = { .sequence = 1000, .target_id = 11 };
 	struct event event;
 
 	assert_int_equal(world_append(world, 10, 1, 11), RESULT_OK);

@@ -207,6 +207,7 @@ static void test_a_store_from_before_it_knew_whose_events_are(void **state)
 	assert_int_equal(world_open_at(world, world->folder), RESULT_OK);
 	assert_true(look_behind_window(world->queue, SLOW));
 	for (unsigned i = 0; i < 5; i++) world_pass_a_second(world);
+	world_check_ledger(world);
 	world_deliver_all(world, SLOW, 1, 2 * WINDOW);
 	assert_int_equal(world_append(world, 10, 1, SLOW), RESULT_OK);
 	assert_false(look_behind_window(world->queue, SLOW));

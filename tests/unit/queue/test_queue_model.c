@@ -322,6 +322,7 @@ static void assert_counters(struct run *run, struct world *world)
 	struct audit_report report;
 	assert_int_equal(shard_audit_verify(world->shard, NULL, NULL, &report), RESULT_OK);
 	if (!report.valid) fail_msg("%s", report.error);
+	world_check_ledger(world);
 }
 
 static void assert_states(struct run *run, struct world *world)

@@ -96,6 +96,7 @@ static void assert_events(struct world *world, uint64_t last)
 	store_read_done(&txn);
 	assert_int_equal(shard_audit_verify(world->shard, NULL, NULL, &report), RESULT_OK);
 	if (!report.valid) fail_msg("%s", report.error);
+	world_check_ledger(world);
 }
 
 /* What a world shows is what was promised. Whether the batch is in it that was being committed. */

@@ -119,6 +119,7 @@ static void assert_events(struct world *world, uint64_t last, size_t payload_siz
 	store_read_done(&txn);
 	assert_int_equal(shard_audit_verify(world->shard, NULL, NULL, &report), RESULT_OK);
 	if (!report.valid) fail_msg("%s", report.error);
+	world_check_ledger(world);
 	assert_int_equal(report.expired_count, 0);
 }
 

@@ -67,6 +67,7 @@ static struct audit_report verify(struct world *world)
 	struct audit_report report;
 	assert_int_equal(shard_audit_verify(world->shard, NULL, NULL, &report), RESULT_OK);
 	if (!report.valid) fail_msg("%s", report.error);
+	world_check_ledger(world);
 	return report;
 }
 
