@@ -67,4 +67,5 @@ int command_config_check(const struct invocation *invocation);
 int command_reload(const struct invocation *invocation);
 int command_drain(const struct invocation *invocation);
 int command_stop(const struct invocation *invocation);
+int command_top(const struct invocation *invocation);
 int command_version(const struct invocation *invocation);

@@ -28,6 +28,17 @@ const struct command commands[] = {
 		"  penstockctl status\n"
 		"  penstockctl status --json | jq .totals",
 		command_status, NULL },
+	{ "top", "", 0, 0,
+		{ { "once", NULL, "one screen, then the end" },
+			{ "interval", "SECONDS", "between two looks, from 0.1 on (1)" },
+			{ "count", "N", "so many lines, also on a terminal" } },
+		CONTROL_ROLE_READ, "live: rates, latencies, queues, by endpoint, target and worker",
+		"On a terminal a screen that is drawn over: q quits, e, t and w show endpoints,\n"
+		"targets and workers, s sorts, p pauses, ? explains. Elsewhere a line for each\n"
+		"interval; with --json an object (schema penstock.top/v1).\n\n"
+		"  penstockctl top --interval 5\n"
+		"  penstockctl top --json --count 10 | jq .rates",
+		command_top, NULL },
 	{ "endpoints", "", 0, 0, { { "limit", "N|all", "how many rows (all)" } }, CONTROL_ROLE_READ,
 		"where events arrive, with counts since the start",
 		"REFUSED are requests with a wrong or missing signature, a timestamp outside the\n"

@@ -12,11 +12,21 @@ CTL_SRC := \
 	ctl/command_events.c \
 	ctl/command_flow.c \
 	ctl/command_status.c \
+	ctl/command_top.c \
 	ctl/command_verify.c \
 	ctl/commands.c \
+	ctl/frame.c \
 	ctl/help.c \
 	ctl/main.c \
 	ctl/pages.c \
 	ctl/table.c \
+	ctl/terminal.c \
+	ctl/top_figures.c \
+	ctl/top_histogram.c \
+	ctl/top_json.c \
+	ctl/top_metrics.c \
+	ctl/top_sample.c \
+	ctl/top_text.c \
+	ctl/top_view.c \
 	ctl/units.c \
 	ctl/verify_report.c

@@ -9,6 +9,7 @@
 # dataplane/base
 BASE_SRC := \
 	dataplane/base/alloc.c \
+	dataplane/base/bars.c \
 	dataplane/base/bytes.c \
 	dataplane/base/check.c \
 	dataplane/base/cursor.c \

@@ -9,6 +9,7 @@ UNIT_TESTS := \
 	tests/unit/audit/test_audit.c \
 	tests/unit/audit/test_tree.c \
 	tests/unit/base/test_alloc.c \
+	tests/unit/base/test_bars.c \
 	tests/unit/base/test_bytes.c \
 	tests/unit/base/test_cursor.c \
 	tests/unit/base/test_encoding.c \
@@ -35,6 +36,7 @@ UNIT_TESTS := \
 	tests/unit/control/test_control_socket.c \
 	tests/unit/ctl/test_arguments.c \
 	tests/unit/ctl/test_table.c \
+	tests/unit/ctl/test_top.c \
 	tests/unit/deliver/test_backoff.c \
 	tests/unit/deliver/test_outcome.c \
 	tests/unit/engine/test_address.c \
