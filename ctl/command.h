@@ -64,6 +64,7 @@ int command_dlq_show(const struct invocation *invocation);
 int command_dlq_replay(const struct invocation *invocation);
 int command_audit_verify(const struct invocation *invocation);
 int command_config_check(const struct invocation *invocation);
+int command_doctor(const struct invocation *invocation);
 int command_reload(const struct invocation *invocation);
 int command_drain(const struct invocation *invocation);
 int command_stop(const struct invocation *invocation);

@@ -98,6 +98,13 @@ const struct command commands[] = {
 		"code 78 when it is wrong. Without FILE: /etc/penstock/penstock.yaml.\n\n"
 		"  penstockctl config check penstock.yaml && penstockctl reload",
 		command_config_check, NULL },
+	{ "doctor", "[FILE]", 0, 1, NO_OPTIONS, CONTROL_ROLE_NONE,
+		"looks over this host for what the configuration needs, without a daemon",
+		"Kernel, io_uring, CPU, clock, limits, disk, room, owners and modes of files,\n"
+		"certificates, names; each with its fix. Exit code 1 when something fails. Ask as\n"
+		"root or as the daemon's user. Without FILE: /etc/penstock/penstock.yaml.\n\n"
+		"  penstockctl doctor penstock.yaml",
+		command_doctor, NULL },
 	{ "reload", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN,
 		"has the daemon load its configuration",
 		"Comes back when every worker serves the new configuration. A wrong one changes\n"

@@ -4,17 +4,25 @@
 CTL_SRC := \
 	ctl/answer.c \
 	ctl/arguments.c \
+	ctl/certificate_chain.c \
 	ctl/client.c \
 	ctl/command_audit.c \
 	ctl/command_config.c \
 	ctl/command_daemon.c \
 	ctl/command_dlq.c \
+	ctl/command_doctor.c \
 	ctl/command_events.c \
 	ctl/command_flow.c \
 	ctl/command_status.c \
 	ctl/command_top.c \
 	ctl/command_verify.c \
 	ctl/commands.c \
+	ctl/doctor.c \
+	ctl/doctor_certificates.c \
+	ctl/doctor_files.c \
+	ctl/doctor_host.c \
+	ctl/doctor_names.c \
+	ctl/doctor_store.c \
 	ctl/frame.c \
 	ctl/help.c \
 	ctl/main.c \
