@@ -39,6 +39,17 @@ const struct command commands[] = {
 		"  penstockctl top --interval 5\n"
 		"  penstockctl top --json --count 10 | jq .rates",
 		command_top, NULL },
+	{ "tail", "", 0, 0,
+		{ { "endpoint", "ENDPOINT", "only what is for this endpoint" },
+			{ "refusals", NULL, "only requests that are refused" },
+			{ "sample", "N", "one event in N, with all that belongs to it (1)" } },
+		CONTROL_ROLE_READ, "requests and deliveries as they happen, until Ctrl-C",
+		"Accepted, duplicate, refused with the reason, delivered, failed, dead. Never a\n"
+		"payload. Refusals are not sampled. The daemon waits for nobody: where lines are\n"
+		"missing, a line says how many. Four at a time.\n\n"
+		"  penstockctl tail --endpoint github --refusals\n"
+		"  penstockctl tail --sample 100 --json | jq -c 'select(.kind == \"failed\")'",
+		command_tail, NULL },
 	{ "endpoints", "", 0, 0, { { "limit", "N|all", "how many rows (all)" } }, CONTROL_ROLE_READ,
 		"where events arrive, with counts since the start",
 		"REFUSED are requests with a wrong or missing signature, a timestamp outside the\n"

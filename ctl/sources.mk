@@ -14,6 +14,7 @@ CTL_SRC := \
 	ctl/command_events.c \
 	ctl/command_flow.c \
 	ctl/command_status.c \
+	ctl/command_tail.c \
 	ctl/command_top.c \
 	ctl/command_verify.c \
 	ctl/commands.c \

@@ -20,6 +20,7 @@ BASE_SRC := \
 	dataplane/base/pool.c \
 	dataplane/base/result.c \
 	dataplane/base/sha256_pair.c \
+	dataplane/base/tap.c \
 	dataplane/base/version.c
 
 # dataplane/metrics
@@ -158,7 +159,8 @@ RECEIVE_SRC := \
 	dataplane/receive/receive_answer.c \
 	dataplane/receive/receive_connection.c \
 	dataplane/receive/receive_event.c \
-	dataplane/receive/receive_request.c
+	dataplane/receive/receive_request.c \
+	dataplane/receive/receive_tap.c
 
 # dataplane/deliver
 DELIVER_SRC := \
@@ -167,6 +169,7 @@ DELIVER_SRC := \
 	dataplane/deliver/deliver_answer.c \
 	dataplane/deliver/deliver_attempt.c \
 	dataplane/deliver/deliver_channel.c \
+	dataplane/deliver/deliver_tap.c \
 	dataplane/deliver/outcome.c
 
 # dataplane/control
@@ -187,6 +190,7 @@ CONTROL_SRC := \
 	dataplane/control/control_routes.c \
 	dataplane/control/control_socket.c \
 	dataplane/control/control_status.c \
+	dataplane/control/control_tail.c \
 	dataplane/control/control_task.c
 
 # dataplane/worker

@@ -17,6 +17,7 @@ UNIT_TESTS := \
 	tests/unit/base/test_list.c \
 	tests/unit/base/test_mailbox.c \
 	tests/unit/base/test_pool.c \
+	tests/unit/base/test_tap.c \
 	tests/unit/bench/test_disk_load.c \
 	tests/unit/bench/test_hdr.c \
 	tests/unit/bench/test_histogram.c \
@@ -101,6 +102,7 @@ UNIT_TESTS := \
 # Those of UNIT_TESTS that start threads: `make test` runs them once more under ThreadSanitizer.
 THREAD_TESTS := \
 	tests/unit/base/test_mailbox.c \
+	tests/unit/base/test_tap.c \
 	tests/unit/bench/test_disk_load.c \
 	tests/unit/control/test_control.c \
 	tests/unit/control/test_control_socket.c \
