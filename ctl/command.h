@@ -68,6 +68,7 @@ int command_doctor(const struct invocation *invocation);
 int command_reload(const struct invocation *invocation);
 int command_drain(const struct invocation *invocation);
 int command_stop(const struct invocation *invocation);
+int command_support_bundle(const struct invocation *invocation);
 int command_tail(const struct invocation *invocation);
 int command_top(const struct invocation *invocation);
 int command_version(const struct invocation *invocation);

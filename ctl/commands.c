@@ -116,6 +116,16 @@ const struct command commands[] = {
 		"root or as the daemon's user. Without FILE: /etc/penstock/penstock.yaml.\n\n"
 		"  penstockctl doctor penstock.yaml",
 		command_doctor, NULL },
+	{ "support-bundle", "FILE", 1, 1,
+		{ { "config", "FILE", "the configuration (/etc/penstock/penstock.yaml)" },
+			{ "log", "FILE", "the daemon's log, instead of the journal" } },
+		CONTROL_ROLE_READ, "an archive for those who help, with all names replaced",
+		"Status, metrics, configuration, doctor, log and versions as a tar archive. In it\n"
+		"names, hosts, addresses and paths are aliases; FILE.names says what they stand\n"
+		"for and stays with you. No secret and no payload is read. Works without the\n"
+		"daemon, with less in it.\n\n"
+		"  penstockctl support-bundle penstock.tar",
+		command_support_bundle, NULL },
 	{ "reload", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN,
 		"has the daemon load its configuration",
 		"Comes back when every worker serves the new configuration. A wrong one changes\n"

@@ -2,8 +2,10 @@
 # The sources of penstockctl: one file per line, sorted.
 
 CTL_SRC := \
+	ctl/anonymizer.c \
 	ctl/answer.c \
 	ctl/arguments.c \
+	ctl/bundle_config.c \
 	ctl/certificate_chain.c \
 	ctl/client.c \
 	ctl/command_audit.c \
@@ -14,6 +16,7 @@ CTL_SRC := \
 	ctl/command_events.c \
 	ctl/command_flow.c \
 	ctl/command_status.c \
+	ctl/command_support.c \
 	ctl/command_tail.c \
 	ctl/command_top.c \
 	ctl/command_verify.c \
@@ -29,6 +32,7 @@ CTL_SRC := \
 	ctl/main.c \
 	ctl/pages.c \
 	ctl/table.c \
+	ctl/tar.c \
 	ctl/terminal.c \
 	ctl/top_figures.c \
 	ctl/top_histogram.c \

@@ -35,6 +35,7 @@ UNIT_TESTS := \
 	tests/unit/control/test_control.c \
 	tests/unit/control/test_control_parts.c \
 	tests/unit/control/test_control_socket.c \
+	tests/unit/ctl/test_anonymizer.c \
 	tests/unit/ctl/test_arguments.c \
 	tests/unit/ctl/test_certificate_chain.c \
 	tests/unit/ctl/test_table.c \
