@@ -219,6 +219,7 @@ static unsigned draw_head(struct frame *frame, const struct top_view *view,
 struct layout {
 	unsigned name_width;
 	unsigned column_count; /* those that fit */
+	uint8_t columns[TOP_COLUMNS_MAX];
 	unsigned ends[TOP_COLUMNS_MAX];
 	unsigned note; /* where it begins; 0: no room */
 };
@@ -251,8 +252,13 @@ static unsigned column_width(const struct top_figures *figures, enum top_list li
 	return width;
 }
 
-static struct layout layout_of(const struct top_figures *figures, enum top_list list,
-	unsigned shown, unsigned columns)
+static bool is_shown(const struct top_view *view, enum top_list list, unsigned column)
+{
+	return top_columns[list][column].unit != TOP_UNIT_SECONDS || view->has_latency[list];
+}
+
+static struct layout layout_of(const struct top_view *view, const struct top_figures *figures,
+	enum top_list list, unsigned shown, unsigned columns)
 {
 	struct layout layout = { .name_width = NAME_WIDTH_MIN };
 	for (unsigned i = 0; i < shown; i++) {
@@ -262,8 +268,10 @@ static struct layout layout_of(const struct top_figures *figures, enum top_list 
 	if (layout.name_width > NAME_WIDTH_MAX) layout.name_width = NAME_WIDTH_MAX;
 	unsigned end = layout.name_width;
 	for (unsigned j = 0; j < top_column_count(list); j++) {
+		if (!is_shown(view, list, j)) continue;
 		end += GAP + column_width(figures, list, j, shown);
 		if (end > columns) return layout;
+		layout.columns[layout.column_count] = (uint8_t)j;
 		layout.ends[layout.column_count++] = end;
 	}
 	if (end + GAP + NOTE_WIDTH_MIN <= columns) layout.note = end + GAP;
@@ -294,8 +302,8 @@ static void draw_row(struct frame *frame, const struct layout *layout, enum top_
 	bytes_to_text(bytes_of_text(one->item->name), name, layout->name_width + 1);
 	put(frame, row, 0, TABLE_PLAIN, "%s", name);
 	for (unsigned j = 0; j < layout->column_count; j++) {
-		const struct top_column *column = &top_columns[list][j];
-		double value = one->cells[j];
+		const struct top_column *column = &top_columns[list][layout->columns[j]];
+		double value = one->cells[layout->columns[j]];
 		enum table_colour colour = column->trouble && value > 0 ? TABLE_RED
 			: column->backlog && value > 0                  ? TABLE_YELLOW
 			: value > 0                                     ? TABLE_PLAIN
@@ -315,13 +323,13 @@ static unsigned draw_list(struct frame *frame, const struct top_view *view,
 	unsigned shown = count <= height - 2 ? count : height - LIST_EXTRA;
 
 	top_figures_sort(figures, list, view->sort[list]);
-	struct layout layout = layout_of(figures, list, shown, frame_columns(frame));
+	struct layout layout = layout_of(view, figures, list, shown, frame_columns(frame));
 	draw_title(frame, view, figures, list, first);
 	put(frame, first + 1, 0, TABLE_BOLD, "%s", top_list_heading[list]);
 	for (unsigned j = 0; j < layout.column_count; j++) {
 		frame_put_right(frame, first + 1, layout.ends[j],
-			j == view->sort[list] ? TABLE_YELLOW : TABLE_BOLD,
-			top_columns[list][j].heading);
+			layout.columns[j] == view->sort[list] ? TABLE_YELLOW : TABLE_BOLD,
+			top_columns[list][layout.columns[j]].heading);
 	}
 	if (layout.note > 0 && list == TOP_TARGETS) {
 		put(frame, first + 1, layout.note, TABLE_BOLD, "LAST ERROR");
@@ -408,7 +416,10 @@ bool top_view_key(struct top_view *view, char key)
 	case 'w': view->list = TOP_WORKERS; break;
 	case 's':
 		sort = &view->sort[view->list];
-		*sort = *sort >= top_column_count(view->list) ? 0 : *sort + 1;
+		do {
+			*sort = *sort >= top_column_count(view->list) ? 0 : *sort + 1;
+		} while (*sort < top_column_count(view->list) &&
+			!is_shown(view, view->list, *sort));
 		return true;
 	case 'p': view->paused = !view->paused; return true;
 	case '?':
@@ -421,6 +432,13 @@ bool top_view_key(struct top_view *view, char key)
 
 void top_view_add(struct top_view *view, const struct top_figures *figures)
 {
+	for (size_t i = 0; i < TOP_LIST_COUNT; i++) {
+		const struct top_sample *sample = figures->sample;
+		view->has_latency[i] = false;
+		for (uint32_t j = 0; j < sample->counts[i]; j++) {
+			if (sample->items[i][j].latency.count > 0) view->has_latency[i] = true;
+		}
+	}
 	if (isnan(figures->rates[TOP_ACCEPTED])) return;
 	bars_add(&view->accepted, figures->rates[TOP_ACCEPTED]);
 	bars_add(&view->delivered, figures->rates[TOP_DELIVERED]);

@@ -9,7 +9,8 @@
 
 struct top_view {
 	enum top_list list;
-	unsigned sort[TOP_LIST_COUNT]; /* a column, or behind the last one: by name */
+	unsigned sort[TOP_LIST_COUNT];    /* a column, or behind the last one: by name */
+	bool has_latency[TOP_LIST_COUNT]; /* the metrics have them one by one; else no column */
 	bool paused;
 	bool help;
 	bool keys; /* say in the last row which there are */
@@ -23,7 +24,7 @@ struct top_view {
 void top_view_init(struct top_view *view, double interval_s);
 /* What a key changes. False: it is none of the view's. */
 bool top_view_key(struct top_view *view, char key);
-/* The newest rates, for the bars. */
+/* The newest figures: rates for the bars, and which columns there are. */
 void top_view_add(struct top_view *view, const struct top_figures *figures);
 
 /* `figures` NULL: there are none yet. Sorts them. */
