@@ -299,6 +299,28 @@ static int file_finish(FILE *file, const char *path)
 	return EX_IOERR;
 }
 
+static void say_done(const struct bundle *bundle, const char *path, const char *names_path)
+{
+	if (!bundle->invocation->json) {
+		printf("%s: look through it (tar -xf), then send it\n"
+		       "%s: what its aliases stand for; keep it to yourself\n",
+			path, names_path);
+		return;
+	}
+	yyjson_mut_doc *document = yyjson_mut_doc_new(NULL);
+	yyjson_mut_val *root = yyjson_mut_obj(document);
+	yyjson_mut_doc_set_root(document, root);
+	CHECK(yyjson_mut_obj_add_str(document, root, "schema", "penstock.support/v1") &&
+		yyjson_mut_obj_add_str(document, root, "file", path) &&
+		yyjson_mut_obj_add_str(document, root, "names", names_path));
+	/* A file's name may be any bytes. */
+	char *text = yyjson_mut_write(document, YYJSON_WRITE_ALLOW_INVALID_UNICODE, NULL);
+	CHECK(text != NULL);
+	(void)puts(text);
+	free(text); /* yyjson's */
+	yyjson_mut_doc_free(document);
+}
+
 static int write_files(const struct bundle *bundle)
 {
 	char names_path[FILE_NAME_SIZE_MAX + 1];
@@ -321,9 +343,7 @@ static int write_files(const struct bundle *bundle)
 	int archive_code = file_finish(archive, path);
 	int names_code = file_finish(names, names_path);
 	if (archive_code != EX_OK || names_code != EX_OK) return EX_IOERR;
-	printf("%s: look through it (tar -xf), then send it\n"
-	       "%s: what its aliases stand for; keep it to yourself\n",
-		path, names_path);
+	say_done(bundle, path, names_path);
 	return EX_OK;
 }
 

@@ -5,6 +5,7 @@ Questions answered: is what helps in it, does no secret, name, host or address l
 translate back?
 """
 import hashlib
+import json
 import os
 import re
 import socket
@@ -135,7 +136,8 @@ def test_files_are_private_and_nothing_is_overwritten(daemon, tmp_path):
     bundle(tmp_path, daemon.folder / 'control.sock', *options(daemon), code=73)
     assert not target.exists() and names_of(names) == first  # the old table is not lost
     names.unlink()
-    bundle(tmp_path, daemon.folder / 'control.sock', *options(daemon))
+    _, done = bundle(tmp_path, daemon.folder / 'control.sock', *options(daemon), '--json')
+    assert json.loads(done.stdout) == {'schema': 'penstock.support/v1', 'file': str(target), 'names': str(names)}
     assert not set(names_of(names)) & set(first)  # another key: bundles cannot be put side by side
 
 
