@@ -294,7 +294,7 @@ BOUND(CONTROL_REPLAY_BATCH <= STORE_BATCH_JOBS_MAX);
 /* People who watch at the same time, and what a worker keeps for them: 160 bytes each, so a
  * fraction of a MiB per worker once somebody has watched. At 50,000 a second a reader who comes by
  * every 20 ms finds 1,000. */
-#define TAP_LISTENERS_MAX 4u
+#define TAP_FOLLOWERS_MAX 4u
 #define TAP_RING_RECORDS 2048u
 #define CONTROL_TAIL_INTERVAL_MS 20u
 /* So often a tail hears something, so that its client knows that all is well. */

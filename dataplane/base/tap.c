@@ -29,12 +29,12 @@ struct ring {
 	struct slot slots[TAP_RING_RECORDS];
 };
 
-_Atomic uint32_t tap_listening;
+_Atomic uint32_t tap_follower_count;
 static _Thread_local uint32_t own_ring;
 
 static struct {
-	pthread_mutex_t lock;                        /* over who listens, and making rings */
-	_Atomic uint32_t samples[TAP_LISTENERS_MAX]; /* 0: free */
+	pthread_mutex_t lock;                        /* over who follows, and making rings */
+	_Atomic uint32_t samples[TAP_FOLLOWERS_MAX]; /* 0: free */
 	_Atomic(struct ring *) rings[WORKERS_MAX];   /* never given back */
 } tap = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -59,7 +59,7 @@ void tap_thread(uint32_t ring)
 
 bool tap_wants(uint64_t sequence)
 {
-	for (size_t i = 0; i < TAP_LISTENERS_MAX; i++) {
+	for (size_t i = 0; i < TAP_FOLLOWERS_MAX; i++) {
 		uint32_t sample = atomic_load_explicit(&tap.samples[i], memory_order_relaxed);
 		if (sample != 0 && sequence % sample == 0) return true;
 	}
@@ -70,7 +70,7 @@ void tap_write(const struct tap_record *record)
 {
 	uint64_t words[RECORD_WORDS];
 	struct ring *ring = atomic_load_explicit(&tap.rings[own_ring], memory_order_acquire);
-	/* Somebody listens to fewer workers than there are: not done, but no reason to fall. */
+	/* Somebody follows fewer workers than there are: not done, but no reason to fall. */
 	if (ring == NULL) return;
 
 	uint64_t number = atomic_load_explicit(&ring->count, memory_order_relaxed);
@@ -84,41 +84,41 @@ void tap_write(const struct tap_record *record)
 	atomic_store_explicit(&ring->count, number + 1, memory_order_release);
 }
 
-/* ---- Listening ------------------------------------------------------------------------------- */
+/* ---- Following ------------------------------------------------------------------------------- */
 
-bool tap_listen(struct tap_listener *listener, uint32_t ring_count, uint32_t sample)
+bool tap_follow(struct tap_follower *follower, uint32_t ring_count, uint32_t sample)
 {
 	CHECK(ring_count <= WORKERS_MAX);
 	CHECK(sample > 0);
 
-	*listener = (struct tap_listener){ .ring_count = ring_count, .sample = sample };
+	*follower = (struct tap_follower){ .ring_count = ring_count, .sample = sample };
 	pthread_mutex_lock(&tap.lock);
-	while (listener->slot < TAP_LISTENERS_MAX &&
-		atomic_load(&tap.samples[listener->slot]) != 0) {
-		listener->slot++;
+	while (follower->slot < TAP_FOLLOWERS_MAX &&
+		atomic_load(&tap.samples[follower->slot]) != 0) {
+		follower->slot++;
 	}
-	bool found = listener->slot < TAP_LISTENERS_MAX;
+	bool found = follower->slot < TAP_FOLLOWERS_MAX;
 	for (uint32_t i = 0; found && i < ring_count; i++) {
 		struct ring *ring = atomic_load(&tap.rings[i]);
 		if (ring == NULL) {
 			ring = alloc_map(sizeof *ring);
 			atomic_store(&tap.rings[i], ring);
 		}
-		listener->next[i] = atomic_load(&ring->count);
+		follower->next[i] = atomic_load(&ring->count);
 	}
 	if (found) {
-		atomic_store(&tap.samples[listener->slot], sample);
-		atomic_fetch_add(&tap_listening, 1);
+		atomic_store(&tap.samples[follower->slot], sample);
+		atomic_fetch_add(&tap_follower_count, 1);
 	}
 	pthread_mutex_unlock(&tap.lock);
 	return found;
 }
 
-void tap_leave(struct tap_listener *listener)
+void tap_leave(struct tap_follower *follower)
 {
 	pthread_mutex_lock(&tap.lock);
-	atomic_store(&tap.samples[listener->slot], 0);
-	atomic_fetch_sub(&tap_listening, 1);
+	atomic_store(&tap.samples[follower->slot], 0);
+	atomic_fetch_sub(&tap_follower_count, 1);
 	pthread_mutex_unlock(&tap.lock);
 }
 
@@ -136,26 +136,26 @@ static bool slot_copy(struct slot *slot, uint64_t number, struct tap_record *ret
 	return true;
 }
 
-bool tap_read(struct tap_listener *listener, uint32_t ring_index, struct tap_record *ret)
+bool tap_read(struct tap_follower *follower, uint32_t ring_index, struct tap_record *ret)
 {
-	CHECK(ring_index < listener->ring_count);
+	CHECK(ring_index < follower->ring_count);
 
 	struct ring *ring = atomic_load(&tap.rings[ring_index]);
-	uint64_t *next = &listener->next[ring_index];
+	uint64_t *next = &follower->next[ring_index];
 	for (;;) {
 		uint64_t count = atomic_load_explicit(&ring->count, memory_order_acquire);
 		if (*next == count) return false;
 		/* The slot of the oldest one may be in the middle of being written over. */
 		uint64_t oldest = count >= TAP_RING_RECORDS ? count - TAP_RING_RECORDS + 1 : 0;
 		if (*next < oldest) {
-			listener->missed += oldest - *next;
+			follower->missed += oldest - *next;
 			*next = oldest;
 		}
 		bool copied = slot_copy(&ring->slots[*next % TAP_RING_RECORDS], *next, ret);
 		(*next)++;
 		if (!copied) {
-			listener->missed++;
-		} else if (ret->sequence == 0 || ret->sequence % listener->sample == 0) {
+			follower->missed++;
+		} else if (ret->sequence == 0 || ret->sequence % follower->sample == 0) {
 			return true;
 		}
 	}

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* tap — what happens to requests and deliveries, for whoever listens: people, not machines.
+/* tap — what happens to requests and deliveries, for whoever follows it: people, not machines.
  *
- * A ring per worker, written by that worker alone and read by any number of listeners, each at its
+ * A ring per worker, written by that worker alone and read by any number of followers, each at its
  * own pace. The writer never waits: who is too slow misses records, and learns how many. While
- * nobody listens a happening costs one relaxed load, and there are no rings before somebody has.
+ * nobody follows a happening costs one relaxed load, and there are no rings before somebody has.
  *
  * Of what belongs to an event one in N is wanted, chosen by the event's number, so that the whole
  * life of a chosen one is seen.
@@ -52,7 +52,7 @@ struct tap_record {
 /* ---- Writing: worker threads ----------------------------------------------------------------- */
 
 /* Private. */
-extern _Atomic uint32_t tap_listening;
+extern _Atomic uint32_t tap_follower_count;
 
 /* Which ring the calling thread writes to from now on; no two threads the same at a time. Other
  * threads must not write. */
@@ -60,16 +60,16 @@ void tap_thread(uint32_t ring);
 
 static inline bool tap_is_open(void)
 {
-	return atomic_load_explicit(&tap_listening, memory_order_relaxed) != 0;
+	return atomic_load_explicit(&tap_follower_count, memory_order_relaxed) != 0;
 }
-/* Only when tap_is_open(). Whether any listener wants what belongs to that event. */
+/* Only when tap_is_open(). Whether any follower wants what belongs to that event. */
 bool tap_wants(uint64_t sequence);
 /* Only when tap_is_open(). */
 void tap_write(const struct tap_record *record);
 
-/* ---- Listening: cold threads ----------------------------------------------------------------- */
+/* ---- Following: cold threads ----------------------------------------------------------------- */
 
-struct tap_listener {
+struct tap_follower {
 	uint32_t slot;
 	uint32_t ring_count;
 	uint32_t sample; /* one event in so many */
@@ -77,8 +77,8 @@ struct tap_listener {
 	uint64_t next[WORKERS_MAX];
 };
 
-/* From now on, over so many workers. False: TAP_LISTENERS_MAX are listening. */
-bool tap_listen(struct tap_listener *listener, uint32_t ring_count, uint32_t sample);
-void tap_leave(struct tap_listener *listener);
-/* The next record of a worker that this listener wants. False: there is none for now. */
-bool tap_read(struct tap_listener *listener, uint32_t ring, struct tap_record *ret);
+/* From now on, over so many workers. False: TAP_FOLLOWERS_MAX follow. */
+bool tap_follow(struct tap_follower *follower, uint32_t ring_count, uint32_t sample);
+void tap_leave(struct tap_follower *follower);
+/* The next record of a worker that this follower wants. False: there is none for now. */
+bool tap_read(struct tap_follower *follower, uint32_t ring, struct tap_record *ret);

@@ -154,7 +154,7 @@ struct control_task {
 };
 
 /* One for each route that is not quick, and more for the one that may run several times. */
-enum { CONTROL_TASK_COUNT = CONTROL_ROUTE_COUNT + TAP_LISTENERS_MAX - 1 };
+enum { CONTROL_TASK_COUNT = CONTROL_ROUTE_COUNT + TAP_FOLLOWERS_MAX - 1 };
 
 void control_tasks_init(struct control *control);
 /* Takes the call over when true. False: as many as may are running already, the answer says so. */

@@ -14,7 +14,7 @@
 
 struct tail {
 	struct control_call *call;
-	struct tap_listener listener;
+	struct tap_follower follower;
 	bool by_endpoint;
 	uint32_t endpoint_id;
 	bool refusals_only;
@@ -70,7 +70,7 @@ static struct json *line_open(struct tail *tail, const char *kind)
 /* What nobody has been told of yet is missing right here. */
 static void tell_missed(struct tail *tail)
 {
-	uint64_t lost = tail->listener.missed + tail->unsent;
+	uint64_t lost = tail->follower.missed + tail->unsent;
 	if (lost == tail->told) return;
 	struct json *json = line_open(tail, "missed");
 	json_number(json, "count", lost - tail->told);
@@ -129,10 +129,10 @@ static void take_all(struct tail *tail, const struct flow *flow)
 {
 	uint64_t now_us = control_mono().us;
 	struct tap_record record;
-	for (uint32_t i = 0; i < tail->listener.ring_count; i++) {
+	for (uint32_t i = 0; i < tail->follower.ring_count; i++) {
 		/* No more than a ring's worth of each, or one that is busy keeps us here. */
 		for (uint32_t j = 0; j < TAP_RING_RECORDS; j++) {
-			if (!tap_read(&tail->listener, i, &record)) break;
+			if (!tap_read(&tail->follower, i, &record)) break;
 			if (!is_wanted(tail, &record)) continue;
 			tell_missed(tail);
 			write_record(tail, flow, &record);
@@ -166,8 +166,8 @@ void control_handle_tail(struct control_call *call)
 	tail->by_endpoint = endpoint != NULL;
 	if (endpoint != NULL) tail->endpoint_id = flow_id_of_name(endpoint);
 	CHECK(sample_parse(control_query_get(&call->query, "sample"), &sample));
-	/* As many tasks as listeners; but another control may be in this process, in tests. */
-	if (tap_listen(&tail->listener, daemon->worker_count, sample)) {
+	/* As many tasks as followers; but another control may be in this process, in tests. */
+	if (tap_follow(&tail->follower, daemon->worker_count, sample)) {
 		while (!is_over(call)) {
 			struct flow *flow = daemon->flow(daemon->owner);
 			if (flow != NULL) {
@@ -176,7 +176,7 @@ void control_handle_tail(struct control_call *call)
 			}
 			clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 		}
-		tap_leave(&tail->listener);
+		tap_leave(&tail->follower);
 	}
 	alloc_free(tail);
 }

@@ -2,7 +2,7 @@
 /* control_task — slow calls on threads of their own, so that health checks and metrics are
  * answered while a configuration loads or an audit log is recomputed.
  *
- * One at a time per route, and TAP_LISTENERS_MAX tails. The task's thread owns the call until
+ * One at a time per route, and TAP_FOLLOWERS_MAX tails. The task's thread owns the call until
  * `finished`; the control thread then joins it and gives the call to the client, or drops it when
  * the client has gone.
  */

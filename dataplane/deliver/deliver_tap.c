@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* deliver_tap — tells those who listen how an attempt ended. Only called while somebody does.
+/* deliver_tap — tells those who follow how an attempt ended. Only called while somebody does.
  */
 #include "base/tap.h"
 #include "deliver/deliver_internal.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* receive_tap — tells those who listen what became of a request. Only called while somebody does.
+/* receive_tap — tells those who follow what became of a request. Only called while somebody does.
  */
 #include "receive/receive_internal.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Who listens gets whole records in order, or learns what he missed; nobody waits for him. */
+/* Who follows gets whole records in order, or learns what he missed; nobody waits for him. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -31,52 +31,52 @@ static void assert_whole(const struct tap_record *record)
 	assert_memory_equal(record, &expected, sizeof expected);
 }
 
-static void nobody_listens(void **state)
+static void nobody_follows(void **state)
 {
 	(void)state;
 	assert_false(tap_is_open());
-	struct tap_listener listener;
+	struct tap_follower follower;
 	struct tap_record record;
-	assert_true(tap_listen(&listener, 2, 1));
+	assert_true(tap_follow(&follower, 2, 1));
 	assert_true(tap_is_open());
-	assert_false(tap_read(&listener, 0, &record));
-	assert_false(tap_read(&listener, 1, &record));
-	tap_leave(&listener);
+	assert_false(tap_read(&follower, 0, &record));
+	assert_false(tap_read(&follower, 1, &record));
+	tap_leave(&follower);
 	assert_false(tap_is_open());
 }
 
 static void records_come_in_order(void **state)
 {
 	(void)state;
-	struct tap_listener listener;
+	struct tap_follower follower;
 	struct tap_record record;
-	assert_true(tap_listen(&listener, 2, 1));
+	assert_true(tap_follow(&follower, 2, 1));
 	tap_thread(1);
 	for (uint64_t i = 1; i <= 10; i++) {
 		record = record_of(i);
 		tap_write(&record);
 	}
 	tap_thread(0);
-	assert_false(tap_read(&listener, 0, &record));
+	assert_false(tap_read(&follower, 0, &record));
 	for (uint64_t i = 1; i <= 10; i++) {
-		assert_true(tap_read(&listener, 1, &record));
+		assert_true(tap_read(&follower, 1, &record));
 		assert_int_equal(record.sequence, i);
 		assert_whole(&record);
 	}
-	assert_false(tap_read(&listener, 1, &record));
-	assert_int_equal(listener.missed, 0);
-	tap_leave(&listener);
+	assert_false(tap_read(&follower, 1, &record));
+	assert_int_equal(follower.missed, 0);
+	tap_leave(&follower);
 }
 
 static void what_was_before_is_not_heard(void **state)
 {
 	(void)state;
-	struct tap_listener first;
-	struct tap_listener second;
+	struct tap_follower first;
+	struct tap_follower second;
 	struct tap_record record = record_of(1);
-	assert_true(tap_listen(&first, 1, 1));
+	assert_true(tap_follow(&first, 1, 1));
 	tap_write(&record);
-	assert_true(tap_listen(&second, 1, 1));
+	assert_true(tap_follow(&second, 1, 1));
 	assert_true(tap_read(&first, 0, &record));
 	assert_false(tap_read(&second, 0, &record));
 	tap_leave(&first);
@@ -87,32 +87,32 @@ static void who_is_too_slow_learns_how_much_he_missed(void **state)
 {
 	(void)state;
 	enum { WRITTEN = 3 * TAP_RING_RECORDS };
-	struct tap_listener listener;
+	struct tap_follower follower;
 	struct tap_record record;
 	uint64_t read = 0;
-	assert_true(tap_listen(&listener, 1, 1));
+	assert_true(tap_follow(&follower, 1, 1));
 	for (uint64_t i = 1; i <= WRITTEN; i++) {
 		record = record_of(i);
 		tap_write(&record);
 	}
-	while (tap_read(&listener, 0, &record)) {
+	while (tap_read(&follower, 0, &record)) {
 		assert_whole(&record);
 		read++;
 	}
 	assert_int_equal(record.sequence, WRITTEN);
-	assert_int_equal(read + listener.missed, WRITTEN);
+	assert_int_equal(read + follower.missed, WRITTEN);
 	assert_in_range(read, TAP_RING_RECORDS - 1, TAP_RING_RECORDS);
-	tap_leave(&listener);
+	tap_leave(&follower);
 }
 
 static void samples_are_by_sequence(void **state)
 {
 	(void)state;
-	struct tap_listener tens;
-	struct tap_listener sevens;
+	struct tap_follower tens;
+	struct tap_follower sevens;
 	struct tap_record record;
-	assert_true(tap_listen(&tens, 1, 10));
-	assert_true(tap_listen(&sevens, 1, 7));
+	assert_true(tap_follow(&tens, 1, 10));
+	assert_true(tap_follow(&sevens, 1, 7));
 	for (uint64_t i = 1; i <= 70; i++) {
 		assert_int_equal(tap_wants(i), i % 10 == 0 || i % 7 == 0);
 		record = record_of(i);
@@ -134,18 +134,18 @@ static void samples_are_by_sequence(void **state)
 	assert_false(tap_wants(7));
 }
 
-static void only_so_many_listen(void **state)
+static void only_so_many_follow(void **state)
 {
 	(void)state;
-	struct tap_listener listeners[TAP_LISTENERS_MAX];
-	struct tap_listener one_more;
-	for (size_t i = 0; i < TAP_LISTENERS_MAX; i++) {
-		assert_true(tap_listen(&listeners[i], 1, 1));
+	struct tap_follower followers[TAP_FOLLOWERS_MAX];
+	struct tap_follower one_more;
+	for (size_t i = 0; i < TAP_FOLLOWERS_MAX; i++) {
+		assert_true(tap_follow(&followers[i], 1, 1));
 	}
-	assert_false(tap_listen(&one_more, 1, 1));
-	tap_leave(&listeners[1]);
-	assert_true(tap_listen(&listeners[1], 1, 1));
-	for (size_t i = 0; i < TAP_LISTENERS_MAX; i++) tap_leave(&listeners[i]);
+	assert_false(tap_follow(&one_more, 1, 1));
+	tap_leave(&followers[1]);
+	assert_true(tap_follow(&followers[1], 1, 1));
+	for (size_t i = 0; i < TAP_FOLLOWERS_MAX; i++) tap_leave(&followers[i]);
 	assert_false(tap_is_open());
 }
 
@@ -169,33 +169,33 @@ static void no_record_is_mixed(void **state)
 {
 	(void)state;
 	pthread_t thread;
-	struct tap_listener listener;
+	struct tap_follower follower;
 	struct tap_record record = { 0 };
 	uint64_t read = 0;
 	uint64_t last = 0;
-	assert_true(tap_listen(&listener, 4, 1));
+	assert_true(tap_follow(&follower, 4, 1));
 	assert_int_equal(pthread_create(&thread, NULL, write_all, NULL), 0);
 	while (last < RACE_RECORDS) {
-		if (!tap_read(&listener, 3, &record)) continue;
+		if (!tap_read(&follower, 3, &record)) continue;
 		assert_whole(&record);
 		assert_true(record.sequence > last);
 		last = record.sequence;
 		read++;
 	}
 	assert_int_equal(pthread_join(thread, NULL), 0);
-	assert_int_equal(read + listener.missed, RACE_RECORDS);
-	tap_leave(&listener);
+	assert_int_equal(read + follower.missed, RACE_RECORDS);
+	tap_leave(&follower);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nobody_listens),
+		cmocka_unit_test(nobody_follows),
 		cmocka_unit_test(records_come_in_order),
 		cmocka_unit_test(what_was_before_is_not_heard),
 		cmocka_unit_test(who_is_too_slow_learns_how_much_he_missed),
 		cmocka_unit_test(samples_are_by_sequence),
-		cmocka_unit_test(only_so_many_listen),
+		cmocka_unit_test(only_so_many_follow),
 		cmocka_unit_test(no_record_is_mixed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
