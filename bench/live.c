@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 /* A file need not grow by a line each second. */
-enum { PLAIN_EVERY_S = 5, BAR_HEIGHTS = 8 };
+enum { PLAIN_EVERY_S = 5 };
 
 #define CLEAR_LINE "\x1b[K\n"
 
@@ -33,17 +33,11 @@ static void plain(struct live *live, const struct sample *sample)
 /* The last seconds' throughput, the highest of them as a full bar. */
 static void bars(const struct live *live)
 {
-	static const char *const heights[BAR_HEIGHTS] = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
-	uint32_t shown = live->rate_count < LIVE_BARS ? live->rate_count : LIVE_BARS;
-	double highest = 1;
+	uint8_t text[LIVE_BARS * 4];
+	struct writer writer = writer_of(text, sizeof text);
 
-	for (uint32_t i = 0; i < shown; i++) {
-		if (live->rates[i] > highest) highest = live->rates[i];
-	}
-	for (uint32_t i = live->rate_count - shown; i < live->rate_count; i++) {
-		double part = live->rates[i % LIVE_BARS] / highest;
-		fputs(heights[(int)(part * (BAR_HEIGHTS - 1) + 0.5)], live->to);
-	}
+	bars_write(&live->rates, LIVE_BARS, 1, &writer);
+	fwrite(writer.data, 1, writer.size, live->to);
 }
 
 /* As many as draw() writes. */
@@ -84,7 +78,7 @@ static void draw(struct live *live, const struct sample *sample)
 
 void live_show(struct live *live, const struct sample *sample)
 {
-	live->rates[live->rate_count++ % LIVE_BARS] = rate(sample->acked, sample);
+	bars_add(&live->rates, rate(sample->acked, sample));
 	if (live->terminal) {
 		draw(live, sample);
 	} else if (sample->at_s - live->said_s >= PLAIN_EVERY_S) {

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "base/bars.h"
 #include "watch.h"
 
 enum { LIVE_BARS = 40 };
@@ -18,9 +19,8 @@ struct live {
 	const char *phase; /* "warming up"; a literal, changed as the run goes on */
 	double until_s;    /* when sending ends, since the start; 0: not known */
 	bool drawn;
-	double said_s;           /* when the last plain line was written */
-	double rates[LIVE_BARS]; /* a ring of the last seconds */
-	uint32_t rate_count;
+	double said_s; /* when the last plain line was written */
+	struct bars rates;
 };
 
 void live_show(struct live *live, const struct sample *sample);

@@ -34,6 +34,28 @@ const struct command commands[] = {
 		"  penstockctl status\n"
 		"  penstockctl status --json | jq .totals",
 		command_status, NULL, "penstock.status/v1" },
+	{ "top", "", 0, 0,
+		{ { "once", NULL, "one screen, then the end" },
+			{ "interval", "SECONDS", "between two looks, from 0.1 on", "1" },
+			{ "count", "N", "so many lines, also on a terminal" } },
+		CONTROL_ROLE_READ, "live: rates, latencies, queues, by endpoint, target and worker",
+		"On a terminal a screen that is drawn over: q quits, e, t and w show endpoints,\n"
+		"targets and workers, s sorts, p pauses, ? explains. Elsewhere a line for each\n"
+		"interval; with --json an object (schema penstock.top/v1).\n\n"
+		"  penstockctl top --interval 5\n"
+		"  penstockctl top --json --count 10 | jq .rates",
+		command_top, NULL, "penstock.top/v1" },
+	{ "tail", "", 0, 0,
+		{ { "endpoint", "ENDPOINT", "only what is for this endpoint" },
+			{ "refusals", NULL, "only requests that are refused" },
+			{ "sample", "N", "one event in N, with all that belongs to it", "1" } },
+		CONTROL_ROLE_READ, "requests and deliveries as they happen, until Ctrl-C",
+		"Accepted, duplicate, refused with the reason, delivered, failed, dead. Never a\n"
+		"payload. Refusals are not sampled. The daemon waits for nobody: where lines are\n"
+		"missing, a line says how many. Four at a time.\n\n"
+		"  penstockctl tail --endpoint github --refusals\n"
+		"  penstockctl tail --sample 100 --json | jq -c 'select(.kind == \"failed\")'",
+		command_tail, NULL, "penstock.tail/v1" },
 	{ "endpoints", "", 0, 0, { { "limit", "N|all", "how many rows", "all" } },
 		CONTROL_ROLE_READ, "where events arrive, with counts since the start",
 		"REFUSED are requests with a wrong or missing signature, a timestamp outside the\n"
@@ -213,6 +235,23 @@ const struct command commands[] = {
 		"wrong arguments, 65 a secret that is not of the scheme's form, 66 an input that\n"
 		"cannot be read, 77 a secret file that others can read.",
 		command_verify, NULL, "penstock.verify/v1" },
+	{ "doctor", "[FILE]", 0, 1, NO_OPTIONS, CONTROL_ROLE_NONE,
+		"looks over this host for what the configuration needs, without a daemon",
+		"Kernel, io_uring, CPU, clock, limits, disk, room, owners and modes of files,\n"
+		"certificates, names; each with its fix. Exit code 1 when something fails. Ask as\n"
+		"root or as the daemon's user. Without FILE: /etc/penstock/penstock.yaml.\n\n"
+		"  penstockctl doctor penstock.yaml",
+		command_doctor, NULL, "penstock.doctor/v1" },
+	{ "support-bundle", "FILE", 1, 1,
+		{ { "config", "FILE", "the configuration", "/etc/penstock/penstock.yaml" },
+			{ "log", "FILE", "the daemon's log, instead of the journal" } },
+		CONTROL_ROLE_READ, "an archive for those who help, with all names replaced",
+		"Status, metrics, configuration, doctor, log and versions as a tar archive. In it\n"
+		"names, hosts, addresses and paths are aliases; FILE.names says what they stand\n"
+		"for and stays with you. No secret and no payload is read. Works without the\n"
+		"daemon, with less in it.\n\n"
+		"  penstockctl support-bundle penstock.tar",
+		command_support_bundle, NULL, "penstock.support/v1" },
 	{ "version", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_READ,
 		"versions of this program and of the daemon, your role",
 		"  penstockctl version --json", command_version, NULL, "penstock.version/v1" },

@@ -63,9 +63,7 @@ static void rows_grow(struct table *table)
 	table->row_capacity *= 2;
 }
 
-/* The size of the character at `text`, and whether it may go to a terminal: no C0 or C1 control,
- * and well enough formed not to eat what follows. */
-static size_t character_size(const char *text, bool *ret_safe)
+size_t table_character_size(const char *text, bool *ret_safe)
 {
 	const uint8_t *at = (const uint8_t *)text;
 	size_t size = at[0] < 0x80 ? 1 : at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : 2;
@@ -84,7 +82,7 @@ size_t table_width(const char *text)
 	size_t width = 0;
 	bool safe;
 	while (*text != '\0') {
-		text += character_size(text, &safe);
+		text += table_character_size(text, &safe);
 		width++;
 	}
 	return width;
@@ -94,7 +92,7 @@ void table_write_safe(FILE *file, const char *text)
 {
 	while (*text != '\0') {
 		bool safe;
-		size_t size = character_size(text, &safe);
+		size_t size = table_character_size(text, &safe);
 		if (safe) {
 			fwrite(text, 1, size, file);
 		} else {

@@ -33,3 +33,6 @@ void table_write_safe(FILE *file, const char *text);
 const char *table_colour_code(bool on, enum table_colour colour);
 /* Characters, not bytes. */
 size_t table_width(const char *text);
+/* The size of the character at `text`, and whether it may go to a terminal: no C0 or C1 control,
+ * and well enough formed not to eat what follows. */
+size_t table_character_size(const char *text, bool *ret_safe);

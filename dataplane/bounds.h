@@ -326,5 +326,14 @@ BOUND(CONTROL_ANSWER_SIZE_MAX > RECEIVE_BODY_SIZE_LIMIT + (1u << 20));
 /* Replays handed to the writers at once: one group commit's worth. */
 #define CONTROL_REPLAY_BATCH 256u
 BOUND(CONTROL_REPLAY_BATCH <= STORE_BATCH_JOBS_MAX);
+/* People who watch at the same time, and what a worker keeps for them: 160 bytes each, so a
+ * fraction of a MiB per worker once somebody has watched. At 50,000 a second a reader who comes by
+ * every 20 ms finds 1,000. */
+#define TAP_FOLLOWERS_MAX 4u
+#define TAP_RING_RECORDS 2048u
+#define CONTROL_TAIL_INTERVAL_MS 20u
+/* So often a tail hears something, so that its client knows that all is well. */
+#define CONTROL_TAIL_ALIVE_MS 2000u
+#define CONTROL_TAIL_SAMPLE_MAX 1000000u
 /* What control_stop() gives clients to take the answers that are ready. */
 #define CONTROL_STOP_TIMEOUT_MS 1000u

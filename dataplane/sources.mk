@@ -9,6 +9,7 @@
 # dataplane/base
 BASE_SRC := \
 	dataplane/base/alloc.c \
+	dataplane/base/bars.c \
 	dataplane/base/bytes.c \
 	dataplane/base/check.c \
 	dataplane/base/cursor.c \
@@ -20,6 +21,7 @@ BASE_SRC := \
 	dataplane/base/pool.c \
 	dataplane/base/result.c \
 	dataplane/base/sha256_blocks.c \
+	dataplane/base/tap.c \
 	dataplane/base/version.c
 
 # dataplane/program
@@ -177,7 +179,8 @@ RECEIVE_SRC := \
 	dataplane/receive/receive_answer.c \
 	dataplane/receive/receive_connection.c \
 	dataplane/receive/receive_event.c \
-	dataplane/receive/receive_request.c
+	dataplane/receive/receive_request.c \
+	dataplane/receive/receive_tap.c
 
 # dataplane/deliver
 DELIVER_SRC := \
@@ -186,6 +189,7 @@ DELIVER_SRC := \
 	dataplane/deliver/deliver_answer.c \
 	dataplane/deliver/deliver_attempt.c \
 	dataplane/deliver/deliver_channel.c \
+	dataplane/deliver/deliver_tap.c \
 	dataplane/deliver/outcome.c
 
 # dataplane/control
@@ -210,6 +214,7 @@ CONTROL_SRC := \
 	dataplane/control/control_routes.c \
 	dataplane/control/control_socket.c \
 	dataplane/control/control_status.c \
+	dataplane/control/control_tail.c \
 	dataplane/control/control_task.c
 
 # dataplane/worker

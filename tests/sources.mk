@@ -10,6 +10,7 @@ UNIT_TESTS := \
 	tests/unit/audit/test_audit.c \
 	tests/unit/audit/test_tree.c \
 	tests/unit/base/test_alloc.c \
+	tests/unit/base/test_bars.c \
 	tests/unit/base/test_bytes.c \
 	tests/unit/base/test_cursor.c \
 	tests/unit/base/test_encoding.c \
@@ -18,6 +19,7 @@ UNIT_TESTS := \
 	tests/unit/base/test_mailbox.c \
 	tests/unit/base/test_pool.c \
 	tests/unit/base/test_sha256_blocks.c \
+	tests/unit/base/test_tap.c \
 	tests/unit/bench/test_disk_load.c \
 	tests/unit/bench/test_hdr.c \
 	tests/unit/bench/test_histogram.c \
@@ -40,8 +42,11 @@ UNIT_TESTS := \
 	tests/unit/control/test_control_parts.c \
 	tests/unit/control/test_control_socket.c \
 	tests/unit/control/test_metrics_reference.c \
+	tests/unit/ctl/test_anonymizer.c \
 	tests/unit/ctl/test_arguments.c \
+	tests/unit/ctl/test_certificate_chain.c \
 	tests/unit/ctl/test_table.c \
+	tests/unit/ctl/test_top.c \
 	tests/unit/deliver/test_backoff.c \
 	tests/unit/deliver/test_outcome.c \
 	tests/unit/engine/test_address.c \
@@ -110,6 +115,7 @@ UNIT_TESTS := \
 # Those of UNIT_TESTS that start threads: `make test` runs them once more under ThreadSanitizer.
 THREAD_TESTS := \
 	tests/unit/base/test_mailbox.c \
+	tests/unit/base/test_tap.c \
 	tests/unit/bench/test_disk_load.c \
 	tests/unit/control/test_control.c \
 	tests/unit/control/test_control_socket.c \

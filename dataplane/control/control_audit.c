@@ -26,7 +26,7 @@ static struct json *line_open(struct control_call *call, const char *kind)
 static void line_send(struct control_call *call, bool may_drop)
 {
 	json_object_end(&call->json);
-	control_stream_line(call, may_drop);
+	(void)control_stream_line(call, may_drop); /* progress, when it is dropped */
 }
 
 static bool write_progress(void *owner, uint64_t done, uint64_t all)

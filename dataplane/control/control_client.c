@@ -47,7 +47,10 @@ void control_client_close(struct control_client *client)
 	CHECK(client->state != CLIENT_FREE);
 
 	/* A task goes on without us: a reload is not undone because its caller hung up. */
-	if (client->task != NULL) client->task->client = NULL;
+	if (client->task != NULL) {
+		client->task->client = NULL;
+		atomic_store(&client->task->abandoned, true);
+	}
 	control_call_free(client->call);
 	alloc_free(client->input);
 	close(client->fd);
@@ -200,7 +203,8 @@ static void call_run(struct control_client *client, struct control_call *call)
 		control_client_answer(client, call);
 		return;
 	}
-	if (!control_task_start(client, call)) {
+	bool admitted = call->route != CONTROL_ROUTE_TAIL || control_tail_admit(call);
+	if (!admitted || !control_task_start(client, call)) {
 		control_client_answer(client, call);
 		return;
 	}

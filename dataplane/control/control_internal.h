@@ -183,19 +183,25 @@ struct control_task {
 	bool active;          /* control thread only */
 	pthread_mutex_t lock; /* over the two below */
 	bool finished;
-	struct writer stream; /* of a streaming route; no memory otherwise */
+	struct writer stream;  /* of a streaming route; no memory otherwise */
+	atomic_bool abandoned; /* its client has gone: a stream without end ends */
 };
 
+/* One for each route that is not quick, and more for the one that may run several times. */
+enum { CONTROL_TASK_COUNT = CONTROL_ROUTE_COUNT + TAP_FOLLOWERS_MAX - 1 };
+
 void control_tasks_init(struct control *control);
-/* Takes the call over when true. False: one is running already, the answer says so. */
+/* Takes the call over when true. False: as many as may are running already, the answer says so. */
 bool control_task_start(struct control_client *client, struct control_call *call);
 /* Moves what tasks have made to their clients; ends finished ones. */
 void control_tasks_collect(struct control *control);
 /* Waits for all of them. */
 void control_tasks_done(struct control *control);
 /* Task thread: sends what stands in call->body as one line and empties it. A line that may be
- * dropped is, when the client is slow to take the earlier ones. */
-void control_stream_line(struct control_call *call, bool may_drop);
+ * dropped is, when the client is slow to take the earlier ones: false. */
+bool control_stream_line(struct control_call *call, bool may_drop);
+/* Before a tail's stream begins. False: the answer is a problem already. */
+bool control_tail_admit(struct control_call *call);
 
 /* ---- Clients --------------------------------------------------------------------------------- */
 
@@ -250,7 +256,7 @@ struct control {
 	atomic_bool pinged; /* and has not made a turn since */
 	/* First those of the socket, then those of the loopback listener. */
 	struct control_client clients[2 * CONTROL_CLIENTS_MAX];
-	struct control_task tasks[CONTROL_ROUTE_COUNT]; /* those of quick routes stay idle */
+	struct control_task tasks[CONTROL_TASK_COUNT]; /* those of quick routes stay idle */
 	/* Of the last reload since start. */
 	_Atomic uint64_t reload_us; /* wall; 0: there was none */
 	atomic_bool reload_ok;

@@ -2,8 +2,9 @@
 /* control_task — slow calls on threads of their own, so that health checks and metrics are
  * answered while a configuration loads or an audit log is recomputed.
  *
- * One at a time per route. The task's thread owns the call until `finished`; the control thread
- * then joins it and gives the call to the client, or drops it when the client has gone.
+ * One at a time per route, and TAP_FOLLOWERS_MAX tails. The task's thread owns the call until
+ * `finished`; the control thread then joins it and gives the call to the client, or drops it when
+ * the client has gone.
  */
 #include <stdio.h>
 
@@ -14,7 +15,7 @@
 
 void control_tasks_init(struct control *control)
 {
-	for (size_t i = 0; i < CONTROL_ROUTE_COUNT; i++) {
+	for (size_t i = 0; i < CONTROL_TASK_COUNT; i++) {
 		control->tasks[i].control = control;
 		CHECK(pthread_mutex_init(&control->tasks[i].lock, NULL) == 0);
 	}
@@ -37,16 +38,30 @@ static void stream_memory_free(struct control_task *task)
 	task->stream = (struct writer){ 0 };
 }
 
+/* NULL: none is free. Those behind the routes' own are for tails. */
+static struct control_task *task_find(struct control *control, enum control_route route)
+{
+	size_t end = route == CONTROL_ROUTE_TAIL ? CONTROL_TASK_COUNT : 0;
+	if (!control->tasks[route].active) return &control->tasks[route];
+	for (size_t i = CONTROL_ROUTE_COUNT; i < end; i++) {
+		if (!control->tasks[i].active) return &control->tasks[i];
+	}
+	return NULL;
+}
+
 bool control_task_start(struct control_client *client, struct control_call *call)
 {
-	struct control_task *task = &call->control->tasks[call->route];
-	if (task->active) {
-		control_problem(call, 409, "busy", "One is running already",
-			"wait until it is done and ask again");
+	struct control_task *task = task_find(call->control, call->route);
+	if (task == NULL) {
+		bool tail = call->route == CONTROL_ROUTE_TAIL;
+		control_problem(call, 409, "busy",
+			tail ? "As many as may be are running" : "One is running already",
+			"wait until %s is done and ask again", tail ? "one" : "it");
 		return false;
 	}
 	task->call = call;
 	task->finished = false;
+	atomic_store(&task->abandoned, false);
 	call->task = task;
 	if (control_route_pace(call->route) == CONTROL_STREAM) {
 		task->stream = writer_of(alloc_array(CONTROL_STREAM_SIZE, 1), CONTROL_STREAM_SIZE);
@@ -66,7 +81,7 @@ bool control_task_start(struct control_client *client, struct control_call *call
 	return true;
 }
 
-void control_stream_line(struct control_call *call, bool may_drop)
+bool control_stream_line(struct control_call *call, bool may_drop)
 {
 	struct control_task *task = call->task;
 	CHECK(json_complete(&call->json));
@@ -75,7 +90,8 @@ void control_stream_line(struct control_call *call, bool may_drop)
 	pthread_mutex_lock(&task->lock);
 	/* The second half is kept for lines that must arrive. */
 	bool full = task->stream.size > CONTROL_STREAM_SIZE / 2;
-	if (!(may_drop && full)) {
+	bool taken = !(may_drop && full);
+	if (taken) {
 		write_bytes(&task->stream, writer_bytes(&call->body));
 		/* Only once its client has gone: a client that takes nothing is closed long
 		 * before the second half is full. */
@@ -84,6 +100,7 @@ void control_stream_line(struct control_call *call, bool may_drop)
 	pthread_mutex_unlock(&task->lock);
 	call->body.size = 0;
 	control_wake(call->control);
+	return taken;
 }
 
 /* Gives the client what the stream holds, as soon as it has taken what it was given before. */
@@ -124,7 +141,7 @@ static void task_end(struct control_task *task)
 
 void control_tasks_collect(struct control *control)
 {
-	for (size_t i = 0; i < CONTROL_ROUTE_COUNT; i++) {
+	for (size_t i = 0; i < CONTROL_TASK_COUNT; i++) {
 		struct control_task *task = &control->tasks[i];
 		if (!task->active) continue;
 		pthread_mutex_lock(&task->lock);
@@ -137,7 +154,7 @@ void control_tasks_collect(struct control *control)
 
 void control_tasks_done(struct control *control)
 {
-	for (size_t i = 0; i < CONTROL_ROUTE_COUNT; i++) {
+	for (size_t i = 0; i < CONTROL_TASK_COUNT; i++) {
 		struct control_task *task = &control->tasks[i];
 		if (task->active) {
 			CHECK(pthread_join(task->thread, NULL) == 0);

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/tap.h"
 #include "deliver/outcome.h"
 
 /* How long to wait when this host is short of descriptors or memory. */
@@ -233,6 +234,7 @@ void delivery_settle(struct deliver_target *target, struct delivery *delivery,
 	}
 	target_count(target, &outcome);
 	attempt_observe(deliver->config.metrics, delivery, end);
+	if (tap_is_open()) tap_attempt(target, delivery, end, &outcome);
 
 	struct bytes detail_bytes = bytes_of_text(detail);
 	if (detail_bytes.size > ATTEMPT_DETAIL_SIZE_MAX)

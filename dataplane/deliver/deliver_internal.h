@@ -102,6 +102,12 @@ struct attempt_end {
 void delivery_settle(struct deliver_target *target, struct delivery *delivery,
 	const struct attempt_end *end);
 
+/* ---- deliver_tap.c --------------------------------------------------------------------------- */
+struct outcome;
+/* Only while tap_is_open(), of a delivery that is not settled yet. */
+void tap_attempt(const struct deliver_target *target, struct delivery *delivery,
+	const struct attempt_end *end, const struct outcome *outcome);
+
 /* ---- deliver_channel.c ----------------------------------------------------------------------- */
 /* Opens a new channel for this delivery. False, with the delivery released, when this host
  * lacks what a connection needs. */

@@ -87,10 +87,12 @@ void answer_problem(struct request *request, enum answer answer, const char *det
 	bool complete = request->complete.us != 0;
 	bool keep_alive = complete && connection_stays(request);
 
+	const char *code = detail_code == NULL ? row->code : detail_code;
 	if (row->again) metrics_add(request->receive->config.metrics, METRICS_REQUESTS_SHED, 1);
+	if (tap_is_open()) tap_refused(request->receive, request, row->status, code);
 	struct http_problem problem = {
 		.status = row->status,
-		.code = detail_code == NULL ? row->code : detail_code,
+		.code = code,
 		.title = row->text,
 		.detail = detail,
 		.retry_after_s = row->again ? RECEIVE_RETRY_AFTER_S : 0,
@@ -116,6 +118,10 @@ void answer_fault(struct request *request, enum http_fault fault)
 	struct connection *connection = request->connection;
 
 	metrics_add(request->receive->config.metrics, METRICS_REQUESTS_MALFORMED, 1);
+	if (tap_is_open()) {
+		tap_refused(request->receive, request, http_fault_status(fault),
+			http_fault_code(fault));
+	}
 	struct http_problem problem = {
 		.status = http_fault_status(fault),
 		.code = http_fault_code(fault),
@@ -136,6 +142,7 @@ void answer_accepted(struct request *request, const struct event *event, bool du
 	bool keep_alive = connection_stays(request);
 	const char *option = connection_option(request, keep_alive);
 	char id[EVENT_ID_TEXT_SIZE];
+	if (duplicate && tap_is_open()) tap_duplicate(request, event);
 	static const char head_date[] = "HTTP/1.1 200 OK\r\nDate: ";
 	static const char head[] = "\r\nContent-Type: application/json\r\nContent-Length: ";
 	static const char tail_new[] = "\",\"status\":\"accepted\"}\n";
@@ -162,11 +169,13 @@ void answer_overload(struct connection *connection)
 	uint8_t text[ANSWER_SIZE_MAX];
 	struct writer writer = writer_of(text, sizeof text);
 
+	const struct answer_row *row = &answer_rows[ANSWER_OVERLOAD];
 	metrics_add(connection->receive->config.metrics, METRICS_REQUESTS_SHED, 1);
+	if (tap_is_open()) tap_refused(connection->receive, NULL, row->status, row->code);
 	struct http_problem problem = {
-		.status = answer_rows[ANSWER_OVERLOAD].status,
-		.code = answer_rows[ANSWER_OVERLOAD].code,
-		.title = answer_rows[ANSWER_OVERLOAD].text,
+		.status = row->status,
+		.code = row->code,
+		.title = row->text,
 		.retry_after_s = RECEIVE_RETRY_AFTER_S,
 		.connection = "close",
 		.date = answer_date(connection->receive),

@@ -49,6 +49,7 @@ static void event_committed(struct request *request)
 	metrics_endpoint_add(receive->config.metrics, request->metrics_slot, METRICS_ENDPOINT_BYTES,
 		append->payload.size);
 	if (append->event.key_index != 0) event_count(request, METRICS_ENDPOINT_PREVIOUS_SECRET);
+	if (tap_is_open()) tap_accepted(request);
 }
 
 /* Worker thread: the writer's answer has arrived. */

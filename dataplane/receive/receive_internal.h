@@ -2,6 +2,7 @@
 /* receive_internal — what the files of receive/ share. Not for other folders. */
 #pragma once
 
+#include "base/tap.h"
 #include "http/http_chunked.h"
 #include "http/http_request.h"
 #include "receive/receive.h"
@@ -156,6 +157,14 @@ struct bytes request_body(const struct request *request);
 /* ---- receive_event.c ------------------------------------------------------------------------- */
 /* Verifies and appends, or answers. */
 void event_receive(struct request *request);
+
+/* ---- receive_tap.c --------------------------------------------------------------------------- */
+/* Only while tap_is_open(). */
+void tap_accepted(const struct request *request);
+void tap_duplicate(struct request *request, const struct event *original);
+/* `request` NULL: the connection never got one. `reason` is a literal. */
+void tap_refused(struct receive *receive, struct request *request, unsigned status,
+	const char *reason);
 
 /* ---- receive_answer.c ------------------------------------------------------------------------ */
 /* The largest answer: a problem document with all its texts is under 700 bytes. */

@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "base/tap.h"
 #include "worker/wiring.h"
 
 struct worker {
@@ -337,6 +338,7 @@ static void *worker_main(void *owner)
 	snprintf(name, sizeof name, "worker-%u", worker->config.index);
 	pthread_setname_np(pthread_self(), name);
 	pin_to_cpu(worker->config.cpu);
+	tap_thread(worker->config.index);
 	worker->start_result = worker_open(worker);
 	sem_post(&worker->started);
 	/* What was opened so far is not closed again: the program ends with the message. */

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""penstockctl support-bundle.
+
+Questions answered: is what helps in it, does no secret, name, host or address leave the house, and can the operator
+translate back?
+"""
+import hashlib
+import json
+import os
+import re
+import socket
+import stat
+import subprocess
+import tarfile
+
+import pytest
+
+import lab
+import peers
+
+PARTS = ['penstockctl.txt', 'penstockd.json', 'status.json', 'endpoints.json', 'targets.json', 'metrics.txt',
+         'configuration.yaml', 'doctor.txt', 'log.txt']
+TOKEN = 'T0KEN-b7f3c2a9d4e1'
+
+
+def names_of(path):
+    """alias -> what it stands for"""
+    lines = [line for line in path.read_text().splitlines() if not line.startswith(('#', 'key '))]
+    return dict(line.split(' ', 1) for line in lines)
+
+
+def bundle(folder, socket_path, *options, code=0):
+    target = folder / 'out.tar'
+    done = subprocess.run([lab.BUILD / 'penstockctl', '--socket', socket_path, 'support-bundle', target, *options],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    return target, done
+
+
+def read(target):
+    with tarfile.open(target, 'r:') as archive:
+        members = archive.getmembers()
+        assert all(one.isfile() and one.name.startswith('penstock-support/') for one in members)
+        return {one.name.split('/')[1]: archive.extractfile(one).read() for one in members}
+
+
+@pytest.fixture(name='daemon')
+def fixture_daemon(tmp_path):
+    """Names that are no words, a token in a URL, something in every list and in the log, a name that has gone."""
+    with lab.Target(lambda _: 500) as target:
+        url = f'http://127.0.0.1:{target.port}/services/{TOKEN}?key=sesame-{TOKEN}'
+        lines = peers.target_line('acmebilling', url, peers.retry(2)) + peers.target_line(
+            'globexorders', 'https://hooks.globex-internal.invalid/in')
+        endpoints = peers.endpoint_line('initechpay', ['acmebilling']) + peers.endpoint_line(
+            'umbrellacrm', ['globexorders'], more=', host: crm.umbrella-internal.example')
+        with lab.Daemon(tmp_path / 'houseofsecrets', targets=lines,
+                        endpoints=endpoints + peers.endpoint_line('goneforever', ['acmebilling'])) as daemon:
+            event = peers.send(daemon, b'{"payload": "of-a-customer"}', '/initechpay')
+            peers.send(daemon, b'{"payload": "of-another"}', '/goneforever')
+            peers.wait_state(daemon, event, 'dead', 'acmebilling')
+            daemon.configure(endpoints=endpoints)
+            daemon.ctl('reload')
+            with open(daemon.folder / 'log', 'a', encoding='utf-8') as log:
+                log.write(f'peer 203.0.113.77:4711 [2001:db8::17] on {socket.gethostname()} asked initechpay\n')
+            yield daemon
+
+
+def options(daemon):
+    return ('--config', daemon.folder / 'penstock.yaml', '--log', daemon.folder / 'log')
+
+
+def test_nothing_leaves_the_house(daemon, tmp_path):
+    target, _ = bundle(tmp_path, daemon.folder / 'control.sock', *options(daemon))
+    data = target.read_bytes()
+    parts = read(target)
+    assert list(parts) == ['MANIFEST.txt', *PARTS]
+    lowered = data.lower()
+    for word in ('initechpay', 'umbrellacrm', 'goneforever', 'acmebilling', 'globexorders', 'globex', 'umbrella',
+                 'houseofsecrets', TOKEN, 'sesame', '127.0.0.1', '203.0.113.77', '2001:db8::17', 'of-a-customer',
+                 lab.GITHUB_SECRET, lab.STANDARD_SECRET, lab.STRIPE_SECRET, lab.ZEN_SECRET, lab.APP_SECRET,
+                 lab.APP_SECRET.removeprefix('whsec_'), str(daemon.folder), str(lab.certificates())):
+        assert word.lower().encode() not in lowered, word
+    assert not re.search(rb'(?<![a-z0-9_])' + re.escape(socket.gethostname().lower().encode()) + rb'(?![a-z0-9_])',
+                         lowered)
+    assert b'BEGIN' not in data  # no key, no certificate
+
+
+def test_it_helps(daemon, tmp_path):
+    target, done = bundle(tmp_path, daemon.folder / 'control.sock', *options(daemon))
+    parts = {name: text.decode() for name, text in read(target).items()}
+    assert f'{target}:' in done.stdout and f'{target}.names:' in done.stdout
+    names = names_of(tmp_path / 'out.tar.names')
+    assert {'initechpay', 'goneforever', 'acmebilling', 'hooks.globex-internal.invalid', '203.0.113.77',
+            '2001:db8::17', '127.0.0.1', str(daemon.folder)} <= set(names.values())
+    alias = {name: key for key, name in names.items()}
+
+    assert '"schema":"penstock.status/v1"' in parts['status.json']
+    assert f'penstock_events_accepted_total{{endpoint="{alias["initechpay"]}"}} 1' in parts['metrics.txt']
+    assert f'- name: {alias["acmebilling"]}' in parts['configuration.yaml']
+    assert 'retry_attempts_max: 2' in parts['configuration.yaml'] and 'retention_s: 604800' in parts['configuration.yaml']
+    assert f'peer {alias["203.0.113.77"]}:4711 [{alias["2001:db8::17"]}]' in parts['log.txt']
+    assert parts['log.txt'].splitlines()[-1].endswith(f'asked {alias["initechpay"]}')
+    assert f'{alias["hooks.globex-internal.invalid"]} (target {alias["globexorders"]}) does not resolve' in parts[
+        'doctor.txt']
+    assert 'io_uring' in parts['doctor.txt'] and 'penstockctl ' in parts['penstockctl.txt']
+
+    # Put back, it is what it was.
+    text = parts['configuration.yaml']
+    for key, name in names.items():
+        text = text.replace(key, name)
+    assert f'/services/{TOKEN}' in text and 'host: crm.umbrella-internal.example' in text
+
+
+def test_manifest_is_right(daemon, tmp_path):
+    target, _ = bundle(tmp_path, daemon.folder / 'control.sock', *options(daemon))
+    parts = read(target)
+    manifest = parts.pop('MANIFEST.txt').decode()
+    assert 'penstock.support/v1' in manifest
+    for name, text in parts.items():
+        assert re.search(rf'^{re.escape(name)} .*, {len(text)} bytes\n +sha256 {hashlib.sha256(text).hexdigest()}$',
+                         manifest, re.M), name
+    listed = subprocess.run(['tar', '-tf', target], capture_output=True, text=True, check=True).stdout.split()
+    assert listed == [f'penstock-support/{name}' for name in ('MANIFEST.txt', *parts)]
+
+
+def test_files_are_private_and_nothing_is_overwritten(daemon, tmp_path):
+    target, _ = bundle(tmp_path, daemon.folder / 'control.sock', *options(daemon))
+    names = tmp_path / 'out.tar.names'
+    for path in (target, names):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    before = target.read_bytes()
+    _, done = bundle(tmp_path, daemon.folder / 'control.sock', *options(daemon), code=73)
+    assert 'File exists' in done.stderr and target.read_bytes() == before
+    first = names_of(names)
+    target.unlink()
+    bundle(tmp_path, daemon.folder / 'control.sock', *options(daemon), code=73)
+    assert not target.exists() and names_of(names) == first  # the old table is not lost
+    names.unlink()
+    _, done = bundle(tmp_path, daemon.folder / 'control.sock', *options(daemon), '--json')
+    assert json.loads(done.stdout) == {'schema': 'penstock.support/v1', 'file': str(target), 'names': str(names)}
+    assert not set(names_of(names)) & set(first)  # another key: bundles cannot be put side by side
+
+
+def test_without_a_daemon(tmp_path):
+    daemon = lab.Daemon(tmp_path / 'd', targets=peers.target_line('acmebilling', 'http://127.0.0.1:1/'))
+    target, _ = bundle(tmp_path, daemon.folder / 'control.sock', '--config', daemon.folder / 'penstock.yaml')
+    parts = read(target)
+    manifest = parts['MANIFEST.txt'].decode()
+    assert {'configuration.yaml', 'doctor.txt', 'penstockctl.txt'} <= set(parts) and 'status.json' not in parts
+    assert re.search(r'^status.json +not there: ', manifest, re.M)
+    assert b'acmebilling' not in target.read_bytes()
+
+
+def test_without_a_configuration_there_is_none(tmp_path):
+    """Nobody would know what to hide."""
+    target, done = bundle(tmp_path, tmp_path / 'none.sock', '--config', tmp_path / 'nowhere.yaml', code=78)
+    assert 'what to hide' in done.stderr and not target.exists() and not os.listdir(tmp_path)
+
+
+def test_long_log_is_cut_to_whole_lines(daemon, tmp_path):
+    log = tmp_path / 'long.log'
+    with open(log, 'w', encoding='utf-8') as file:
+        for number in range(60000):
+            file.write(f'<6> line {number:06} of a long log about initechpay\n')
+    target, _ = bundle(tmp_path, daemon.folder / 'control.sock', '--config', daemon.folder / 'penstock.yaml', '--log', log)
+    lines = read(target)['log.txt'].decode().splitlines()
+    assert lines[-1].startswith('<6> line 059999 of') and all(line.startswith('<6> line ') for line in lines)
+    assert 5000 < len(lines) < 40000 and 'initechpay' not in lines[0]
