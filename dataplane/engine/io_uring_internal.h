@@ -160,7 +160,8 @@ void socket_complete(struct io *io, const struct io_uring_cqe *cqe);
 
 /* io_uring_table.c */
 
-/* Before restrictions are registered. Without a table, whatever the reason, all works with descriptors. */
+/* Before restrictions are registered. Without a table, whatever the reason, all works with
+ * descriptors. */
 void table_open(struct io *io, uint32_t features);
 /* The socket's descriptor goes into the table and is closed, if the table has its slot. */
 void table_take(struct io *io, struct io_socket *socket);

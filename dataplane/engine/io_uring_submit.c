@@ -92,8 +92,8 @@ static bool submit_send(struct io *io, struct io_socket *socket)
 	return true;
 }
 
-/* A shutdown that is a request goes to a thread of the kernel's, which then stays and wakes up every
- * five seconds. So a socket of the table is given a descriptor for a moment. */
+/* A shutdown that is a request goes to a thread of the kernel's, which then stays and wakes up
+ * every five seconds. So a socket of the table is given a descriptor for a moment. */
 static bool submit_shutdown(struct io *io, struct io_socket *socket)
 {
 	if (!socket->in_table) {
