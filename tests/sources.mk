@@ -3,6 +3,7 @@
 
 # Each file is a cmocka program of its own, linked against libpenstock.a (everything but main.c).
 UNIT_TESTS := \
+	tests/bench/bench_event.c \
 	tests/bench/bench_io_echo.c \
 	tests/bench/bench_store.c \
 	tests/bench/bench_tls.c \

@@ -8,16 +8,53 @@ bool bytes_equal(struct bytes a, struct bytes b)
 	return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
-static uint8_t ascii_lower(uint8_t c)
+#define EACH_BYTE UINT64_C(0x0101010101010101)
+
+/* The bytes that are ASCII letters in lower case, the others as they are. */
+static uint64_t word_lower(uint64_t word)
 {
-	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
+	uint64_t text = word & 0x7f * EACH_BYTE;
+	/* The highest bit of each byte: from 'A' on, and beyond 'Z'. */
+	uint64_t from_a = text + (0x80 - 'A') * EACH_BYTE;
+	uint64_t beyond_z = text + (0x7f - 'Z') * EACH_BYTE;
+	uint64_t upper = from_a & ~beyond_z & ~word & 0x80 * EACH_BYTE;
+	return word | upper >> 2; /* 0x20 */
 }
 
-bool bytes_equal_ignore_case(struct bytes a, struct bytes b)
+static inline bool words_differ(uint64_t a, uint64_t b)
 {
-	if (a.size != b.size) return false;
-	for (size_t i = 0; i < a.size; i++) {
-		if (ascii_lower(a.data[i]) != ascii_lower(b.data[i])) return false;
+	return a != b && word_lower(a) != word_lower(b);
+}
+
+static inline uint64_t load_8(const uint8_t *from)
+{
+	uint64_t word;
+	memcpy(&word, from, sizeof word);
+	return word;
+}
+
+static inline uint64_t load_4(const uint8_t *from)
+{
+	uint32_t word;
+	memcpy(&word, from, sizeof word);
+	return word;
+}
+
+bool bytes_same_letters(const uint8_t *a, const uint8_t *b, size_t size)
+{
+	if (size >= 8) {
+		for (size_t i = 0; i < size - 8; i += 8) {
+			if (words_differ(load_8(a + i), load_8(b + i))) return false;
+		}
+		/* The last ones, of which some were compared before. */
+		return !words_differ(load_8(a + size - 8), load_8(b + size - 8));
+	}
+	if (size >= 4) {
+		return !words_differ(load_4(a), load_4(b)) &&
+			!words_differ(load_4(a + size - 4), load_4(b + size - 4));
+	}
+	for (size_t i = 0; i < size; i++) {
+		if (words_differ(a[i], b[i])) return false;
 	}
 	return true;
 }
@@ -27,9 +64,12 @@ bool bytes_equal_constant_time(struct bytes a, struct bytes b)
 	if (a.size != b.size) return false;
 
 	/* volatile: the compiler may not stop at the first difference. */
-	volatile uint8_t difference = 0;
-	for (size_t i = 0; i < a.size; i++)
-		difference = (uint8_t)(difference | (a.data[i] ^ b.data[i]));
+	volatile uint64_t difference = 0;
+	size_t i = 0;
+	for (; a.size - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
+		difference = difference | (load_8(a.data + i) ^ load_8(b.data + i));
+	}
+	for (; i < a.size; i++) difference = difference | (uint64_t)(a.data[i] ^ b.data[i]);
 	return difference == 0;
 }
 

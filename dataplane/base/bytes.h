@@ -33,8 +33,14 @@ static inline struct bytes bytes_of_text(const char *text)
 }
 
 bool bytes_equal(struct bytes a, struct bytes b);
-/* ASCII letters compare without case: HTTP field names, schemes, hex. */
-bool bytes_equal_ignore_case(struct bytes a, struct bytes b);
+/* Of equal size: see bytes_equal_ignore_case(). */
+bool bytes_same_letters(const uint8_t *a, const uint8_t *b, size_t size);
+/* ASCII letters compare without case: HTTP field names, schemes. Most names differ in size, which
+ * the caller's code finds out by itself. */
+static inline bool bytes_equal_ignore_case(struct bytes a, struct bytes b)
+{
+	return a.size == b.size && bytes_same_letters(a.data, b.data, a.size);
+}
 /* Takes the same time for equal sizes whatever the content. Use for MACs, tokens, anything
  * an attacker may guess byte by byte. Different sizes are unequal at once. */
 bool bytes_equal_constant_time(struct bytes a, struct bytes b);
@@ -61,8 +67,12 @@ void bytes_wipe(void *data, size_t size);
 
 /* Lower-case hex. `to` holds 2 * from.size characters, no NUL is added. */
 void hex_encode(struct bytes from, char *to);
-/* Either case. RESULT_MALFORMED for odd length or a foreign character, RESULT_FULL when
- * `to_size` is too small. Constant time in the digits' values. */
+enum hex_letters { HEX_ANY, HEX_LOWER, HEX_UPPER };
+/* RESULT_MALFORMED for odd length or a foreign character, to which letters of another case
+ * belong; RESULT_FULL when `to_size` is too small. Constant time in the digits' values. */
+MUST_USE enum result hex_decode_of(enum hex_letters letters, struct bytes from, uint8_t *to,
+	size_t to_size, size_t *ret_size);
+/* Either case. */
 MUST_USE enum result hex_decode(struct bytes from, uint8_t *to, size_t to_size, size_t *ret_size);
 
 enum base64_alphabet { BASE64_STANDARD, BASE64_URL };

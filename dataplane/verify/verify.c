@@ -119,20 +119,6 @@ const struct scheme *verifier_scheme(const struct verifier *verifier)
 
 /* ---- signatures ------------------------------------------------------------------------------ */
 
-/* Digits and the six letters from `first` on: only lower or only upper case. No branch depends on
- * a character: which of them is a digit no branch predictor can know. */
-static bool has_hex_letters_only(struct bytes text, uint8_t first)
-{
-	unsigned others = 0;
-	for (size_t i = 0; i < text.size; i++) {
-		unsigned c = text.data[i];
-		unsigned digit = c - (unsigned)'0' < 10;
-		unsigned letter = c - (unsigned)first < 6;
-		others |= 1 ^ (digit | letter);
-	}
-	return others == 0;
-}
-
 static bool decode_signature(enum signature_encoding encoding, struct bytes text,
 	uint8_t to[static MAC_SIZE_MAX], size_t *ret_size)
 {
@@ -140,12 +126,10 @@ static bool decode_signature(enum signature_encoding encoding, struct bytes text
 
 	switch (encoding) {
 	case SIGNATURE_HEX:
-		if (!has_hex_letters_only(text, 'a')) return false;
-		result = hex_decode(text, to, MAC_SIZE_MAX, ret_size);
+		result = hex_decode_of(HEX_LOWER, text, to, MAC_SIZE_MAX, ret_size);
 		break;
 	case SIGNATURE_HEX_UPPER:
-		if (!has_hex_letters_only(text, 'A')) return false;
-		result = hex_decode(text, to, MAC_SIZE_MAX, ret_size);
+		result = hex_decode_of(HEX_UPPER, text, to, MAC_SIZE_MAX, ret_size);
 		break;
 	case SIGNATURE_BASE64:
 		result = base64_decode(BASE64_STANDARD, text, to, MAC_SIZE_MAX, ret_size);

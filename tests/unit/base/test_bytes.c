@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <ctype.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -64,6 +65,36 @@ static void views_are_compared(void **state)
 	assert_true(bytes_starts_with(B("abc"), B("abc")));
 	assert_false(bytes_starts_with(B("abc"), B("abcd")));
 	assert_false(bytes_starts_with(B("abc"), B("b")));
+}
+
+/* Wherever two texts of some words and a rest differ, and in whatever, it counts. */
+static void a_difference_counts_in_every_place(void **state)
+{
+	static const size_t sizes[] = { 1, 3, 4, 7, 8, 13, 21 };
+	uint8_t a[21];
+	uint8_t b[21];
+	(void)state;
+
+	for (size_t s = 0; s < ARRAY_COUNT(sizes); s++) {
+		size_t size = sizes[s];
+		for (size_t at = 0; at < size; at++) {
+			for (unsigned c = 0; c < 256 * 256; c++) {
+				unsigned other = c >> 8;
+				memset(a, 'x', size);
+				memset(b, 'X', size);
+				a[at] = (uint8_t)c;
+				b[at] = (uint8_t)other;
+				struct bytes a_text = bytes_of(a, size);
+				struct bytes b_text = bytes_of(b, size);
+				bool equal = tolower((int)(c & 255)) == tolower((int)other);
+				assert_int_equal(bytes_equal_ignore_case(a_text, b_text), equal);
+				memset(b, 'x', size);
+				b[at] = (uint8_t)other;
+				assert_int_equal(bytes_equal_constant_time(a_text, b_text),
+					(c & 255) == other);
+			}
+		}
+	}
 }
 
 /* A view is cut at an offset, and past its end nothing is left. */
@@ -216,6 +247,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(empty_views_are_equal),
 		cmocka_unit_test(views_are_compared),
+		cmocka_unit_test(a_difference_counts_in_every_place),
 		cmocka_unit_test(views_are_cut),
 		cmocka_unit_test(white_space_is_trimmed),
 		cmocka_unit_test(bytes_are_found),

@@ -53,6 +53,48 @@ static void every_hex_pair_is_judged(void **state)
 	}
 }
 
+/* Where a character stands does not matter, and which letters count is the caller's choice: each
+ * one, in each place of a text of some words and a rest, decodes as the pair it is part of. */
+static void every_character_is_judged_in_every_place(void **state)
+{
+	static const enum hex_letters all_letters[] = { HEX_ANY, HEX_LOWER, HEX_UPPER };
+	enum { SIZE = 30 };
+	(void)state;
+
+	for (size_t l = 0; l < ARRAY_COUNT(all_letters); l++) {
+		for (unsigned c = 0; c < 256; c++) {
+			bool lower = c >= 'a' && c <= 'f';
+			bool upper = c >= 'A' && c <= 'F';
+			bool good = (c >= '0' && c <= '9') ||
+				(lower && all_letters[l] != HEX_UPPER) ||
+				(upper && all_letters[l] != HEX_LOWER);
+			for (size_t at = 0; at < SIZE; at++) {
+				uint8_t text[] = "012345678998765432104703265819";
+				uint8_t expected[SIZE / 2];
+				size_t size = 99;
+				text[at] = (uint8_t)c;
+				const uint8_t *from = guard_place(&guard, bytes_of(text, SIZE));
+				uint8_t *to = guard_place(&output, bytes_of(text, SIZE / 2));
+				enum result result = hex_decode_of(all_letters[l],
+					bytes_of(from, SIZE), to, SIZE / 2, &size);
+				if (!good) {
+					assert_int_equal(result, RESULT_MALFORMED);
+					assert_int_equal(size, 99);
+					continue;
+				}
+				assert_int_equal(result, RESULT_OK);
+				assert_int_equal(size, SIZE / 2);
+				for (size_t i = 0; i < SIZE; i += 2) {
+					assert_int_equal(hex_decode(bytes_of(text + i, 2),
+								 &expected[i / 2], 1, &size),
+						RESULT_OK);
+				}
+				assert_memory_equal(to, expected, SIZE / 2);
+			}
+		}
+	}
+}
+
 /* Hex of odd length is refused, and so is a result that does not fit. */
 static void hex_sizes_are_judged(void **state)
 {
@@ -207,6 +249,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hex_is_written),
 		cmocka_unit_test(every_hex_pair_is_judged),
+		cmocka_unit_test(every_character_is_judged_in_every_place),
 		cmocka_unit_test(hex_sizes_are_judged),
 		cmocka_unit_test(base64_vectors),
 		cmocka_unit_test(base64_alphabets_are_kept_apart),
