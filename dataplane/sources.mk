@@ -18,7 +18,7 @@ BASE_SRC := \
 	dataplane/base/mailbox.c \
 	dataplane/base/pool.c \
 	dataplane/base/result.c \
-	dataplane/base/sha256_pair.c \
+	dataplane/base/sha256_blocks.c \
 	dataplane/base/version.c
 
 # dataplane/metrics

@@ -8,13 +8,45 @@
 #include <xxhash.h>
 
 #include "base/check.h"
+#include "base/sha256_blocks.h"
 
 void hash_sha256(struct bytes bytes, uint8_t digest[static SHA256_SIZE])
 {
 	hash_sha256_parts(&bytes, 1, digest);
 }
 
-void hash_sha256_parts(const struct bytes *parts, size_t part_count,
+/* What is gathered before it is hashed: all leaves but those with long texts, all nodes. */
+enum { SHORT_BLOCKS = 8, SHORT_SIZE_MAX = SHORT_BLOCKS * SHA256_BLOCK_SIZE };
+BOUND((int)SHA256_SIZE == (int)SHA256_STATE_SIZE);
+
+static size_t parts_size(const struct bytes *parts, size_t part_count)
+{
+	size_t size = 0;
+	for (size_t i = 0; i < part_count; i++) size += parts[i].size;
+	return size;
+}
+
+static void parts_by_blocks(const struct bytes *parts, size_t part_count,
+	uint8_t digest[static SHA256_SIZE])
+{
+	uint8_t text[SHORT_SIZE_MAX + SHA256_BLOCK_SIZE];
+	struct sha256_state state = sha256_initial;
+	size_t size = 0;
+
+	for (size_t i = 0; i < part_count; i++) {
+		if (parts[i].size > 0) memcpy(text + size, parts[i].data, parts[i].size);
+		size += parts[i].size;
+	}
+	size_t whole = size / SHA256_BLOCK_SIZE;
+	size_t rest_size = size % SHA256_BLOCK_SIZE;
+	size_t ends = sha256_pad(text + whole * SHA256_BLOCK_SIZE, rest_size, size);
+	sha256_one(&state, text, whole + ends);
+	sha256_state_write(&state, digest);
+	/* It may hold a key: a target's files are told apart by their hash. */
+	bytes_wipe(text, size);
+}
+
+static void parts_by_library(const struct bytes *parts, size_t part_count,
 	uint8_t digest[static SHA256_SIZE])
 {
 	wc_Sha256 sha;
@@ -26,6 +58,16 @@ void hash_sha256_parts(const struct bytes *parts, size_t part_count,
 	}
 	CHECK(wc_Sha256Final(&sha, digest) == 0);
 	wc_Sha256Free(&sha);
+}
+
+void hash_sha256_parts(const struct bytes *parts, size_t part_count,
+	uint8_t digest[static SHA256_SIZE])
+{
+	if (parts_size(parts, part_count) < SHORT_SIZE_MAX && sha256_blocks_usable()) {
+		parts_by_blocks(parts, part_count, digest);
+	} else {
+		parts_by_library(parts, part_count, digest);
+	}
 }
 
 uint64_t hash_xxh3(struct bytes bytes, uint64_t seed)

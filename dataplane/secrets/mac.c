@@ -19,7 +19,7 @@
 #include <wolfssl/wolfcrypt/sha512.h>
 
 #include "base/check.h"
-#include "base/sha256_pair.h"
+#include "base/sha256_blocks.h"
 #include "secrets/secrets_internal.h"
 
 #if defined(WOLFSSL_SMALL_STACK_CACHE) || defined(WOLFSSL_ASYNC_CRYPT) || \
@@ -171,35 +171,53 @@ size_t mac_compute(const struct mac_key *key, const struct bytes *parts, size_t 
 	return finish(key, &state, mac);
 }
 
-/* What wc_Sha256Update() does with whole blocks when none is begun. */
-static void count_blocks(wc_Sha256 *state, size_t size)
+static struct sha256_state words_of(const union mac_state *state)
 {
-	CHECK(state->buffLen == 0);
-	word32 before = state->loLen;
-	state->loLen += (word32)size;
-	state->hiLen += state->loLen < before;
+	struct sha256_state words;
+
+	/* Between two blocks the eight words are all there is. */
+	CHECK(state->sha256.buffLen == 0);
+	memcpy(words.word, state->sha256.digest, sizeof words.word);
+	return words;
+}
+
+static size_t compute_and_hash_by_blocks(const struct mac_key *key, struct bytes message,
+	uint8_t mac[static MAC_SIZE_MAX], uint8_t sha256[static SHA256_SIZE])
+{
+	struct sha256_state inner = words_of(&key->inner);
+	struct sha256_state outer = words_of(&key->outer);
+	struct sha256_state plain = sha256_initial;
+	uint8_t ends[2][2 * SHA256_BLOCK_SIZE];
+	size_t whole = message.size / SHA256_BLOCK_SIZE;
+	struct bytes rest = bytes_from(message, whole * SHA256_BLOCK_SIZE);
+
+	sha256_pair(&inner, &plain, message.data, whole);
+	if (rest.size > 0) {
+		memcpy(ends[0], rest.data, rest.size);
+		memcpy(ends[1], rest.data, rest.size);
+	}
+	/* They differ in the size that they end with: a block of pad stands before the MAC's. */
+	size_t count = sha256_pad(ends[0], rest.size, SHA256_BLOCK_SIZE + message.size);
+	CHECK(sha256_pad(ends[1], rest.size, message.size) == count);
+	sha256_two(&inner, ends[0], &plain, ends[1], count);
+	sha256_state_write(&plain, sha256);
+
+	sha256_state_write(&inner, ends[0]);
+	count = sha256_pad(ends[0], SHA256_SIZE, SHA256_BLOCK_SIZE + SHA256_SIZE);
+	sha256_one(&outer, ends[0], count);
+	sha256_state_write(&outer, mac);
+	bytes_wipe(&inner, sizeof inner);
+	bytes_wipe(&outer, sizeof outer);
+	bytes_wipe(ends, sizeof ends);
+	return SHA256_SIZE;
 }
 
 size_t mac_compute_and_hash(const struct mac_key *key, struct bytes message,
 	uint8_t mac[static MAC_SIZE_MAX], uint8_t sha256[static SHA256_SIZE])
 {
-	union mac_state state = key->inner;
-	union mac_state plain;
-	size_t size = message.size / SHA256_BLOCK_SIZE * SHA256_BLOCK_SIZE;
-
-	CHECK(message.size <= UINT32_MAX);
-	state_init(MAC_SHA256, &plain);
-	if (key->digest == MAC_SHA256 &&
-		sha256_pair(state.sha256.digest, plain.sha256.digest, message.data,
-			size / SHA256_BLOCK_SIZE)) {
-		count_blocks(&state.sha256, size);
-		count_blocks(&plain.sha256, size);
-		message = bytes_from(message, size);
-		state_update(MAC_SHA256, &state, message);
-	} else {
-		state_update(key->digest, &state, message);
+	if (key->digest == MAC_SHA256 && sha256_blocks_usable()) {
+		return compute_and_hash_by_blocks(key, message, mac, sha256);
 	}
-	state_update(MAC_SHA256, &plain, message);
-	state_final(MAC_SHA256, &plain, sha256);
-	return finish(key, &state, mac);
+	hash_sha256(message, sha256);
+	return mac_compute(key, &message, 1, mac);
 }

@@ -24,6 +24,6 @@ size_t mac_size(const struct mac_key *key);
 size_t mac_compute(const struct mac_key *key, const struct bytes *parts, size_t part_count,
 	uint8_t mac[static MAC_SIZE_MAX]);
 /* The same over one message, and the message's own SHA-256, in one pass where the key is for
- * SHA-256 and the CPU can (base/sha256_pair.h). */
+ * SHA-256 and the CPU can (base/sha256_blocks.h). */
 size_t mac_compute_and_hash(const struct mac_key *key, struct bytes message,
 	uint8_t mac[static MAC_SIZE_MAX], uint8_t sha256[static SHA256_SIZE]);

@@ -7,8 +7,14 @@
 
 #include <cmocka.h>
 
+#include <wolfssl/options.h>
+
+#include <wolfssl/wolfcrypt/hash.h>
+#include <xxhash.h>
+
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/random.h"
 #include "lib/guard.h"
 
 static struct guard guard;
@@ -96,6 +102,46 @@ static void xxh3_known_answers(void **state)
 	assert_int_equal(empty.low, UINT64_C(0x6001c324468d497f));
 }
 
+/* Of any size and seed they are what the library says, that this was not built from. */
+static void xxh3_is_the_library_s(void **state)
+{
+	static uint8_t text[3000];
+	struct random random = { .state = 3 };
+	(void)state;
+
+	for (size_t i = 0; i < sizeof text; i++) text[i] = (uint8_t)random_u64(&random);
+	for (size_t size = 0; size <= sizeof text; size++) {
+		struct bytes bytes = bytes_of(guard_place(&guard, bytes_of(text, size)), size);
+		uint64_t seed = size % 3 == 0 ? 0 : random_u64(&random);
+		XXH128_hash_t wanted = XXH3_128bits_withSeed(bytes.data, size, seed);
+		struct hash128 hash = hash_xxh128(bytes, seed);
+		assert_int_equal(hash.low, wanted.low64);
+		assert_int_equal(hash.high, wanted.high64);
+		assert_int_equal(hash_xxh3(bytes, seed),
+			XXH3_64bits_withSeed(bytes.data, size, seed));
+	}
+}
+
+/* Short texts take another way than long ones: to the library's digest, all of them. */
+static void sha256_is_the_library_s(void **state)
+{
+	static uint8_t text[1200];
+	struct random random = { .state = 4 };
+	(void)state;
+
+	for (size_t i = 0; i < sizeof text; i++) text[i] = (uint8_t)random_u64(&random);
+	for (size_t size = 0; size <= sizeof text; size++) {
+		struct bytes bytes = bytes_of(guard_place(&guard, bytes_of(text, size)), size);
+		size_t cut = size == 0 ? 0 : random_below(&random, size);
+		const struct bytes parts[] = { bytes_of(bytes.data, cut), bytes_from(bytes, cut) };
+		uint8_t wanted[SHA256_SIZE];
+		uint8_t digest[SHA256_SIZE];
+		assert_int_equal(wc_Sha256Hash(bytes.data, (word32)size, wanted), 0);
+		hash_sha256_parts(parts, ARRAY_COUNT(parts), digest);
+		assert_memory_equal(digest, wanted, SHA256_SIZE);
+	}
+}
+
 /* Content, size and seed all count. */
 static void xxh3_tells_apart(void **state)
 {
@@ -127,7 +173,7 @@ static void xxh3_tells_apart(void **state)
 static int set_up(void **state)
 {
 	(void)state;
-	guard_init(&guard, 600);
+	guard_init(&guard, 3000);
 	return 0;
 }
 
@@ -145,6 +191,8 @@ int main(void)
 		cmocka_unit_test(sha256_of_a_million),
 		cmocka_unit_test(sha256_of_parts),
 		cmocka_unit_test(xxh3_known_answers),
+		cmocka_unit_test(xxh3_is_the_library_s),
+		cmocka_unit_test(sha256_is_the_library_s),
 		cmocka_unit_test(xxh3_tells_apart),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
