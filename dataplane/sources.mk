@@ -14,6 +14,7 @@ BASE_SRC := \
 	dataplane/base/cursor.c \
 	dataplane/base/encoding.c \
 	dataplane/base/hash.c \
+	dataplane/base/hash_avx2.c \
 	dataplane/base/log.c \
 	dataplane/base/mailbox.c \
 	dataplane/base/pool.c \

@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "base/check.h"
+#include "base/hash_avx2.h"
 #include "base/sha256_blocks.h"
 
 void hash_sha256(struct bytes bytes, uint8_t digest[static SHA256_SIZE])
@@ -72,11 +73,17 @@ void hash_sha256_parts(const struct bytes *parts, size_t part_count,
 
 uint64_t hash_xxh3(struct bytes bytes, uint64_t seed)
 {
+	if (bytes.size >= HASH_AVX2_SIZE_MIN && hash_avx2_usable()) {
+		return hash_avx2_xxh3(bytes, seed);
+	}
 	return XXH3_64bits_withSeed(bytes.data, bytes.size, seed);
 }
 
 struct hash128 hash_xxh128(struct bytes bytes, uint64_t seed)
 {
+	if (bytes.size >= HASH_AVX2_SIZE_MIN && hash_avx2_usable()) {
+		return hash_avx2_xxh128(bytes, seed);
+	}
 	XXH128_hash_t hash = XXH3_128bits_withSeed(bytes.data, bytes.size, seed);
 	return (struct hash128){ .low = hash.low64, .high = hash.high64 };
 }
