@@ -132,27 +132,33 @@ static void read_items(const struct scheme *scheme, struct bytes value, struct p
 	}
 }
 
-static bool is_signature_header(const struct signature_row *row, struct bytes name)
-{
-	return matches_name(row->header, name) ||
-		(row->header_other.size > 0 && matches_name(row->header_other, name));
-}
+/* The fields that may hold a signature, in order. */
+struct signature_fields {
+	uint8_t index[HTTP_FIELDS_MAX];
+	uint32_t count;
+};
+BOUND(HTTP_FIELDS_MAX <= UINT8_MAX);
 
 /* Of two values for one header nobody can say which the provider meant. */
-static void check_headers(const struct signature_row *row, const struct http_fields *fields,
-	struct presented *presented)
+static void find_signatures(const struct signature_row *row, const struct http_fields *fields,
+	struct presented *presented, struct signature_fields *ret)
 {
 	unsigned count = 0;
 	unsigned count_other = 0;
 
+	ret->count = 0;
 	for (uint32_t i = 0; i < fields->count; i++) {
 		struct bytes name = fields->field[i].name;
-		if (matches_name(row->header, name))
+		if (matches_name(row->header, name)) {
 			count++;
-		else if (is_signature_header(row, name))
+		} else if (row->header_other.size > 0 && matches_name(row->header_other, name)) {
 			count_other++;
+		} else {
+			continue;
+		}
+		ret->index[ret->count++] = (uint8_t)i;
 	}
-	if (count + count_other == 0) fault(presented, VERDICT_MISSING_HEADER, row->header);
+	if (ret->count == 0) fault(presented, VERDICT_MISSING_HEADER, row->header);
 	if (count > 1 && !is_numbered(row->header)) {
 		fault(presented, VERDICT_DUPLICATE_HEADER, row->header);
 	}
@@ -163,12 +169,11 @@ static void read_signatures(const struct scheme *scheme, const struct http_field
 	struct presented *presented)
 {
 	const struct signature_row *row = &scheme->signature;
+	struct signature_fields found;
 
-	check_headers(row, fields, presented);
-	for (uint32_t i = 0; i < fields->count; i++) {
-		const struct http_field *field = &fields->field[i];
-		if (is_signature_header(row, field->name))
-			read_items(scheme, field->value, presented);
+	find_signatures(row, fields, presented, &found);
+	for (uint32_t i = 0; i < found.count; i++) {
+		read_items(scheme, fields->field[found.index[i]].value, presented);
 	}
 	if (presented->signature_count == 0) {
 		fault(presented, VERDICT_MALFORMED_SIGNATURE, row->header);
