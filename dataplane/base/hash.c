@@ -43,8 +43,8 @@ static void parts_by_blocks(const struct bytes *parts, size_t part_count,
 	size_t ends = sha256_pad(text + whole * SHA256_BLOCK_SIZE, rest_size, size);
 	sha256_one(&state, text, whole + ends);
 	sha256_state_write(&state, digest);
-	bytes_wipe(text,
-		size); /* it may hold a key: contexts tell those of targets apart by hash */
+	/* It may hold a key: a target's files are told apart by their hash. */
+	bytes_wipe(text, size);
 }
 
 static void parts_by_library(const struct bytes *parts, size_t part_count,

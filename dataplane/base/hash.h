@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* hash — SHA-256 behind our own name, and the fast non-cryptographic hashes.
  *
- * SHA-256 runs on the CPU's SHA instructions where there are any (found out at run
- * time, for what is short by sha256_blocks.h and else by wolfCrypt). XXH3 guards records against rot and spreads keys; it proves nothing to anybody.
+ * SHA-256 runs on the CPU's SHA instructions where there are any: what is short by
+ * sha256_blocks.h, the rest by wolfCrypt. XXH3 guards records against rot and spreads keys; it
+ * proves nothing to anybody. It takes AVX2 where there is any (hash_avx2.h).
  * Pure, any thread.
  */
 #pragma once

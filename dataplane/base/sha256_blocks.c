@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* sha256_blocks — by Intel's SHA extensions, as in their "New Instructions Supporting the Secure Hash
- * Algorithm" (2013): a state is held as ABEF and CDGH, an instruction does two rounds.
+/* sha256_blocks — by Intel's SHA extensions, as in their "New Instructions Supporting the Secure
+ * Hash Algorithm" (2013): a state is held as ABEF and CDGH, an instruction does two rounds.
  */
 #include "base/sha256_blocks.h"
 

@@ -70,10 +70,13 @@ static void sample_make(struct sample *sample, unsigned number)
 	for (size_t i = 0; i < sizeof body; i++) body[i] = (uint8_t)random_u64(&random);
 	snprintf(delivery, sizeof delivery, "72d3162e-cc78-11e3-81ab-4c9367dc%04x", number);
 	write_text(&writer,
-		"POST /ack HTTP/1.1\r\nHost: localhost:8443\r\nUser-Agent: GitHub-Hookshot/044aadd\r\n"
-		"Accept: */*\r\nContent-Type: application/json\r\nX-GitHub-Event: issues\r\n"
-		"X-GitHub-Hook-ID: 292430182\r\nX-GitHub-Hook-Installation-Target-ID: 79929171\r\n"
-		"X-GitHub-Hook-Installation-Target-Type: repository\r\nContent-Length: 1024\r\n");
+		"POST /ack HTTP/1.1\r\nHost: localhost:8443\r\n"
+		"User-Agent: GitHub-Hookshot/044aadd\r\nAccept: */*\r\n"
+		"Content-Type: application/json\r\nX-GitHub-Event: issues\r\n"
+		"X-GitHub-Hook-ID: 292430182\r\n"
+		"X-GitHub-Hook-Installation-Target-ID: 79929171\r\n"
+		"X-GitHub-Hook-Installation-Target-Type: repository\r\n"
+		"Content-Length: 1024\r\n");
 	const struct sign_input input = {
 		.event_id = bytes_of_text(delivery),
 		.method = BYTES_LITERAL("POST"),
