@@ -3,6 +3,7 @@
 #include "commands.h"
 
 #include "base/check.h"
+#include "offline.h"
 
 #define NO_OPTIONS \
 	{ \
@@ -92,6 +93,22 @@ const struct command commands[] = {
 		"Exit code 0: all is right; 1: it is not; anything else: nothing is proven.\n\n"
 		"  penstockctl audit verify",
 		command_audit_verify, NULL, "penstock.audit_verify/v1" },
+	{ "backup", "DIR", 1, 1, NO_OPTIONS, CONTROL_ROLE_ADMIN,
+		"copies the store into a new folder, while the daemon works",
+		"The daemon makes the folder and writes into it. All that was acknowledged before\n"
+		"the backup began is in it; there is a manifest.json with checksums when it is\n"
+		"whole. Payloads are in it as they came in: keep it as safe as the store.\n\n"
+		"  penstockctl backup /var/backups/penstock-$(date +%F)",
+		command_backup, NULL, "penstock.backup/v1" },
+	{ "restore", "DIR", 1, 1, { OFFLINE_OPTIONS }, CONTROL_ROLE_NONE,
+		"makes a store from a backup, in an empty folder, without a daemon",
+		"Compares all checksums before anything is written. What was not delivered when\n"
+		"the backup was made is delivered after the next start, also what has been\n"
+		"delivered since: receivers know it by X-Zen-Delivery-Idempotency-Key.\n\n"
+		"  systemctl stop penstock && mv /var/lib/penstock /var/lib/penstock.old\n"
+		"  install -d -o penstock -g penstock -m 700 /var/lib/penstock\n"
+		"  penstockctl restore /var/backups/penstock-2026-01-31 --store /var/lib/penstock",
+		command_restore, NULL, "penstock.restore/v1" },
 	{ "config check", "[FILE]", 0, 1, NO_OPTIONS, CONTROL_ROLE_NONE,
 		"checks a configuration file, without a daemon",
 		"Form, references and secret files; names that do not resolve are warnings. Exit\n"

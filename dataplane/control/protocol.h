@@ -55,6 +55,7 @@ enum control_pace { CONTROL_QUICK, CONTROL_SLOW, CONTROL_STREAM };
 	X(REPLAY,    replay,    "POST", "/v1/dead/replay", OPERATE, SLOW, "event target all expect", "dead letters get new tries: event=, target=, all=true") \
 	X(VERIFY,    verify,    "POST", "/v1/audit/verify", READ, STREAM, "", "recomputes the audit log of every shard; streams progress and findings") \
 	X(ACTIONS,   actions,   "GET",  "/v1/audit/actions", READ, QUICK, "limit before", "what people did to the daemon, newest first") \
+	X(BACKUP,    backup,    "POST", "/v1/backup", ADMIN, STREAM, "path", "copies the store into a new folder of the daemon's host; streams progress") \
 	X(RELOAD,    reload,    "POST", "/v1/reload", OPERATE, SLOW,  "", "loads the configuration again; answers when every worker serves it") \
 	X(DRAIN,     drain,     "POST", "/v1/drain", OPERATE, SLOW,  "", "takes no more events in, goes on delivering") \
 	X(STOP,      stop,      "POST", "/v1/stop",  ADMIN, SLOW,  "", "drains, then exits")
