@@ -71,4 +71,5 @@ int command_drain(const struct invocation *invocation);
 int command_restore(const struct invocation *invocation);
 int command_stop(const struct invocation *invocation);
 int command_verify(const struct invocation *invocation);
+int command_store_check(const struct invocation *invocation);
 int command_version(const struct invocation *invocation);

@@ -130,6 +130,14 @@ const struct command commands[] = {
 		"What is not delivered yet stays on disk and is delivered after the next start.\n\n"
 		"  penstockctl stop",
 		command_stop, NULL, "penstock.daemon/v1" },
+	{ "store check", "", 0, 0, { OFFLINE_OPTIONS }, CONTROL_ROLE_NONE,
+		"looks through a store that no daemon has open",
+		"Every row and its checksum, what it leads to in the journal, what the segments\n"
+		"count, the audit log. The store is opened as the daemon would: what its journal\n"
+		"has after the last checkpoint is done again first. Exit code 0: all is right; 1:\n"
+		"it is not, each finding is listed; 69: a daemon has it open.\n\n"
+		"  penstockctl store check --store /var/lib/penstock",
+		command_store_check, NULL, "penstock.store_check/v1" },
 	{ "verify", "", 0, 0,
 		{ { "scheme", "NAME", "how the provider signs; --list shows the names" },
 			{ "secret-file", "FILE",

@@ -14,6 +14,7 @@ CTL_SRC := \
 	ctl/command_flow.c \
 	ctl/command_restore.c \
 	ctl/command_status.c \
+	ctl/command_store.c \
 	ctl/command_verify.c \
 	ctl/commands.c \
 	ctl/describe.c \

@@ -79,6 +79,7 @@ SECRETS_SRC := \
 STORE_SRC := \
 	dataplane/store/store.c \
 	dataplane/store/store_backup.c \
+	dataplane/store/store_check.c \
 	dataplane/store/store_cursor.c \
 	dataplane/store/store_journal.c \
 	dataplane/store/store_journal_redo.c \

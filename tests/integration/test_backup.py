@@ -5,10 +5,13 @@ The daemon is under load while the backup is made; the restored store is opened 
 event, verify its audit log, and deliver what was left.
 """
 import contextlib
+import ctypes
+import ctypes.util
 import hashlib
 import json
 import os
 import shutil
+import struct
 import subprocess
 import threading
 
@@ -132,6 +135,86 @@ def test_restore_wants_an_empty_folder(made, tmp_path):
     problem = restore(made[0], store, code=os.EX_CANTCREAT)
     assert problem['code'] == 'store_not_empty' and problem['fix']
     assert os.listdir(store) == ['shard-00']
+
+
+def check(store, code=0):
+    done = subprocess.run([lab.BUILD / 'penstockctl', '--json', 'store', 'check', '--store', store],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_store_check_finds_what_was_damaged(made, tmp_path):
+    """A store is sound, also twice; a byte of a payload, a file that is gone and a foreign shard are found."""
+    store = tmp_path / 'store'
+    restore(made[0], store)
+    for _ in range(2):
+        lines = check(store)
+        assert lines[-1]['kind'] == 'summary' and lines[-1]['sound'] and lines[-1]['shards'] == 2
+        shards = [line for line in lines if line['kind'] == 'shard']
+        assert sum(line['rows']['events'] for line in shards) >= len(made[1])
+        assert all(line['leaf_count'] > 0 and line['findings'] == 0 for line in shards)
+
+    path = next(path for path in sorted((store / 'shard-01').glob('journal-*')) if b'x' * 20000 in path.read_bytes())
+    text = bytearray(path.read_bytes())
+    text[text.index(b'x' * 20000) + 1000] ^= 1
+    path.write_bytes(text)
+    lines = check(store, code=1)
+    findings = [line for line in lines if line['kind'] == 'finding']
+    assert not lines[-1]['sound'] and all(line['shard'] == 1 for line in findings)
+    assert any('journal' in line['text'] for line in findings) and any('audit log' in line['text'] for line in findings)
+
+    path.unlink()
+    findings = [line for line in check(store, code=1) if line['kind'] == 'finding']
+    assert len(findings) == 1 and 'missing' in findings[0]['text']
+    shutil.rmtree(store / 'shard-01')
+    shutil.copytree(store / 'shard-00', store / 'shard-01')
+    assert check(store, code=os.EX_DATAERR)[-1]['code'] == 'store_version'
+    (store / 'shard-01' / 'data.mdb').unlink()
+    assert 'data.mdb is missing' in [line for line in check(store, code=1) if line['kind'] == 'finding'][0]['text']
+    assert not (store / 'shard-01' / 'data.mdb').exists()
+
+
+def test_store_check_leaves_a_running_daemon_alone(tmp_path):
+    with lab.Daemon(tmp_path / 'd') as daemon:
+        problem = check(daemon.folder / 'store', code=os.EX_UNAVAILABLE)[-1]
+        assert problem['code'] == 'store_busy' and 'another process' in problem['detail']
+        assert daemon.audit_verify()['valid']
+
+
+def checksum(xxhash, table, key, value):
+    """As store.h has it: XXH3 of the value, seeded with that of the key, seeded with the table's number."""
+    function = xxhash.XXH3_64bits_withSeed
+    function.argtypes, function.restype = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint64], ctypes.c_uint64
+    return struct.pack('<Q', function(value, len(value), function(key, len(key), table)))
+
+
+def test_a_store_of_a_newer_version_is_refused(made, tmp_path):
+    """By the daemon and by `store check`, with a sentence that names both versions; nothing in it is changed."""
+    library = ctypes.util.find_library('xxhash')
+    if library is None:
+        pytest.skip('needs libxxhash, to write a right checksum')
+    xxhash = ctypes.CDLL(library)
+    daemon = lab.Daemon(tmp_path / 'd', cpus='[0, 1]')
+    store = tmp_path / 'd' / 'store'
+    restore(made[0], store)
+    manifest = json.loads((made[0] / 'manifest.json').read_text())
+    ours = manifest['store_schema']
+    path = store / 'shard-00' / 'data.mdb'
+    rows = [b'schema' + checksum(xxhash, 0, b'schema', number) + number
+            for number in (struct.pack('<I', ours), struct.pack('<I', ours + 1))]
+    text = path.read_bytes()
+    assert rows[0] in text
+    path.write_bytes(text.replace(*rows))
+    before = {file: file.read_bytes() for file in (store / 'shard-00').iterdir()}
+
+    sentence = f'a newer version wrote the store: schema {ours + 1}, this version knows {ours}'
+    daemon.start(wait=False)
+    assert daemon.process.wait(20) == os.EX_DATAERR
+    assert sentence in daemon.log()
+    problem = check(store, code=os.EX_DATAERR)[-1]
+    assert problem['code'] == 'store_version' and problem['detail'] == sentence and problem['fix']
+    assert all(file.read_bytes() == content for file, content in before.items())
 
 
 def damage_byte(backup):
