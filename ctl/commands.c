@@ -3,6 +3,7 @@
 #include "commands.h"
 
 #include "base/check.h"
+#include "confirm.h"
 #include "offline.h"
 
 #define NO_OPTIONS \
@@ -73,10 +74,12 @@ const struct command commands[] = {
 		"penstock.dead_event/v1" },
 	{ "dlq replay", "[EVENT]", 0, 1,
 		{ TARGET_OPTION, { "all", NULL, "every dead letter there is" },
-			{ "expect", "N", "how many there are; another number is refused" } },
+			{ "expect", "N", "how many there are; another number is refused" },
+			YES_OPTION },
 		CONTROL_ROLE_OPERATE, "gives dead letters a fresh budget of tries",
 		"For more than one event say how many dead letters you expect to replay: when\n"
-		"there are more or fewer by now, nothing is done (exit code 65).\n\n"
+		"there are more or fewer by now, nothing is done (exit code 65). At a terminal\n"
+		"you may leave it out: then you are told how many there are, and asked.\n\n"
 		"  penstockctl dlq replay evt_06BQ8YJ5QW000000000000002R\n"
 		"  penstockctl dlq replay --target orders --expect 37\n"
 		"  penstockctl dlq replay --all --expect 112",
@@ -121,13 +124,16 @@ const struct command commands[] = {
 		"nothing: the daemon goes on with what it has (exit code 78).\n\n"
 		"  penstockctl reload",
 		command_reload, NULL, "penstock.reload/v1" },
-	{ "drain", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_OPERATE, "ends intake, goes on delivering",
+	{ "drain", "", 0, 0, { YES_OPTION }, CONTROL_ROLE_OPERATE,
+		"ends intake, goes on delivering",
 		"/readyz turns to 503 and no more events are taken in. Before taking a host out\n"
-		"of service: drain, wait until status shows nothing outstanding, stop.\n\n"
+		"of service: drain, wait until status shows nothing outstanding, stop. At a\n"
+		"terminal it asks first.\n\n"
 		"  penstockctl drain",
 		command_drain, NULL, "penstock.daemon/v1" },
-	{ "stop", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN, "drains and ends the daemon",
-		"What is not delivered yet stays on disk and is delivered after the next start.\n\n"
+	{ "stop", "", 0, 0, { YES_OPTION }, CONTROL_ROLE_ADMIN, "drains and ends the daemon",
+		"What is not delivered yet stays on disk and is delivered after the next start.\n"
+		"At a terminal it asks first.\n\n"
 		"  penstockctl stop",
 		command_stop, NULL, "penstock.daemon/v1" },
 	{ "store check", "", 0, 0, { OFFLINE_OPTIONS }, CONTROL_ROLE_NONE,

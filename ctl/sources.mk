@@ -17,6 +17,7 @@ CTL_SRC := \
 	ctl/command_store.c \
 	ctl/command_verify.c \
 	ctl/commands.c \
+	ctl/confirm.c \
 	ctl/describe.c \
 	ctl/help.c \
 	ctl/main.c \
