@@ -83,3 +83,6 @@ int command_support_bundle(const struct invocation *invocation);
 int command_tail(const struct invocation *invocation);
 int command_top(const struct invocation *invocation);
 int command_version(const struct invocation *invocation);
+int command_backup(const struct invocation *invocation);
+int command_restore(const struct invocation *invocation);
+int command_store_check(const struct invocation *invocation);

@@ -134,7 +134,7 @@ int command_audit_actions(const struct invocation *invocation)
 		.row = action_row,
 	};
 	if (!pages_limit(invocation, CONTROL_LIMIT_DEFAULT, &pages.limit)) return EX_USAGE;
-	struct table *table = table_create(">NUMBER|TIME|WHO|ACTION|", invocation->colour);
+	struct table *table = table_create(">NUMBER|TIME|WHO|ACTION|DETAIL", invocation->colour);
 	int exit_code = pages_show(&pages, table, &more);
 	if (exit_code == EX_OK && !invocation->json) {
 		table_print(table, stdout);

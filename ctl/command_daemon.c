@@ -5,6 +5,7 @@
 
 #include "answer.h"
 #include "base/version.h"
+#include "confirm.h"
 #include "units.h"
 
 static int ask_for(const struct invocation *invocation, const char *path, const char *text)
@@ -21,12 +22,19 @@ static int ask_for(const struct invocation *invocation, const char *path, const 
 
 int command_drain(const struct invocation *invocation)
 {
+	if (!confirm(invocation, "No more events will be taken in until the next start. Drain?")) {
+		return EXIT_NEGATIVE;
+	}
 	return ask_for(invocation, CONTROL_API "/drain",
 		"no more events are taken in, deliveries go on");
 }
 
 int command_stop(const struct invocation *invocation)
 {
+	if (!confirm(invocation,
+		    "No more events will be taken in or delivered. Stop the daemon?")) {
+		return EXIT_NEGATIVE;
+	}
 	return ask_for(invocation, CONTROL_API "/stop", "the daemon is stopping");
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "confirm.h"
 #include "pages.h"
 #include "problem.h"
 #include "units.h"
@@ -97,27 +98,89 @@ static void print_replay(yyjson_val *replay)
 	putchar('\n');
 }
 
-int command_dlq_replay(const struct invocation *invocation)
+struct replay_wish {
+	const char *event;
+	const char *to;
+	const char *expect;
+	bool all;
+};
+
+static struct client_target replay_target(const struct replay_wish *wish)
 {
-	const char *event = invocation->argument_count > 0 ? invocation->arguments[0] : NULL;
-	const char *to = invocation_option(invocation, "target");
-	const char *expect = invocation_option(invocation, "expect");
-	bool all = invocation_option(invocation, "all") != NULL;
-	if (!all && event == NULL && to == NULL)
-		return usage(invocation, "say EVENT, --target or --all");
-	if (all && (event != NULL || to != NULL)) return usage(invocation, "--all stands alone");
-	if (event == NULL && expect == NULL) {
+	struct client_target target = client_target_of(CONTROL_API "/dead/replay");
+	client_target_parameter(&target, "event", wish->event);
+	client_target_parameter(&target, "target", wish->to);
+	client_target_parameter(&target, "all", wish->all ? "true" : NULL);
+	client_target_parameter(&target, "expect", wish->expect);
+	return target;
+}
+
+/* How many there are: a number that cannot be right is refused with the right one. EX_OK, or the
+ * exit code of a complaint that was printed. */
+static int replay_count(const struct invocation *invocation, struct replay_wish wish, uint64_t *ret)
+{
+	int exit_code = EX_OK;
+	wish.expect = "18446744073709551615";
+	struct client_target target = replay_target(&wish);
+	struct client_answer answer = client_ask(invocation, "POST", target.text, NULL, NULL);
+	yyjson_doc *document = answer.is_json
+		? yyjson_read((const char *)answer.body.data, answer.body.size, 0)
+		: NULL;
+	yyjson_val *root = yyjson_doc_get_root(document);
+	if (strcmp(member_text(root, "code"), "expectation_differs") == 0) {
+		*ret = member_number(root, "count");
+	} else {
+		exit_code = answer_problem(invocation, &answer);
+	}
+	yyjson_doc_free(document);
+	client_answer_free(&answer);
+	return exit_code;
+}
+
+/* Nobody said how many: whoever sits at the terminal is told, and asked. */
+static int replay_ask(const struct invocation *invocation, struct replay_wish *wish,
+	char number[static UNITS_TEXT_SIZE])
+{
+	char text[UNITS_TEXT_SIZE];
+	uint64_t count = 0;
+	if (!confirm_possible(invocation) || invocation_option(invocation, "yes") != NULL) {
 		return usage(invocation,
 			"say with --expect how many there are (penstockctl dlq list)");
 	}
+	int exit_code = replay_count(invocation, *wish, &count);
+	if (exit_code != EX_OK) return exit_code;
+	if (!confirm(invocation, "There are %s dead letters. Replay them all?",
+		    units_number(count, text))) {
+		return EXIT_NEGATIVE;
+	}
+	snprintf(number, UNITS_TEXT_SIZE, "%" PRIu64, count);
+	wish->expect = number;
+	return EX_OK;
+}
+
+int command_dlq_replay(const struct invocation *invocation)
+{
+	char number[UNITS_TEXT_SIZE];
+	struct replay_wish wish = {
+		.event = invocation->argument_count > 0 ? invocation->arguments[0] : NULL,
+		.to = invocation_option(invocation, "target"),
+		.expect = invocation_option(invocation, "expect"),
+		.all = invocation_option(invocation, "all") != NULL,
+	};
+	if (!wish.all && wish.event == NULL && wish.to == NULL) {
+		return usage(invocation, "say EVENT, --target or --all");
+	}
+	if (wish.all && (wish.event != NULL || wish.to != NULL)) {
+		return usage(invocation, "--all stands alone");
+	}
+	int exit_code = EX_OK;
+	if (wish.event == NULL && wish.expect == NULL) {
+		exit_code = replay_ask(invocation, &wish, number);
+	}
+	if (exit_code != EX_OK) return exit_code;
 
 	struct answer answer;
-	int exit_code;
-	struct client_target target = client_target_of(CONTROL_API "/dead/replay");
-	client_target_parameter(&target, "event", event);
-	client_target_parameter(&target, "target", to);
-	client_target_parameter(&target, "all", all ? "true" : NULL);
-	client_target_parameter(&target, "expect", expect);
+	struct client_target target = replay_target(&wish);
 	if (answer_get_page(invocation, "POST", &target, &answer, &exit_code)) {
 		if (invocation->json) {
 			answer_print_json(answer.raw.body);

@@ -3,6 +3,8 @@
 #include "commands.h"
 
 #include "base/check.h"
+#include "confirm.h"
+#include "offline.h"
 
 #define NO_OPTIONS \
 	{ \
@@ -108,10 +110,12 @@ const struct command commands[] = {
 		"penstock.dead_event/v1" },
 	{ "dlq replay", "[EVENT]", 0, 1,
 		{ TARGET_OPTION, { "all", NULL, "every dead letter there is" },
-			{ "expect", "N", "how many there are; another number is refused" } },
+			{ "expect", "N", "how many there are; another number is refused" },
+			YES_OPTION },
 		CONTROL_ROLE_OPERATE, "gives dead letters a fresh budget of tries",
 		"For more than one event say how many dead letters you expect to replay: when\n"
-		"there are more or fewer by now, nothing is done (exit code 65).\n\n"
+		"there are more or fewer by now, nothing is done (exit code 65). At a terminal\n"
+		"you may leave it out: then you are told how many there are, and asked.\n\n"
 		"  penstockctl dlq replay evt_06BQ8YJ5QW000000000000002R\n"
 		"  penstockctl dlq replay --target orders --expect 37\n"
 		"  penstockctl dlq replay --all --expect 112",
@@ -128,6 +132,22 @@ const struct command commands[] = {
 		"Exit code 0: all is right; 1: it is not; anything else: nothing is proven.\n\n"
 		"  penstockctl audit verify",
 		command_audit_verify, NULL, "penstock.audit_verify/v1" },
+	{ "backup", "DIR", 1, 1, NO_OPTIONS, CONTROL_ROLE_ADMIN,
+		"copies the store into a new folder, while the daemon works",
+		"The daemon makes the folder and writes into it. All that was acknowledged before\n"
+		"the backup began is in it; there is a manifest.json with checksums when it is\n"
+		"whole. Payloads are in it as they came in: keep it as safe as the store.\n\n"
+		"  penstockctl backup /var/backups/penstock-$(date +%F)",
+		command_backup, NULL, "penstock.backup/v1" },
+	{ "restore", "DIR", 1, 1, { OFFLINE_OPTIONS }, CONTROL_ROLE_NONE,
+		"makes a store from a backup, in an empty folder, without a daemon",
+		"Compares all checksums before anything is written. What was not delivered when\n"
+		"the backup was made is delivered after the next start, also what has been\n"
+		"delivered since: receivers know it by X-Zen-Delivery-Idempotency-Key.\n\n"
+		"  systemctl stop penstock && mv /var/lib/penstock /var/lib/penstock.old\n"
+		"  install -d -o penstock -g penstock -m 700 /var/lib/penstock\n"
+		"  penstockctl restore /var/backups/penstock-2026-01-31 --store /var/lib/penstock",
+		command_restore, NULL, "penstock.restore/v1" },
 	{ "config check", "[FILE]", 0, 1,
 		{ { "level", "LEVEL", "how far: parse, schema, meaning, files or environment",
 			  "files" },
@@ -196,15 +216,26 @@ const struct command commands[] = {
 		"When, by whom, what changed and what became of it. It survives restarts.\n\n"
 		"  penstockctl history",
 		command_history, NULL, "penstock.history/v1" },
-	{ "drain", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_OPERATE, "ends intake, goes on delivering",
+	{ "drain", "", 0, 0, { YES_OPTION }, CONTROL_ROLE_OPERATE,
+		"ends intake, goes on delivering",
 		"/readyz turns to 503 and no more events are taken in. Before taking a host out\n"
-		"of service: drain, wait until status shows nothing outstanding, stop.\n\n"
+		"of service: drain, wait until status shows nothing outstanding, stop. At a\n"
+		"terminal it asks first.\n\n"
 		"  penstockctl drain",
 		command_drain, NULL, "penstock.daemon/v1" },
-	{ "stop", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN, "drains and ends the daemon",
-		"What is not delivered yet stays on disk and is delivered after the next start.\n\n"
+	{ "stop", "", 0, 0, { YES_OPTION }, CONTROL_ROLE_ADMIN, "drains and ends the daemon",
+		"What is not delivered yet stays on disk and is delivered after the next start.\n"
+		"At a terminal it asks first.\n\n"
 		"  penstockctl stop",
 		command_stop, NULL, "penstock.daemon/v1" },
+	{ "store check", "", 0, 0, { OFFLINE_OPTIONS }, CONTROL_ROLE_NONE,
+		"looks through a store that no daemon has open",
+		"Every row and its checksum, what it leads to in the journal, what the segments\n"
+		"count, the audit log. The store is opened as the daemon would: what its journal\n"
+		"has after the last checkpoint is done again first. Exit code 0: all is right; 1:\n"
+		"it is not, each finding is listed; 69: a daemon has it open.\n\n"
+		"  penstockctl store check --store /var/lib/penstock",
+		command_store_check, NULL, "penstock.store_check/v1" },
 	{ "verify", "", 0, 0,
 		{ { "scheme", "NAME", "how the provider signs; --list shows the names" },
 			{ "secret-file", "FILE",

@@ -9,6 +9,7 @@ CTL_SRC := \
 	ctl/certificate_chain.c \
 	ctl/client.c \
 	ctl/command_audit.c \
+	ctl/command_backup.c \
 	ctl/command_config.c \
 	ctl/command_config_reference.c \
 	ctl/command_config_show.c \
@@ -20,13 +21,16 @@ CTL_SRC := \
 	ctl/command_flow.c \
 	ctl/command_generations.c \
 	ctl/command_ledger.c \
+	ctl/command_restore.c \
 	ctl/command_status.c \
+	ctl/command_store.c \
 	ctl/command_support.c \
 	ctl/command_tail.c \
 	ctl/command_top.c \
 	ctl/command_verify.c \
 	ctl/commands.c \
 	ctl/config_file.c \
+	ctl/confirm.c \
 	ctl/describe.c \
 	ctl/doctor.c \
 	ctl/doctor_certificates.c \
@@ -38,6 +42,7 @@ CTL_SRC := \
 	ctl/help.c \
 	ctl/json_text.c \
 	ctl/main.c \
+	ctl/offline.c \
 	ctl/pages.c \
 	ctl/problem.c \
 	ctl/table.c \

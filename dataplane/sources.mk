@@ -83,6 +83,8 @@ SECRETS_SRC := \
 # dataplane/store
 STORE_SRC := \
 	dataplane/store/store.c \
+	dataplane/store/store_backup.c \
+	dataplane/store/store_check.c \
 	dataplane/store/store_cursor.c \
 	dataplane/store/store_journal.c \
 	dataplane/store/store_journal_redo.c \
@@ -199,6 +201,7 @@ CONTROL_SRC := \
 	dataplane/control/control_acl.c \
 	dataplane/control/control_action.c \
 	dataplane/control/control_audit.c \
+	dataplane/control/control_backup.c \
 	dataplane/control/control_call.c \
 	dataplane/control/control_client.c \
 	dataplane/control/control_daemon.c \

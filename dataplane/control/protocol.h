@@ -58,6 +58,7 @@ enum control_pace { CONTROL_QUICK, CONTROL_SLOW, CONTROL_STREAM };
 	X(VERIFY,    verify,    "POST", "/v1/audit/verify", READ, STREAM, "", "recomputes the audit log of every shard; streams progress and findings") \
 	X(TAIL,      tail,      "GET",  "/v1/tail",  READ,  STREAM, "endpoint refusals sample", "requests and deliveries as they happen; streams") \
 	X(ACTIONS,   actions,   "GET",  "/v1/audit/actions", READ, QUICK, "limit before", "what people did to the daemon, newest first") \
+	X(BACKUP,    backup,    "POST", "/v1/backup", ADMIN, STREAM, "path", "copies the store into a new folder of the daemon's host; streams progress") \
 	X(RELOAD,    reload,    "POST", "/v1/reload", OPERATE, SLOW,  "confirm_within", "loads the configuration again; answers when every worker serves it") \
 	X(CONFIRM,   confirm,   "POST", "/v1/confirm", OPERATE, SLOW, "", "keeps the generation that was to be confirmed") \
 	X(ROLLBACK,  rollback,  "POST", "/v1/rollback", OPERATE, SLOW, "to confirm_within", "serves an earlier generation's text again") \

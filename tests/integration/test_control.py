@@ -226,6 +226,10 @@ def test_admins_change(shared):
     assert run_as(shared, 'www-data', 'www-data', 'reload').returncode == 0
     assert run_as(shared, 'www-data', 'www-data', 'events', 'payload', shared.event).returncode == 0
     assert 'by="www-data uid 33' in shared.log()
+    newest = shared.ctl_json('audit', 'actions', '--limit', '1')['actions'][0]
+    assert newest['action'] == 'reload' and newest['actor'].startswith('www-data uid 33 pid ')
+    assert newest['text'].startswith('generation ')
+    assert 'www-data uid 33' in shared.ctl('audit', 'actions')
 
 
 def test_operators_operate(shared):
