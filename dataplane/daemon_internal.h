@@ -58,8 +58,8 @@ MUST_USE enum result flow_remember_names(const struct daemon *daemon, const stru
 /* The status line of `systemctl status`, as things are. Any thread. */
 void daemon_status_notify(struct daemon *daemon);
 
-/* Tells systemd that we are alive for as long as control and all workers are. Between their start and
- * their stop; the latter accepts a daemon without one. */
+/* Tells systemd that we are alive for as long as control and all workers are. Between their start
+ * and their stop; the latter accepts a daemon without one. */
 MUST_USE enum result daemon_watchdog_start(struct daemon *daemon);
 void daemon_watchdog_stop(struct daemon *daemon);
 

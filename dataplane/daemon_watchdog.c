@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* daemon_watchdog — the thread that answers systemd's watchdog (WatchdogSec=).
  *
- * Several times in that interval it pings control and every worker, and says WATCHDOG=1 only when each
- * has answered the ping before. Who hangs is in the log and in the status line, and when nobody
- * has said anything for the whole interval systemd kills and restarts us: nothing acknowledged is
- * lost by that. The writers are not asked: one that waits for its disk would wait again.
+ * Several times in that interval it pings control and every worker, and says WATCHDOG=1 only when
+ * each has answered the ping before. Who hangs is in the log and in the status line. When nothing
+ * was said for the whole interval systemd kills and restarts us: nothing acknowledged is lost by
+ * that. The writers are not asked: one that waits for its disk would wait again.
  */
 #include "daemon_internal.h"
 

@@ -2,14 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A root of this host's own release with nothing in it but what the package depends on, made once.
 #
-# usage: tests/packages/make_root.sh FOLDER
+# usage: tests/packages/make_root.sh FOLDER [systemd]      with systemd, or only with its tools for users and folders
 #
 # No host name is written here: the archive is the one this host installs its own packages from.
 set -euo pipefail
 
 folder=$1
-# systemd's tools for users and folders without systemd; pytest is not in it: the tests run outside.
-packages=liblmdb0,libyaml-0-2,systemd-standalone-sysusers,systemd-standalone-tmpfiles
+packages=liblmdb0,libyaml-0-2
+case ${2:-} in
+systemd) packages=$packages,systemd ;;
+*) packages=$packages,systemd-standalone-sysusers,systemd-standalone-tmpfiles ;;
+esac
 
 stop()
 {

@@ -50,6 +50,7 @@ if wanted lint; then part 'lintian and rpmlint' tools/check_packages; fi
 if wanted reproducible; then part 'the same to the bit in two folders' tools/check_reproducible; fi
 if wanted life; then
 	part 'a fresh root' tests/packages/make_root.sh "$root/build/test/root"
+	part 'a fresh root with systemd' tests/packages/make_root.sh "$root/build/test/root-systemd" systemd
 	# Mounts of their own: whatever happens, none is left on the host.
 	said=$(unshare --mount --propagation private tools/run_tests.sh --packages </dev/null)
 	printf '%s\n' "$said" | sed '$d'
