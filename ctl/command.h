@@ -65,6 +65,7 @@ int command_dlq_replay(const struct invocation *invocation);
 int command_audit_verify(const struct invocation *invocation);
 int command_config_check(const struct invocation *invocation);
 int command_config_diff(const struct invocation *invocation);
+int command_config_fmt(const struct invocation *invocation);
 int command_config_reference(const struct invocation *invocation);
 int command_config_schema(const struct invocation *invocation);
 int command_config_show(const struct invocation *invocation);

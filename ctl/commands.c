@@ -104,6 +104,15 @@ const struct command commands[] = {
 		"mean the same; 1: they do not; 78: one of them is wrong.\n\n"
 		"  penstockctl config diff /etc/penstock/penstock.yaml new.yaml",
 		command_config_diff, NULL },
+	{ "config fmt", "[FILE]", 0, 1,
+		{ { "write", NULL, "into the file itself" },
+			{ "check", NULL, "say only whether it is formatted: exit code 0 or 1" } },
+		CONTROL_ROLE_NONE, "a configuration file, formatted, with its comments",
+		"Two spaces a level, sections in braces where they fit on a line, one empty line\n"
+		"at most. Order, quotes and comments stay, and the file means the same: that is\n"
+		"proven before anything is written.\n\n"
+		"  penstockctl config fmt --write penstock.yaml",
+		command_config_fmt, NULL },
 	{ "config reference", "", 0, 0,
 		{ { "format", "FORMAT", "markdown, man or codes-man (markdown)" } },
 		CONTROL_ROLE_NONE, "every key with its unit, range and default",

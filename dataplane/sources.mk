@@ -136,10 +136,12 @@ CONFIG_SRC := \
 	dataplane/config/config_check.c \
 	dataplane/config/config_check_routes.c \
 	dataplane/config/config_codes.c \
+	dataplane/config/config_comments.c \
 	dataplane/config/config_diff.c \
 	dataplane/config/config_examples.c \
 	dataplane/config/config_excerpt.c \
 	dataplane/config/config_fixed.c \
+	dataplane/config/config_format.c \
 	dataplane/config/config_keys.c \
 	dataplane/config/config_load.c \
 	dataplane/config/config_nearest.c \

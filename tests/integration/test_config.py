@@ -420,6 +420,29 @@ def test_a_difference_is_one_of_meaning(place_of):
     assert run('config', 'diff', path, place_of('x: [', 'b.yaml')).returncode == EX_CONFIG
 
 
+def test_formatting_keeps_meaning_mode_and_comments(place_of):
+    ugly = BASE.replace('  - name: app\n    url', '  -   name:   app   # a comment\n      url').replace(APP, '  ' + APP)
+    path = place_of('\n\n# top\n\n\n' + ugly)
+    path.chmod(0o640)
+    assert run('config', 'fmt', '--check', path).returncode == EX_NEGATIVE
+    formatted = run('config', 'fmt', path).stdout
+    assert formatted.startswith('# top\n\nlisteners:\n') and '  - name: app ' in formatted and '# a comment' in formatted
+    before = path.read_text()
+    other = place_of(BASE, 'b.yaml')
+    link = place_of.folder / 'link.yaml'
+    link.symlink_to(path)
+    assert run('config', 'fmt', '--write', link).returncode == EX_OK
+    assert link.is_symlink() and path.read_text() == formatted != before
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert not list(place_of.folder.glob('penstock.yaml.*'))
+    assert run('config', 'fmt', '--check', path).returncode == EX_OK
+    assert run('config', 'diff', other, path).returncode == EX_OK
+    path.write_text('a: [')
+    done = run('config', 'fmt', '--write', path)
+    assert done.returncode == EX_CONFIG and 'PS1004' in done.stderr and path.read_text() == 'a: ['
+    assert run('config', 'fmt', place_of.folder / 'none.yaml').returncode == EX_NOINPUT
+
+
 def test_every_code_is_explained():
     listed = [line.split('  ')[0] for line in run('explain', '--list').stdout.splitlines()]
     codes = json.loads(run('explain', '--list', '--json').stdout)
