@@ -184,6 +184,7 @@ CONTROL_SRC := \
 	dataplane/control/control_audit.c \
 	dataplane/control/control_call.c \
 	dataplane/control/control_client.c \
+	dataplane/control/control_config.c \
 	dataplane/control/control_daemon.c \
 	dataplane/control/control_dead.c \
 	dataplane/control/control_events.c \

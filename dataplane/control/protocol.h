@@ -53,6 +53,7 @@ enum control_pace { CONTROL_QUICK, CONTROL_SLOW, CONTROL_STREAM };
 	X(DEAD_EVENT, dead_event, "GET", "/v1/dead/{id}", READ, QUICK, "target", "the dead letters of one event with their last attempts") \
 	X(REPLAY,    replay,    "POST", "/v1/dead/replay", ADMIN, SLOW, "event target all expect", "dead letters get new tries: event=, target= or all=true") \
 	X(VERIFY,    verify,    "POST", "/v1/audit/verify", READ, STREAM, "", "recomputes the audit log of every shard; streams progress and findings") \
+	X(CONFIG,    config,    "GET",  "/v1/config", ADMIN, SLOW,  "", "the configuration being served, setting by setting, with defaults") \
 	X(RELOAD,    reload,    "POST", "/v1/reload", ADMIN, SLOW,  "", "loads the configuration again; answers when every worker serves it") \
 	X(DRAIN,     drain,     "POST", "/v1/drain", ADMIN, QUICK,  "", "takes no more events in, goes on delivering") \
 	X(STOP,      stop,      "POST", "/v1/stop",  ADMIN, QUICK,  "", "drains, then exits")
