@@ -2,12 +2,13 @@
 /* command_config_show — what a configuration says in full, and what two of them say differently.
  */
 #include <stdio.h>
+#include <string.h>
 
+#include "answer.h"
 #include "base/check.h"
 #include "config/config_diff.h"
 #include "config_file.h"
 #include "json_text.h"
-#include "table.h"
 
 /* ---- config show ----------------------------------------------------------------------------- */
 
@@ -28,6 +29,7 @@ static void show_json(const struct config *config, bool defaults)
 		json_text_add(&json, one, "value", setting->value);
 		json_text_add(&json, one, "origin", written ? "file" : "default");
 		json_text_add_position(&json, one, setting->position);
+		CHECK(yyjson_mut_obj_add_bool(json.document, one, "restart", setting->restart));
 	}
 	json_text_print(&json);
 	config_arena_free(arena);
@@ -115,23 +117,76 @@ static int diff_print(const struct invocation *invocation, const struct config_s
 	return same ? EX_OK : EXIT_NEGATIVE;
 }
 
+/* The settings of a file, as if it stood at `as`. */
+static bool file_settings(const struct invocation *invocation, const char *path, const char *as,
+	struct config_arena *arena, struct config_settings *ret, int *ret_exit_code)
+{
+	struct config *config = config_file_load(invocation, path, as, ret_exit_code);
+	if (config == NULL) return false;
+
+	*ret = config_settings_of(config, arena);
+	config_free(config);
+	return true;
+}
+
+static char *text_keep(struct config_arena *arena, yyjson_val *object, const char *name)
+{
+	const char *text = member_text(object, name);
+	return config_arena_text(arena, text, strlen(text));
+}
+
+/* Those that the daemon serves; *ret_file is what it was loaded from. */
+static bool running_settings(const struct invocation *invocation, struct config_arena *arena,
+	struct config_settings *ret, const char **ret_file, int *ret_exit_code)
+{
+	struct answer answer;
+	struct client_target target = client_target_of(CONTROL_API "/config");
+	bool good = answer_get_page(invocation, "GET", &target, &answer, ret_exit_code);
+
+	if (good) {
+		yyjson_val *list = member(answer.root, "settings");
+		size_t count = yyjson_arr_size(list);
+		struct config_setting *all = config_arena_take(arena, count + 1, sizeof *all);
+		yyjson_val *one;
+		size_t index;
+		size_t max;
+		yyjson_arr_foreach(list, index, max, one)
+		{
+			all[index] = (struct config_setting){
+				.path = text_keep(arena, one, "path"),
+				.value = text_keep(arena, one, "value"),
+				.position = { (uint32_t)member_number(one, "line"),
+					(uint32_t)member_number(one, "column") },
+				.restart = member_bool(one, "restart"),
+				.opens = strcmp(member_text(one, "origin"), "element") == 0,
+			};
+		}
+		*ret = (struct config_settings){ all, (uint32_t)count };
+		*ret_file = text_keep(arena, answer.root, "file");
+	}
+	answer_free(&answer);
+	return good;
+}
+
+/* Before is the first file, or what the daemon serves; after the last one, as if it stood in the
+ * first one's place, as it will; or the file that the daemon was started with, as it is now. */
 int command_config_diff(const struct invocation *invocation)
 {
-	const char *paths[] = { invocation->arguments[0], invocation->arguments[1] };
-	struct config *configs[] = { NULL, NULL };
+	unsigned count = invocation->argument_count;
+	const char *first = count == 2 ? invocation->arguments[0] : NULL;
 	struct config_arena *arena = config_arena_create();
+	struct config_settings before = { 0 };
+	struct config_settings after = { 0 };
 	int exit_code = EX_OK;
 
-	/* The second as if it stood in the first one's place, as it will. */
-	for (size_t i = 0; i < ARRAY_COUNT(paths) && exit_code == EX_OK; i++) {
-		configs[i] = config_file_load(invocation, paths[i], paths[0], &exit_code);
+	bool good = first != NULL
+		? file_settings(invocation, first, first, arena, &before, &exit_code)
+		: running_settings(invocation, arena, &before, &first, &exit_code);
+	if (good) {
+		const char *last = count > 0 ? invocation->arguments[count - 1] : first;
+		good = file_settings(invocation, last, first, arena, &after, &exit_code);
 	}
-	if (exit_code == EX_OK) {
-		struct config_settings before = config_settings_of(configs[0], arena);
-		struct config_settings after = config_settings_of(configs[1], arena);
-		exit_code = diff_print(invocation, &before, &after);
-	}
-	for (size_t i = 0; i < ARRAY_COUNT(paths); i++) config_free(configs[i]);
+	if (good) exit_code = diff_print(invocation, &before, &after);
 	config_arena_free(arena);
 	return exit_code;
 }

@@ -164,13 +164,26 @@ const struct command commands[] = {
 		"  penstockctl config check --environment --strict\n"
 		"  penstockctl config check --level meaning --format sarif penstock.yaml",
 		command_config_check, NULL, "penstock.diagnostics/v1" },
-	{ "config diff", "FILE FILE", 2, 2, NO_OPTIONS, CONTROL_ROLE_NONE,
-		"what two configuration files mean differently",
-		"Order, comments, quotes and defaults that are written out do not count. The\n"
-		"second file is read as if it stood in the first one's place. Exit code 0: they\n"
+	{ "config diff", "[FILE [FILE]]", 0, 2, NO_OPTIONS, CONTROL_ROLE_NONE,
+		"what would change, by meaning: file by file, or from what the daemon serves",
+		"Two files are compared with each other. One file is compared with what the\n"
+		"daemon serves, and without any its own file is, as it is now: both need the role\n"
+		"admin. What a reload had to leave until a restart is compared as it was loaded.\n"
+		"Order, comments, quotes and defaults that are written out do not count.\n"
+		"The last file is read as if it stood in the first one's place. Exit code 0: they\n"
 		"mean the same; 1: they do not; 78: one of them is wrong.\n\n"
+		"  penstockctl config diff\n"
 		"  penstockctl config diff /etc/penstock/penstock.yaml new.yaml",
 		command_config_diff, NULL, "penstock.config-diff/v1" },
+	{ "config fmt", "[FILE]", 0, 1,
+		{ { "write", NULL, "into the file itself" },
+			{ "check", NULL, "say only whether it is formatted: exit code 0 or 1" } },
+		CONTROL_ROLE_NONE, "a configuration file, formatted, with its comments",
+		"Two spaces a level, sections in braces where they fit on a line, one empty line\n"
+		"at most. Order, quotes and comments stay, and the file means the same: that is\n"
+		"proven before anything is written.\n\n"
+		"  penstockctl config fmt --write penstock.yaml",
+		command_config_fmt, "it prints the file" },
 	{ "config reference", "", 0, 0,
 		{ { "format", "FORMAT", "markdown, man or codes-man", "markdown" } },
 		CONTROL_ROLE_NONE, "every key with its unit, range and default",

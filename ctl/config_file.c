@@ -39,9 +39,10 @@ struct config *config_file_load(const struct invocation *invocation, const char 
 	struct config *config = NULL;
 	struct config_report *report = alloc_array(1, sizeof *report);
 	/* Names of files are shown in full: what is printed may be put elsewhere. */
-	char *full = realpath(as == NULL ? path : as, NULL);
+	char *full = as == NULL ? realpath(path, NULL) : NULL;
 
-	enum result result = config_load_as(path, full == NULL ? path : full, &config, report);
+	if (as == NULL) as = full != NULL ? full : path;
+	enum result result = config_load_as(path, as, &config, report);
 	*ret_exit_code = EX_OK;
 	if (result != RESULT_OK) {
 		config_file_complain(invocation, report);

@@ -11,9 +11,9 @@
 /* Argument `index`, or where the daemon's configuration usually is. */
 const char *config_file_path(const struct invocation *invocation, unsigned index);
 
-/* As if it stood at `as`; NULL: where it stands. NULL when it is wrong: that has been said then,
- * on standard error or, with --json, on standard output, and *ret_exit_code is set. Free with
- * config_free(). */
+/* As if it stood at `as`; NULL: where it stands, by its full name. NULL when it is wrong: that has
+ * been said then, on standard error or, with --json, on standard output, and *ret_exit_code is
+ * set. Free with config_free(). */
 struct config *config_file_load(const struct invocation *invocation, const char *path,
 	const char *as, int *ret_exit_code);
 

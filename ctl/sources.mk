@@ -11,6 +11,7 @@ CTL_SRC := \
 	ctl/command_audit.c \
 	ctl/command_backup.c \
 	ctl/command_config.c \
+	ctl/command_config_fmt.c \
 	ctl/command_config_reference.c \
 	ctl/command_config_show.c \
 	ctl/command_daemon.c \

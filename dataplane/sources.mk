@@ -153,10 +153,12 @@ CONFIG_SRC := \
 	dataplane/config/config_check.c \
 	dataplane/config/config_check_routes.c \
 	dataplane/config/config_codes.c \
+	dataplane/config/config_comments.c \
 	dataplane/config/config_diff.c \
 	dataplane/config/config_examples.c \
 	dataplane/config/config_excerpt.c \
 	dataplane/config/config_fixed.c \
+	dataplane/config/config_format.c \
 	dataplane/config/config_keys.c \
 	dataplane/config/config_load.c \
 	dataplane/config/config_nearest.c \
@@ -204,6 +206,7 @@ CONTROL_SRC := \
 	dataplane/control/control_backup.c \
 	dataplane/control/control_call.c \
 	dataplane/control/control_client.c \
+	dataplane/control/control_config.c \
 	dataplane/control/control_daemon.c \
 	dataplane/control/control_dead.c \
 	dataplane/control/control_events.c \

@@ -34,6 +34,7 @@ UNIT_TESTS := \
 	tests/unit/config/test_config.c \
 	tests/unit/config/test_config_good.c \
 	tests/unit/config/test_fixed.c \
+	tests/unit/config/test_format.c \
 	tests/unit/config/test_reference.c \
 	tests/unit/config/test_report.c \
 	tests/unit/config/test_show.c \

@@ -20,6 +20,9 @@ void config_check(const struct config *config, struct config_report *report);
 /* The sections that config_check() leaves to a file of their own. */
 void config_check_routes(const struct config *config, struct config_report *report);
 
+/* A whole file, bounded, of alloc.h; false when it cannot be read (reported). */
+bool config_text_load(const char *path, struct bytes *ret, struct config_report *report);
+
 /* A text as a JSON string, to a FILE; what is not UTF-8 becomes U+FFFD. */
 void config_json_text(void *file, const char *text);
 

@@ -134,29 +134,42 @@ static int file_open(const char *path, struct stat *ret_status, struct config_re
 	return fd;
 }
 
+/* *ret is of alloc.h. */
+static bool text_load(const char *path, struct bytes *ret, struct stat *ret_status,
+	struct config_report *report)
+{
+	size_t size = 0;
+
+	int fd = file_open(path, ret_status, report);
+	if (fd < 0) return false;
+	uint8_t *text = alloc_array((size_t)ret_status->st_size + 1, 1);
+	bool complete = file_read(fd, (size_t)ret_status->st_size, text, &size);
+	int error = errno;
+	close(fd);
+	*ret = bytes_of(text, size);
+	if (complete) return true;
+	report_unreadable(report, strerror(error), NULL);
+	alloc_free(text);
+	return false;
+}
+
+bool config_text_load(const char *path, struct bytes *ret, struct config_report *report)
+{
+	struct stat status;
+	return text_load(path, ret, &status, report);
+}
+
 static enum result load(const struct source *source, struct config **ret,
 	struct config_report *report)
 {
 	struct stat status;
-	size_t size = 0;
+	struct bytes text;
 
 	*ret = NULL;
 	config_report_init(report, source->path);
-	int fd = file_open(source->path, &status, report);
-	if (fd < 0) return RESULT_CONFIG;
-
-	uint8_t *text = alloc_array((size_t)status.st_size + 1, 1);
-	bool complete = file_read(fd, (size_t)status.st_size, text, &size);
-	int error = errno;
-	close(fd);
-
-	enum result result = RESULT_CONFIG;
-	if (complete) {
-		result = parse(source, bytes_of(text, size), ret, report);
-	} else {
-		report_unreadable(report, strerror(error), NULL);
-	}
-	alloc_free(text);
+	if (!text_load(source->path, &text, &status, report)) return RESULT_CONFIG;
+	enum result result = parse(source, text, ret, report);
+	alloc_free((void *)(uintptr_t)text.data);
 
 	if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
 		config_report_add(report, CONFIG_WARNING, PS_FILE_WRITABLE, nowhere,

@@ -92,6 +92,7 @@ static struct config_node *node_add(struct builder *builder, enum config_node_ki
 	struct config_node *node = config_arena_take(builder->arena, 1, sizeof *node);
 	node->kind = not_a_key ? NODE_BROKEN : kind;
 	node->position = position;
+	node->begin = mark->index;
 	if (builder->depth == 0) {
 		builder->root = node;
 		return node;
@@ -108,11 +109,12 @@ static struct config_node *node_add(struct builder *builder, enum config_node_ki
 	return node;
 }
 
-static void container_open(struct builder *builder, enum config_node_kind kind,
+static void container_open(struct builder *builder, enum config_node_kind kind, bool flow,
 	const yaml_mark_t *mark)
 {
 	struct config_node *node = node_add(builder, kind, mark);
 	if (node == NULL) return;
+	node->flow = flow;
 
 	if (builder->depth == CONFIG_DEPTH_MAX) {
 		config_report_add(builder->report, CONFIG_ERROR, PS_TOO_LARGE, position_of(mark),
@@ -123,6 +125,14 @@ static void container_open(struct builder *builder, enum config_node_kind kind,
 	builder->open[builder->depth] = node;
 	builder->last[builder->depth] = NULL;
 	builder->depth++;
+}
+
+static void container_close(struct builder *builder, const yaml_mark_t *mark)
+{
+	CHECK(builder->depth > 0);
+	struct config_node *node = builder->open[--builder->depth];
+	node->last_line = position_of(mark).line;
+	node->end = mark->index;
 }
 
 /* Anchors and tags are reported; the value itself is then taken as it stands. */
@@ -176,6 +186,8 @@ static void scalar_add(struct builder *builder, const yaml_event_t *event)
 	struct config_node *node = node_add(builder, NODE_SCALAR, &event->start_mark);
 	if (node == NULL) return;
 
+	node->end = event->end_mark.index;
+	node->last_line = position_of(&event->end_mark).line;
 	if (size > CONFIG_SCALAR_SIZE_MAX) {
 		config_report_add(builder->report, CONFIG_ERROR, PS_TOO_LARGE, node->position, NULL,
 			"a value of %zu bytes; the longest allowed is %u", size,
@@ -225,18 +237,19 @@ static void event_take(struct builder *builder, const yaml_event_t *event)
 	case YAML_SEQUENCE_START_EVENT:
 		refuse_feature(builder, event, event->data.sequence_start.anchor,
 			event->data.sequence_start.tag);
-		container_open(builder, NODE_LIST, &event->start_mark);
+		container_open(builder, NODE_LIST,
+			event->data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE,
+			&event->start_mark);
 		break;
 	case YAML_MAPPING_START_EVENT:
 		refuse_feature(builder, event, event->data.mapping_start.anchor,
 			event->data.mapping_start.tag);
-		container_open(builder, NODE_MAP, &event->start_mark);
+		container_open(builder, NODE_MAP,
+			event->data.mapping_start.style == YAML_FLOW_MAPPING_STYLE,
+			&event->start_mark);
 		break;
 	case YAML_SEQUENCE_END_EVENT:
-	case YAML_MAPPING_END_EVENT:
-		CHECK(builder->depth > 0);
-		builder->depth--;
-		break;
+	case YAML_MAPPING_END_EVENT: container_close(builder, &event->end_mark); break;
 	}
 }
 

@@ -20,6 +20,11 @@ enum config_node_kind {
 struct config_node {
 	enum config_node_kind kind;
 	bool quoted; /* scalar: "…" or '…', so never null */
+	bool flow;   /* container: in brackets or braces */
+	uint32_t last_line;
+	/* Characters from the text's start; of block containers only `begin` says something. */
+	size_t begin;
+	size_t end;
 	uint32_t child_count;
 	struct config_position position;
 	const char *text; /* scalar: one line, printable UTF-8 */

@@ -56,6 +56,7 @@ enum control_pace { CONTROL_QUICK, CONTROL_SLOW, CONTROL_STREAM };
 	X(DEAD_EVENT, dead_event, "GET", "/v1/dead/{id}", READ, QUICK, "target", "the dead letters of one event with their last attempts") \
 	X(REPLAY,    replay,    "POST", "/v1/dead/replay", OPERATE, SLOW, "event target all expect", "dead letters get new tries: event=, target=, all=true") \
 	X(VERIFY,    verify,    "POST", "/v1/audit/verify", READ, STREAM, "", "recomputes the audit log of every shard; streams progress and findings") \
+	X(CONFIG,    config,    "GET",  "/v1/config", ADMIN, SLOW,  "", "the configuration being served, setting by setting, with defaults") \
 	X(TAIL,      tail,      "GET",  "/v1/tail",  READ,  STREAM, "endpoint refusals sample", "requests and deliveries as they happen; streams") \
 	X(ACTIONS,   actions,   "GET",  "/v1/audit/actions", READ, QUICK, "limit before", "what people did to the daemon, newest first") \
 	X(BACKUP,    backup,    "POST", "/v1/backup", ADMIN, STREAM, "path", "copies the store into a new folder of the daemon's host; streams progress") \

@@ -3,10 +3,12 @@
  * obeys the bounds; every diagnostic lies in the text and can be printed.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/check.h"
 #include "config/config.h"
 #include "config/config_codes.h"
+#include "config/config_format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -90,6 +92,37 @@ static void print_everywhere(void)
 	config_report_print_json(&report, nowhere);
 }
 
+/* Formatted text, or NULL; free(). */
+static char *format(struct bytes text, size_t *ret_size, enum result *ret)
+{
+	char *formatted = NULL;
+	FILE *file = open_memstream(&formatted, ret_size);
+
+	CHECK(file != NULL);
+	*ret = config_format("fuzz.yaml", text, file, &report);
+	CHECK(fclose(file) == 0);
+	return formatted;
+}
+
+/* What was formatted stays as it is when it is formatted again. */
+static void check_format(struct bytes text)
+{
+	enum result result;
+	size_t size = 0;
+	size_t size_again = 0;
+	char *once = format(text, &size, &result);
+
+	CHECK((result == RESULT_CONFIG) == (report.error_count > 0));
+	CHECK(result == RESULT_OK || size == 0);
+	if (result == RESULT_OK) {
+		char *again = format(bytes_of(once, size), &size_again, &result);
+		CHECK(result == RESULT_OK);
+		CHECK(bytes_equal(bytes_of(once, size), bytes_of(again, size_again)));
+		free(again);
+	}
+	free(once);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes text = bytes_of(data, size);
@@ -103,5 +136,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	print_everywhere();
 	if (config != NULL) check_config(config);
 	config_free(config);
+	check_format(text);
 	return 0;
 }

@@ -16,7 +16,7 @@ import pytest
 
 import lab
 
-EX_OK, EX_NEGATIVE, EX_USAGE, EX_NOINPUT, EX_CONFIG = 0, 1, 64, 66, 78
+EX_OK, EX_NEGATIVE, EX_USAGE, EX_NOINPUT, EX_UNAVAILABLE, EX_CONFIG = 0, 1, 64, 66, 69, 78
 
 BASE = '''\
 listeners:
@@ -395,7 +395,7 @@ def test_what_is_shown_is_the_same_configuration(place_of):
     assert settings['schema'] == 'penstock.config/v1'
     by_path = {one['path']: one for one in settings['settings']}
     assert by_path['drain_timeout'] == {'path': 'drain_timeout', 'value': '30s', 'origin': 'file',
-                                        'line': BASE.split('\n').index(DRAIN) + 1, 'column': 16}
+                                        'line': BASE.split('\n').index(DRAIN) + 1, 'column': 16, 'restart': True}
     assert by_path['targets[app].timeout']['origin'] == 'default' and by_path['targets[app].timeout']['line'] is None
     assert run('config', 'show', place_of('x: [')).returncode == EX_CONFIG
 
@@ -418,6 +418,49 @@ def test_a_difference_is_one_of_meaning(place_of):
     (place_of.folder / 'sub').mkdir()
     assert run('config', 'diff', path, place_of(BASE, 'sub/penstock.yaml')).returncode == EX_OK
     assert run('config', 'diff', path, place_of('x: [', 'b.yaml')).returncode == EX_CONFIG
+
+
+def test_a_difference_from_what_is_served(tmp_path):
+    with lab.Daemon(tmp_path / 'd') as daemon:
+        path = daemon.folder / 'penstock.yaml'
+        assert daemon.ctl('config', 'diff') == 'they mean the same\n'
+        other = tmp_path / 'other.yaml'
+        other.write_text(path.read_text().replace('scheme: zen', 'scheme: zen, body_size: 2MiB') + 'drain_timeout: 7s\n')
+        for arguments in ((other,), ()):
+            done = run('--socket', daemon.folder / 'control.sock', 'config', 'diff', *arguments)
+            assert done.returncode == EX_NEGATIVE, done.stderr
+            assert done.stdout == ('~ drain_timeout: 30s -> 7s  (needs a restart)\n'
+                                   '~ endpoints[zen].body_size: 1MiB -> 2MiB\n')
+            shutil.copy(other, path)
+        daemon.ctl('reload')
+        # drain_timeout is what the file says by now, whatever the process still does.
+        assert daemon.ctl('config', 'diff') == 'they mean the same\n'
+        path.write_text('x: [')
+        assert run('--socket', daemon.folder / 'control.sock', 'config', 'diff').returncode == EX_CONFIG
+    assert run('--socket', daemon.folder / 'control.sock', 'config', 'diff').returncode == EX_UNAVAILABLE
+
+
+def test_formatting_keeps_meaning_mode_and_comments(place_of):
+    ugly = BASE.replace('  - name: app\n    url', '  -   name:   app   # a comment\n      url').replace(APP, '  ' + APP)
+    path = place_of('\n\n# top\n\n\n' + ugly)
+    path.chmod(0o640)
+    assert run('config', 'fmt', '--check', path).returncode == EX_NEGATIVE
+    formatted = run('config', 'fmt', path).stdout
+    assert formatted.startswith('# top\n\nlisteners:\n') and '  - name: app ' in formatted and '# a comment' in formatted
+    before = path.read_text()
+    other = place_of(BASE, 'b.yaml')
+    link = place_of.folder / 'link.yaml'
+    link.symlink_to(path)
+    assert run('config', 'fmt', '--write', link).returncode == EX_OK
+    assert link.is_symlink() and path.read_text() == formatted != before
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert not list(place_of.folder.glob('penstock.yaml.*'))
+    assert run('config', 'fmt', '--check', path).returncode == EX_OK
+    assert run('config', 'diff', other, path).returncode == EX_OK
+    path.write_text('a: [')
+    done = run('config', 'fmt', '--write', path)
+    assert done.returncode == EX_CONFIG and 'PS1004' in done.stderr and path.read_text() == 'a: ['
+    assert run('config', 'fmt', place_of.folder / 'none.yaml').returncode == EX_NOINPUT
 
 
 def test_every_code_is_explained():
