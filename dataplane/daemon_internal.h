@@ -11,6 +11,7 @@
 #include "config/config_fixed.h"
 #include "control/control.h"
 #include "daemon.h"
+#include "telemetry/telemetry.h"
 #include "worker/worker.h"
 
 struct daemon {
@@ -20,6 +21,7 @@ struct daemon {
 	struct shard **shards;
 	struct queue **queues;
 	struct replay *replay;
+	struct telemetry *telemetry; /* NULL: off */
 	struct control *control;
 	wall_t started;
 	struct config_fixed fixed;    /* as it was started */
