@@ -305,6 +305,23 @@ BOUND(WORKERS_MAX <= CPU_INDEX_LIMIT);
  * later somebody should look. */
 #define PREFLIGHT_EXPIRY_S (14u * 86400u)
 
+/* ---- Telemetry ------------------------------------------------------------------------------- */
+
+/* Spans of one worker that wait for the telemetry thread, which looks twice a second: 8,000 a
+ * second, two for each event that is sampled. Half a KiB each, touched when used. */
+#define TELEMETRY_RING_SPANS 4096u
+#define TELEMETRY_INTERVAL_MS 500u
+/* In one request to the collector: half a megabyte as a rule. */
+#define TELEMETRY_BATCH_SPANS 512u
+/* A collector that takes longer is as good as none; what comes meanwhile waits in the rings. */
+#define TELEMETRY_POST_TIMEOUT_MS 3000u
+/* Ratios are kept as so many of a million. */
+#define TELEMETRY_RATIO_ONE 1000000u
+#define TELEMETRY_RATIO_DEFAULT 10000u
+/* W3C Trace Context §3.3.1.5: "Vendors SHOULD propagate at least 512 characters of a combined
+ * header." */
+#define TRACESTATE_SIZE_MAX 512u
+
 /* ---- Control --------------------------------------------------------------------------------- */
 
 /* On the control socket, and as many on the loopback listener: an operator's shell, a few

@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "config/config_values.h"
 #include "notify.h"
 #include "worker/claim.h"
 
@@ -20,6 +21,8 @@
 #define TICKET_ROTATION_S 3600
 /* How often target names are resolved again. */
 #define RESOLVE_INTERVAL_S 60
+/* OTLP/HTTP's own. */
+#define OTLP_PORT 4318
 
 /* ---- What control asks ----------------------------------------------------------------------- */
 
@@ -277,6 +280,7 @@ static enum result daemon_start_workers(struct daemon *daemon, struct config_rep
 				.config = config,
 				.shard = daemon->shards[i],
 				.replay = daemon->replay,
+				.spans = telemetry_spans(daemon->telemetry, i),
 				.drain_us = config->drain_timeout_s * US_PER_S,
 			},
 			daemon->flow, contexts, &daemon->workers[i], error, error_size));
@@ -308,6 +312,24 @@ static void warn_of_limit(const struct daemon *daemon)
 		    "(LimitNOFILE, ulimit -n), or lower workers.connections",
 		(unsigned long long)room, (unsigned long long)wanted, daemon->worker_count,
 		config->connections_max, (unsigned long long)limit.rlim_cur);
+}
+
+static enum result daemon_start_telemetry(struct daemon *daemon)
+{
+	const struct config *config = daemon->flow->config;
+	struct config_fault fault;
+	struct config_url url;
+
+	if (config->otlp_endpoint == NULL) return RESULT_OK;
+	CHECK(config_value_url(config->otlp_endpoint, &url, &fault)); /* when it was read */
+	return telemetry_start(
+		&(struct telemetry_config){
+			.host = url.host,
+			.port = url.has_port ? url.port : OTLP_PORT,
+			.sample_ppm = config->otlp_sample_ppm,
+			.worker_count = daemon->worker_count,
+		},
+		&daemon->telemetry);
 }
 
 static uint64_t tls_allocations(void)
@@ -370,6 +392,7 @@ static enum result daemon_open_parts(struct daemon *daemon, struct config_report
 	TRY(flow_remember_names(daemon, daemon->flow));
 	flow_give_slots(daemon->flow);
 	TRY(tls_ticket_keys_rotate());
+	TRY(daemon_start_telemetry(daemon));
 	TRY(daemon_start_workers(daemon, report, error, error_size));
 	warn_of_limit(daemon);
 	TRY(daemon_start_control(daemon, error, error_size));
@@ -437,6 +460,7 @@ enum result daemon_close(struct daemon *daemon)
 	pthread_mutex_unlock(&daemon->worker_lock);
 	for (uint32_t i = 0; i < daemon->worker_count; i++) worker_stop_begin(daemon->workers[i]);
 	for (uint32_t i = 0; i < daemon->worker_count; i++) worker_stop_finish(daemon->workers[i]);
+	telemetry_stop(daemon->telemetry);
 	for (uint32_t i = 0; i < daemon->worker_count; i++) shard_close(daemon->shards[i]);
 	bool failed = atomic_load(&daemon->store_failed);
 	replay_close(daemon->replay);

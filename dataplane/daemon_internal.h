@@ -12,6 +12,7 @@
 #include "control/control.h"
 #include "daemon.h"
 #include "daemon_generations.h"
+#include "telemetry/telemetry.h"
 #include "worker/worker.h"
 
 struct daemon {
@@ -21,6 +22,7 @@ struct daemon {
 	struct shard **shards;
 	struct queue **queues;
 	struct replay *replay;
+	struct telemetry *telemetry; /* NULL: off */
 	struct control *control;
 	wall_t started;
 	struct config_fixed fixed;    /* as it was started */

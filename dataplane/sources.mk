@@ -176,6 +176,14 @@ CONFIG_SRC := \
 	dataplane/config/config_yaml.c \
 	dataplane/config/config_yaml_fault.c
 
+# dataplane/telemetry
+TELEMETRY_SRC := \
+	dataplane/telemetry/otlp.c \
+	dataplane/telemetry/post.c \
+	dataplane/telemetry/spans.c \
+	dataplane/telemetry/telemetry.c \
+	dataplane/telemetry/trace.c
+
 # dataplane/receive
 RECEIVE_SRC := \
 	dataplane/receive/receive.c \
@@ -184,7 +192,8 @@ RECEIVE_SRC := \
 	dataplane/receive/receive_connection.c \
 	dataplane/receive/receive_event.c \
 	dataplane/receive/receive_request.c \
-	dataplane/receive/receive_tap.c
+	dataplane/receive/receive_tap.c \
+	dataplane/receive/receive_trace.c
 
 # dataplane/deliver
 DELIVER_SRC := \
@@ -194,6 +203,7 @@ DELIVER_SRC := \
 	dataplane/deliver/deliver_attempt.c \
 	dataplane/deliver/deliver_channel.c \
 	dataplane/deliver/deliver_tap.c \
+	dataplane/deliver/deliver_trace.c \
 	dataplane/deliver/outcome.c
 
 # dataplane/control
@@ -261,6 +271,7 @@ DATAPLANE_SRC := \
 	$(AUDIT_SRC) \
 	$(FLOW_SRC) \
 	$(CONFIG_SRC) \
+	$(TELEMETRY_SRC) \
 	$(RECEIVE_SRC) \
 	$(DELIVER_SRC) \
 	$(CONTROL_SRC) \

@@ -95,6 +95,8 @@ UNIT_TESTS := \
 	tests/unit/store/test_store_journal_start.c \
 	tests/unit/store/test_store_journal_threads.c \
 	tests/unit/store/test_store_writer.c \
+	tests/unit/telemetry/test_spans.c \
+	tests/unit/telemetry/test_trace.c \
 	tests/unit/tls/test_stream.c \
 	tests/unit/tls/test_stream_input.c \
 	tests/unit/tls/test_stream_openssl.c \
@@ -128,6 +130,7 @@ THREAD_TESTS := \
 	tests/unit/queue/test_shard.c \
 	tests/unit/store/test_store_journal_threads.c \
 	tests/unit/store/test_store_writer.c \
+	tests/unit/telemetry/test_spans.c \
 	tests/unit/tls/test_tls_threads.c \
 	tests/unit/verify/test_replay.c
 

@@ -131,6 +131,8 @@ struct config {
 	const char *const *control_operators; /* user names with the role operate */
 	uint32_t control_operator_count;
 	struct io_address metrics_address; /* /metrics, /healthz, /readyz; port 0: off */
+	const char *otlp_endpoint; /* "http://host[:port]" of a collector; NULL: no traces */
+	uint32_t otlp_sample_ppm;  /* of traces that begin here */
 	enum config_log_level log_level;
 	uint32_t drain_timeout_s;
 	void *arena;      /* private: all strings and arrays above */

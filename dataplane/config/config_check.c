@@ -363,6 +363,16 @@ static void check_metrics(const struct config *config, struct config_report *rep
 	}
 }
 
+static void check_telemetry(const struct config *config, struct config_report *report)
+{
+	if (config->otlp_endpoint == NULL) return;
+	if (strncasecmp(config->otlp_endpoint, "http://", strlen("http://")) == 0) return;
+	config_report_add(report, CONFIG_ERROR, PS_URL,
+		config_position_of(config, &config->otlp_endpoint, (struct config_position){ 0 }),
+		"write http://127.0.0.1:4318: a collector on this host speaks TLS to others",
+		"endpoint of otlp: traces are sent over plain HTTP");
+}
+
 void config_check(const struct config *config, struct config_report *report)
 {
 	check_listeners(config, report);
@@ -375,6 +385,7 @@ void config_check(const struct config *config, struct config_report *report)
 	check_workers(config, report);
 	check_control(config, report);
 	check_metrics(config, report);
+	check_telemetry(config, report);
 
 	if (config->store.path != NULL && config->store.retention_s < STORE_RETENTION_S_SHORT) {
 		config_report_add(report, CONFIG_WARNING, PS_SHORT_RETENTION,

@@ -74,11 +74,12 @@ static uint64_t value_hash(const struct fixed_key *found)
 		address_format((const struct io_address *)field, address);
 		return text_hash(address, 0);
 	}
-	if (key->type == CONFIG_TYPE_FILE || key->type == CONFIG_TYPE_WORD) {
+	if (key->type == CONFIG_TYPE_FILE || key->type == CONFIG_TYPE_WORD ||
+		key->type == CONFIG_TYPE_ORIGIN) {
 		return text_hash(*(const char *const *)field, 0);
 	}
 	CHECK(key->type == CONFIG_TYPE_COUNT || key->type == CONFIG_TYPE_SIZE ||
-		key->type == CONFIG_TYPE_DURATION);
+		key->type == CONFIG_TYPE_DURATION || key->type == CONFIG_TYPE_RATIO);
 	return hash_xxh3(bytes_of(field, key->size), 0);
 }
 

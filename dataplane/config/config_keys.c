@@ -293,6 +293,35 @@ static const struct config_section metrics_section = {
 	.position = CONFIG_NO_OFFSET,
 };
 
+static const struct config_key otlp_keys[] = {
+	{ "endpoint", CONFIG_TYPE_ORIGIN, .fixed = true, .required = true,
+		AT(config, otlp_endpoint), .example = "http://127.0.0.1:4318",
+		.help = "http://host[:port] of an OpenTelemetry collector, which gets traces" },
+	{ "sample_ratio", CONFIG_TYPE_RATIO, .fixed = true, AT(config, otlp_sample_ppm), .min = 0,
+		.max = TELEMETRY_RATIO_ONE, DEFAULT(TELEMETRY_RATIO_DEFAULT), .example = "0.01",
+		.help = "part of the events whose trace begins here; senders decide for theirs" },
+};
+
+static const struct config_section otlp_section = {
+	.name = "otlp",
+	.help = "OpenTelemetry traces over OTLP/HTTP",
+	KEYS(otlp_keys),
+	.position = CONFIG_NO_OFFSET,
+};
+
+static const struct config_key telemetry_keys[] = {
+	{ "otlp", CONFIG_TYPE_SECTION, .section = &otlp_section, .default_text = "none",
+		.example = "{ endpoint: 'http://127.0.0.1:4318', sample_ratio: 0.01 }",
+		.help = "OpenTelemetry traces over OTLP/HTTP" },
+};
+
+static const struct config_section telemetry_section = {
+	.name = "telemetry",
+	.help = "traces of events, for a collector",
+	KEYS(telemetry_keys),
+	.position = CONFIG_NO_OFFSET,
+};
+
 static const struct config_key log_keys[] = {
 	{ "level", CONFIG_TYPE_CHOICE, AT(config, log_level), CHOICES(log_level_choices),
 		DEFAULT(CONFIG_LOG_NOTICE), .example = "notice",
@@ -332,6 +361,9 @@ static const struct config_key root_keys[] = {
 		.extra = CONFIG_NO_OFFSET, .default_text = "off",
 		.example = "{ address: '127.0.0.1:9464' }",
 		.help = "metrics and health over HTTP, or off" },
+	{ "telemetry", CONFIG_TYPE_SECTION, .section = &telemetry_section,
+		.example = "{ otlp: { endpoint: 'http://127.0.0.1:4318' } }",
+		.help = "traces of events, for a collector" },
 	{ "log", CONFIG_TYPE_SECTION, .section = &log_section, .example = "{ level: notice }",
 		.help = "log lines" },
 	{ "drain_timeout", CONFIG_TYPE_DURATION, .fixed = true, .unit = CONFIG_UNIT_S,
@@ -352,7 +384,7 @@ const struct config_section *const *config_sections(size_t *ret_count)
 	static const struct config_section *const sections[] = { &config_root, &listener_section,
 		&tls_section, &certificate_section, &endpoint_section, &target_section,
 		&retry_section, &store_section, &worker_section, &control_section, &metrics_section,
-		&log_section };
+		&otlp_section, &telemetry_section, &log_section };
 
 	*ret_count = ARRAY_COUNT(sections);
 	return sections;

@@ -129,6 +129,16 @@ static bool read_quantity(const struct config_key *key, const char *text, void *
 	return true;
 }
 
+static bool read_ratio(const struct config_key *key, const char *text, void *field,
+	struct config_fault *fault)
+{
+	uint64_t millionths;
+
+	if (!config_value_ratio(text, &millionths, fault)) return false;
+	config_field_store(field, key->size, millionths);
+	return true;
+}
+
 static bool read_choice(const struct config_key *key, const char *text, void *field,
 	struct config_fault *fault)
 {
@@ -175,6 +185,7 @@ bool config_read_value(const struct config_frame *frame, const struct config_key
 	case CONFIG_TYPE_COUNT:
 	case CONFIG_TYPE_SIZE:
 	case CONFIG_TYPE_DURATION: return read_quantity(key, text, field, fault);
+	case CONFIG_TYPE_RATIO: return read_ratio(key, text, field, fault);
 	case CONFIG_TYPE_CHOICE: return read_choice(key, text, field, fault);
 	case CONFIG_TYPE_CPUS:
 	case CONFIG_TYPE_SECTION:

@@ -148,6 +148,26 @@ bool config_value_count(const char *text, uint64_t *ret, struct config_fault *fa
 	return config_fault_set(fault, PS_NUMBER, hint, "'" SHOWN "' is not a whole number", text);
 }
 
+bool config_value_ratio(const char *text, uint64_t *ret, struct config_fault *fault)
+{
+	struct bytes whole;
+	struct bytes fraction;
+	uint64_t ones = 0;
+	uint64_t millionths = 0;
+	bool point = bytes_split(bytes_of_text(text), '.', &whole, &fraction);
+
+	bool good = bytes_parse_u64(whole, &ones) == RESULT_OK && ones <= 1 &&
+		(!point ||
+			(fraction.size <= 6 &&
+				bytes_parse_u64(fraction, &millionths) == RESULT_OK));
+	for (size_t i = fraction.size; i < 6; i++) millionths *= 10;
+	*ret = ones * TELEMETRY_RATIO_ONE + millionths;
+	if (good && *ret <= TELEMETRY_RATIO_ONE) return true;
+	return config_fault_set(fault, PS_RANGE, "write 0.01 for one in a hundred",
+		"'" SHOWN "' is not a number from 0 to 1 with six digits at most behind the point",
+		text);
+}
+
 struct unit {
 	const char *name;
 	uint64_t factor;

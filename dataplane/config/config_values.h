@@ -29,6 +29,8 @@ bool config_value_host(const char *text, bool wildcard, struct config_fault *fau
 bool config_value_address(const char *text, struct io_address *ret, struct config_fault *fault);
 
 bool config_value_count(const char *text, uint64_t *ret, struct config_fault *fault);
+/* "0.01" in millionths: digits, at most six behind the point. */
+bool config_value_ratio(const char *text, uint64_t *ret, struct config_fault *fault);
 bool config_value_size(const char *text, uint64_t *ret, struct config_fault *fault);
 bool config_value_duration_ms(const char *text, uint64_t *ret, struct config_fault *fault);
 bool config_value_switch(const char *text, bool *ret, struct config_fault *fault);

@@ -235,6 +235,7 @@ void delivery_settle(struct deliver_target *target, struct delivery *delivery,
 	target_count(target, &outcome);
 	attempt_observe(deliver->config.metrics, delivery, end);
 	if (tap_is_open()) tap_attempt(target, delivery, end, &outcome);
+	attempt_trace_end(target, delivery, end, &outcome);
 
 	struct bytes detail_bytes = bytes_of_text(detail);
 	if (detail_bytes.size > ATTEMPT_DETAIL_SIZE_MAX)

@@ -22,6 +22,7 @@
 #include "flow/flow.h"
 #include "metrics/metrics.h"
 #include "queue/queue.h"
+#include "telemetry/spans.h"
 #include "tls/stream.h"
 
 struct deliver;
@@ -30,6 +31,7 @@ struct deliver_config {
 	struct streams *streams;
 	struct queue *queue;
 	struct metrics *metrics;
+	struct spans *spans;   /* NULL: no traces */
 	uint32_t channels_max; /* to all targets together */
 	uint32_t targets_max;  /* in a flow */
 };

@@ -43,7 +43,18 @@ static void write_identity(struct writer *writer, const char *id, const struct d
 	write_text(writer, "\r\n");
 }
 
-static enum result head_write(struct writer *writer, const struct channel *channel,
+/* What was kept of the provider's head; the trace goes on with a span of its own. */
+static void write_forwarded(struct writer *writer, struct channel *channel,
+	const struct event *event)
+{
+	struct bytes rest = event->forward_fields;
+
+	attempt_trace_note(channel, event, &rest);
+	if (channel->trace.known) trace_line_write(writer, &channel->trace.context);
+	write_bytes(writer, rest);
+}
+
+static enum result head_write(struct writer *writer, struct channel *channel,
 	const struct event *event, struct bytes payload)
 {
 	const struct flow_target *flow = channel->target->flow;
@@ -63,7 +74,7 @@ static enum result head_write(struct writer *writer, const struct channel *chann
 	if (event->correlation_id.size > 0) {
 		http_write_field(writer, BYTES_LITERAL("X-Correlation-Id"), event->correlation_id);
 	}
-	write_bytes(writer, event->forward_fields);
+	write_forwarded(writer, channel, event);
 	if (flow->signer != NULL) {
 		TRY(verifier_sign(flow->signer,
 			&(struct sign_input){

@@ -64,6 +64,7 @@ static void attempt_begin(struct channel *channel, struct delivery *delivery)
 	channel->started = loop_now(deliver->loop);
 	channel->started_wall = io_wall(deliver->loop->io);
 	channel->received.us = 0;
+	channel->trace.known = false;
 	channel->answered = false;
 	deliver->attempts++;
 	answer_reset(channel);
@@ -162,6 +163,7 @@ void channel_reuse(struct channel *channel, struct delivery *delivery)
 
 static void attempt_settle(struct channel *channel, enum attempt_error error, const char *detail)
 {
+	attempt_trace_read(channel);
 	struct delivery *delivery = attempt_end(channel);
 	struct loop *loop = channel_loop(channel);
 
@@ -173,6 +175,7 @@ static void attempt_settle(struct channel *channel, enum attempt_error error, co
 			.retry_after_s = channel->retry_after_s,
 			.received = channel->received,
 			.shard = channel->shard,
+			.trace = &channel->trace,
 			.started = channel->started_wall,
 			.duration_us = mono_since_us(channel->started, loop_now(loop)),
 			.excerpt = bytes_of(channel->excerpt, channel->excerpt_size),

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "deliver/deliver.h"
+#include "deliver/outcome.h"
 #include "http/http_chunked.h"
 #include "http/http_response.h"
 
@@ -12,6 +13,13 @@ enum channel_state {
 	CHANNEL_BODY,       /* the answer's head has come */
 	CHANNEL_IDLE,       /* warm */
 	CHANNEL_CLOSING,
+};
+
+/* Which trace an attempt belongs to. */
+struct attempt_trace {
+	bool known;
+	struct trace_context context; /* with the attempt's own span, when it is sampled */
+	uint8_t parent_id[SPAN_ID_SIZE];
 };
 
 /* A connection to a target. */
@@ -31,6 +39,7 @@ struct channel {
 	wall_t started_wall;
 	wall_t received; /* the event, where; 0: it has not been read yet */
 	uint16_t shard;
+	struct attempt_trace trace;
 	uint64_t payload_size;
 	uint64_t payload_sent;
 	/* The answer. */
@@ -95,6 +104,7 @@ struct attempt_end {
 	uint64_t retry_after_s;
 	wall_t received; /* the event, where; 0: not known */
 	uint16_t shard;
+	const struct attempt_trace *trace; /* or NULL */
 	wall_t started;
 	uint64_t duration_us;
 	struct bytes excerpt;
@@ -137,3 +147,13 @@ void answer_read(struct channel *channel);
 void answer_cut(struct channel *channel, enum attempt_error error, const char *detail);
 /* The target closed: the same, after what is still unread. */
 void answer_ended(struct channel *channel, const char *detail);
+
+/* ---- deliver_trace.c ------------------------------------------------------------------------- */
+/* The event has been read: what it forwards belongs to a trace, or not. Then *ret_rest is what
+ * stands behind that line. */
+void attempt_trace_note(struct channel *channel, const struct event *event, struct bytes *ret_rest);
+/* Reads the event of an attempt that has come to its end without. */
+void attempt_trace_read(struct channel *channel);
+/* The attempt is judged: its span is done. */
+void attempt_trace_end(const struct deliver_target *target, const struct delivery *delivery,
+	const struct attempt_end *end, const struct outcome *outcome);

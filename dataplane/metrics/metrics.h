@@ -32,7 +32,10 @@
 	X(REQUESTS_UNROUTED,     "penstock_requests_unrouted_total",     "Requests for a host and path without an endpoint, or with a wrong method") \
 	X(REQUESTS_SHED,         "penstock_requests_shed_total",         "Requests answered 503 because a limit, the disk or the quota was reached") \
 	X(TARGET_CONNECTIONS,    "penstock_target_connections_total",    "Connections opened to targets") \
-	X(TARGET_CONNECTIONS_REUSED, "penstock_target_connections_reused_total", "Attempts that found a warm connection")
+	X(TARGET_CONNECTIONS_REUSED, "penstock_target_connections_reused_total", "Attempts that found a warm connection") \
+	X(SPANS,                 "penstock_trace_spans_total",           "Spans of sampled traces") \
+	X(SPANS_EXPORTED,        "penstock_trace_spans_exported_total",  "Spans that the collector took") \
+	X(SPANS_DROPPED,         "penstock_trace_spans_dropped_total",   "Spans lost: the collector did not take them, or not fast enough")
 
 #define METRICS_ENDPOINT_TABLE(X) \
 	X(ACCEPTED,  "penstock_events_accepted_total",  "Events verified, new, on disk and answered 2xx") \

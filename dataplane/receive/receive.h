@@ -19,6 +19,7 @@
 #include "flow/flow.h"
 #include "metrics/metrics.h"
 #include "queue/queue.h"
+#include "telemetry/spans.h"
 #include "tls/stream.h"
 
 struct receive;
@@ -29,6 +30,7 @@ struct receive_config {
 	struct queue *queue;
 	struct replay *replay;
 	struct metrics *metrics;
+	struct spans *spans; /* NULL: no traces */
 	uint32_t connections_max;
 	uint32_t requests_max;
 	uint32_t body_size_max; /* the largest of any endpoint, ever: sizes the large buffers */

@@ -70,6 +70,8 @@ static void event_returned(struct letter *letter)
 		}
 		event_count(request, METRICS_ENDPOINT_SHED);
 	}
+	if (receive->config.spans != NULL)
+		request_trace_end(request, result == RESULT_OK ? 200 : 503);
 	if (connection == NULL) {
 		/* The client has gone; the event stays accepted, its retry will be a duplicate. */
 		request_give(request);
@@ -96,10 +98,12 @@ static void append_complete(struct store_job *job)
 /* ---- Before the commit ----------------------------------------------------------------------- */
 
 /* Header lines of the provider that tell the target what the event is. */
-static struct bytes forward_fields(struct request *request, const struct scheme *scheme)
+static struct bytes forward_fields(struct request *request, const struct flow_endpoint *endpoint)
 {
+	const struct scheme *scheme = verifier_scheme(endpoint->verifier);
 	struct writer writer = writer_of(request->forward, sizeof request->forward);
 
+	if (request->receive->config.spans != NULL) request_trace_begin(request, endpoint, &writer);
 	for (uint32_t i = 0; i < request->http.fields.count; i++) {
 		const struct http_field *field = &request->http.fields.field[i];
 		if (!scheme_forwards_field(scheme, field->name)) continue;
@@ -142,7 +146,7 @@ static void event_fill(struct request *request, const struct flow_endpoint *endp
 										 : BYTES_EMPTY,
 		.correlation_id = field_within(&request->http.fields,
 			BYTES_LITERAL("x-correlation-id"), CORRELATION_ID_SIZE_MAX),
-		.forward_fields = forward_fields(request, verifier_scheme(endpoint->verifier)),
+		.forward_fields = forward_fields(request, endpoint),
 	};
 	memcpy(event->target_ids, endpoint->target_ids,
 		endpoint->target_count * sizeof event->target_ids[0]);

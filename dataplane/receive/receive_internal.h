@@ -19,6 +19,15 @@ enum connection_state {
 
 struct connection;
 
+/* Which trace the event belongs to. */
+struct request_trace {
+	struct trace_context context; /* with the request's own span, when it is sampled */
+	uint8_t parent_id[SPAN_ID_SIZE];
+	bool has_parent;
+	bool tls;
+	char endpoint[NAME_SIZE_MAX + 1]; /* when it is sampled */
+};
+
 /* A request between its first byte and its answer. */
 struct request {
 	struct letter reply; /* the commit comes back with it */
@@ -42,6 +51,7 @@ struct request {
 	mono_t body_waited; /* when the body first proved incomplete; 0: it has not */
 	mono_t complete;    /* when the last byte had come */
 	uint32_t metrics_slot;
+	struct request_trace trace; /* when there are traces */
 	uint8_t forward[FORWARD_FIELDS_SIZE_MAX];
 	struct shard_append append;
 	struct http_request http; /* last: large, and mostly untouched */
@@ -201,3 +211,11 @@ void answer_overload(struct connection *connection);
 /* Does not answer, but lets the client go on. When there is no room it is for connection_run() to
  * come here again; the body's time limit ends the wait. */
 void answer_continue(struct request *request);
+
+/* ---- receive_trace.c ------------------------------------------------------------------------- */
+/* Only where there are traces. Notes the request's trace, and writes what the target is to be told
+ * of it: as the first of the event's lines. */
+void request_trace_begin(struct request *request, const struct flow_endpoint *endpoint,
+	struct writer *lines);
+/* Its answer is decided: the span is done. */
+void request_trace_end(const struct request *request, uint16_t status);

@@ -21,6 +21,7 @@ struct wiring_config {
 	struct shard *shard; /* outlives the wiring, as the next two do */
 	struct replay *replay;
 	struct metrics *metrics;
+	struct spans *spans; /* NULL: no traces */
 	uint32_t connections_max;
 	uint32_t requests_max;
 	uint32_t body_size_max;

@@ -240,6 +240,7 @@ static enum result worker_open_loop(struct worker *worker)
 			.shard = worker->config.shard,
 			.replay = worker->config.replay,
 			.metrics = worker->metrics,
+			.spans = worker->config.spans,
 			.connections_max = config->connections_max,
 			.requests_max = config->requests_max,
 			.body_size_max = worker_body_size_max(config),

@@ -18,7 +18,8 @@ struct worker_config {
 	const struct config *config; /* sizes and addresses; read only while starting */
 	struct shard *shard;         /* outlives the worker */
 	struct replay *replay;
-	uint64_t drain_us; /* how long stopping may take before connections are cut */
+	struct spans *spans; /* NULL: no traces */
+	uint64_t drain_us;   /* how long stopping may take before connections are cut */
 };
 
 /* The largest body that workers started with this configuration take: a reload may not raise it

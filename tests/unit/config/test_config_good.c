@@ -89,6 +89,7 @@ static const char everything[] =
 	"workers: { cpus: auto, per_cpu: 3, connections: 100, requests: 200 }\n"
 	"control: { socket: /run/x.sock, group: adm, admins: [alice, Bob_1], operators: [carol] }\n"
 	"metrics: { address: '127.0.0.1:9464' }\n"
+	"telemetry: { otlp: { endpoint: 'http://[::1]', sample_ratio: 0.05 } }\n"
 	"log: { level: debug }\n"
 	"drain_timeout: 1m\n";
 
@@ -214,6 +215,8 @@ static void every_key_ends_up_in_its_field(void **state)
 	assert_int_equal(config->control_operator_count, 1);
 	assert_string_equal(config->control_operators[0], "carol");
 	assert_int_equal(config->metrics_address.port, 9464);
+	assert_string_equal(config->otlp_endpoint, "http://[::1]");
+	assert_int_equal(config->otlp_sample_ppm, 50000);
 	assert_int_equal(config->log_level, CONFIG_LOG_DEBUG);
 	assert_int_equal(config->drain_timeout_s, 60);
 	config_free(config);

@@ -49,6 +49,7 @@ static const char everything[] = ROUTES
 	"workers: { cpus: [0], per_cpu: 2, connections: 100, requests: 50 }\n"
 	"control: { socket: s, group: g, admins: [x, y], operators: [z] }\n"
 	"metrics: { address: '127.0.0.1:9464' }\n"
+	"telemetry: { otlp: { endpoint: 'http://h:1', sample_ratio: 0.25 } }\n"
 	"drain_timeout: 9s\n";
 
 static const struct {
@@ -70,6 +71,8 @@ static const struct {
 	{ "control.admins", "[x, y]", "[xy]" },
 	{ "control.operators", "[z]", "[v]" },
 	{ "metrics.address", "'127.0.0.1:9464'", "'127.0.0.1:9465'" },
+	{ "otlp.endpoint", "'http://h:1'", "'http://h:2'" },
+	{ "otlp.sample_ratio", "0.25", "0.250001" },
 	{ "drain_timeout", "drain_timeout: 9s", "drain_timeout: 8s" },
 };
 
