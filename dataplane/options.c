@@ -8,7 +8,13 @@
 #include "base/check.h"
 #include "program/program.h"
 
-enum { OPTION_JSON = 256, OPTION_LEVEL, OPTION_ENVIRONMENT, OPTION_STRICT, OPTION_FORMAT };
+enum {
+	OPTION_JSON = 256,
+	OPTION_LEVEL,
+	OPTION_ENVIRONMENT,
+	OPTION_STRICT,
+	OPTION_FORMAT,
+};
 
 static const struct program_option table[] = {
 	{ .name = "config",
@@ -25,8 +31,8 @@ static const struct program_option table[] = {
 		.otherwise = "files",
 		.code = OPTION_LEVEL },
 	{ .name = "environment",
-		.help = "the same as --level environment: asks the kernel and disk, and connects to "
-			"every target",
+		.help = "the same as --level environment: asks the kernel and disk, and connects "
+			"to every target",
 		.code = OPTION_ENVIRONMENT },
 	{ .name = "strict", .help = "with --test: warnings are errors", .code = OPTION_STRICT },
 	{ .name = "format",

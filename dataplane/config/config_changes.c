@@ -77,6 +77,7 @@ static uint64_t value_hash(const struct config_key *key, const uint8_t *object, 
 	case CONFIG_TYPE_TARGET_URL:
 	case CONFIG_TYPE_ORIGIN: return text_hash(*(const char *const *)(const void *)field, seed);
 	case CONFIG_TYPE_COUNT:
+	case CONFIG_TYPE_RATIO:
 	case CONFIG_TYPE_SIZE:
 	case CONFIG_TYPE_DURATION:
 	case CONFIG_TYPE_CHOICE: return hash_xxh3(bytes_of(field, key->size), seed);

@@ -92,6 +92,10 @@ static bool read_origin(const struct config_frame *frame, const char *text, void
 void config_key_quantity(const struct config_key *key, uint64_t value,
 	char to[static CONFIG_QUANTITY_SIZE])
 {
+	if (key->type == CONFIG_TYPE_RATIO) {
+		config_format_ratio(value, to);
+		return;
+	}
 	switch (key->unit) {
 	case CONFIG_UNIT_NONE:
 		snprintf(to, CONFIG_QUANTITY_SIZE, "%llu", (unsigned long long)value);

@@ -25,7 +25,8 @@ static const char *type_name(const struct config_key *key)
 	case CONFIG_TYPE_TARGET_URL: return "URL";
 	case CONFIG_TYPE_ORIGIN: return "URL without path";
 	case CONFIG_TYPE_ADDRESS: return "address";
-	case CONFIG_TYPE_COUNT: return "number";
+	case CONFIG_TYPE_COUNT:
+	case CONFIG_TYPE_RATIO: return "number";
 	case CONFIG_TYPE_SIZE: return "size";
 	case CONFIG_TYPE_DURATION: return "duration";
 	case CONFIG_TYPE_CHOICE: return "word";
@@ -50,7 +51,7 @@ void config_key_range(const struct config_key *key, char to[static CONFIG_RANGE_
 			write_format(&writer, "%s%s", i > 0 ? ", " : "", key->choices[i]);
 		}
 	} else if (key->type == CONFIG_TYPE_COUNT || key->type == CONFIG_TYPE_SIZE ||
-		key->type == CONFIG_TYPE_DURATION) {
+		key->type == CONFIG_TYPE_DURATION || key->type == CONFIG_TYPE_RATIO) {
 		config_key_quantity(key, key->min, least);
 		config_key_quantity(key, key->max, most);
 		write_format(&writer, "%s to %s", least, most);

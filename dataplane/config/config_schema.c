@@ -50,6 +50,9 @@ static void print_type(const struct config_key *key, FILE *file)
 			"\"type\": \"integer\", \"minimum\": %" PRIu64 ", \"maximum\": %" PRIu64,
 			key->min, key->max);
 		return;
+	case CONFIG_TYPE_RATIO:
+		fputs("\"type\": \"number\", \"minimum\": 0, \"maximum\": 1", file);
+		return;
 	case CONFIG_TYPE_CHOICE:
 		fputs(STRING ", \"enum\": [", file);
 		for (uint32_t i = 0; i < key->choice_count; i++) {
@@ -102,6 +105,9 @@ static void print_default(const struct config_key *key, FILE *file)
 		config_json_text(file, key->default_text);
 	} else if (key->type == CONFIG_TYPE_COUNT) {
 		fprintf(file, "%" PRIu64, key->default_value);
+	} else if (key->type == CONFIG_TYPE_RATIO) {
+		config_key_quantity(key, key->default_value, quantity);
+		fputs(quantity, file);
 	} else {
 		config_key_quantity(key, key->default_value, quantity);
 		config_json_text(file, quantity);

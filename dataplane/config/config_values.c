@@ -168,6 +168,18 @@ bool config_value_ratio(const char *text, uint64_t *ret, struct config_fault *fa
 		text);
 }
 
+void config_format_ratio(uint64_t millionths, char to[static CONFIG_QUANTITY_SIZE])
+{
+	CHECK(millionths <= TELEMETRY_RATIO_ONE);
+	int size = snprintf(to, CONFIG_QUANTITY_SIZE, "%u.%06u",
+		(unsigned)(millionths / TELEMETRY_RATIO_ONE),
+		(unsigned)(millionths % TELEMETRY_RATIO_ONE));
+
+	while (to[size - 1] == '0') size--;
+	if (to[size - 1] == '.') size--;
+	to[size] = '\0';
+}
+
 struct unit {
 	const char *name;
 	uint64_t factor;

@@ -56,6 +56,8 @@ uint32_t config_cpus_count(const struct config_cpus *cpus);
 
 /* The shortest exact form: "1MiB", "90s", "7d". */
 enum { CONFIG_QUANTITY_SIZE = 32 };
+/* Of millionths: "0.01", with as many digits as it takes. */
+void config_format_ratio(uint64_t millionths, char to[static CONFIG_QUANTITY_SIZE]);
 void config_format_size(uint64_t size, char to[static CONFIG_QUANTITY_SIZE]);
 void config_format_duration_ms(uint64_t duration_ms, char to[static CONFIG_QUANTITY_SIZE]);
 

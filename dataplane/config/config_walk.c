@@ -130,6 +130,7 @@ static void print_value(const struct walk *walk, FILE *file, const struct config
 		config_scalar_print(file, text);
 		return;
 	case CONFIG_TYPE_COUNT:
+	case CONFIG_TYPE_RATIO:
 	case CONFIG_TYPE_SIZE:
 	case CONFIG_TYPE_DURATION:
 		config_key_quantity(key, field_load(field, key->size), quantity);
