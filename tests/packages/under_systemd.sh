@@ -44,7 +44,14 @@ mkdir -p /etc/systemd/system/penstockd.service.d
 printf '[Service]\nWatchdogSec=2s\n' >/etc/systemd/system/penstockd.service.d/test.conf
 systemctl daemon-reload
 timeout 60 systemctl start penstockd.service
-found started "$?"
+code=$?
+found started "$code"
+if [ "$code" -ne 0 ]; then
+	# Nothing below means anything then.
+	systemctl --no-pager status penstockd.service
+	journalctl --no-pager -u penstockd.service >/mnt/journal
+	exit 1
+fi
 found status "$(show StatusText)"
 pid=$(show MainPID)
 found capabilities "$(awk '/^CapBnd/ { print $2 }' "/proc/$pid/status")"
