@@ -78,10 +78,10 @@ void doctor_kernel(struct doctor *doctor)
 {
 	struct utsname kernel = { 0 };
 	uname(&kernel);
-	unsigned major = 0;
-	unsigned minor = 0;
-	bool known = sscanf(kernel.release, "%u.%u", &major, &minor) == 2;
-	bool good = known && (major > 6 || (major == 6 && minor >= 1));
+	char *rest;
+	unsigned long major = strtoul(kernel.release, &rest, 10);
+	unsigned long minor = *rest == '.' ? strtoul(rest + 1, NULL, 10) : 0;
+	bool good = major > 6 || (major == 6 && minor >= 1);
 	doctor_add(doctor, good ? DOCTOR_OK : DOCTOR_FAIL, "kernel",
 		good ? NULL : "Linux 6.1 or later is needed", "%s %s on %s", kernel.sysname,
 		kernel.release, kernel.machine);
