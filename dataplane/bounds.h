@@ -223,10 +223,23 @@ BOUND((DELIVER_WINDOW_EVENTS & (DELIVER_WINDOW_EVENTS - 1)) == 0);
 BOUND(ENDPOINT_PATH_SIZE_MAX < HTTP_TARGET_SIZE_MAX);
 /* Addresses times workers are sockets; hosts have a handful of addresses. */
 #define LISTENERS_MAX 64u
+/* Listeners of a worker at once: a reload may bring as many new ones while the old ones leave, and
+ * where more sockets were handed to us than there are workers it has several of one address. */
+#define RECEIVE_LISTENERS_MAX (4u * LISTENERS_MAX)
+/* Sockets that systemd, or the process before, may hand over: 64 addresses for 64 workers. */
+#define HANDED_SOCKETS_MAX 4096u
+/* A connection that is idle for so long while the worker drains is closed: nobody who sends more
+ * than three a second on one meets the close, and a successor waits for it. Looked at so often. */
+#define RECEIVE_DRAIN_IDLE_MS 300u
+#define RECEIVE_DRAIN_CHECK_MS 25u
+/* A listener that leaves is looked at so often for the last one it has accepted. */
+#define RECEIVE_LEAVE_CHECK_MS 1u
 /* For a listener's address to become free: what a process that was killed listened on the kernel
  * closes with its ring, some time after the process has gone. */
 #define LISTEN_PATIENCE_MS 5000u
 #define LISTEN_RETRY_MS 20u
+/* The same in a reload, for an address that one before has given up. */
+#define LISTEN_RELOAD_PATIENCE_MS 1000u
 /* wolfSSL keeps one context per certificate and worker. */
 #define CERTIFICATES_PER_LISTENER_MAX 1024u
 /* Public authorities issue 100 names per certificate. */

@@ -12,12 +12,13 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "notify.h"
-#include "worker/claim.h"
 
 /* How often ticket keys are rotated; a ticket lives for two of these at most. */
 #define TICKET_ROTATION_S 3600
 /* How often target names are resolved again. */
 #define RESOLVE_INTERVAL_S 60
+/* How long a drain waits for a reload that is under way. */
+#define GIVE_UP_PATIENCE_S 2
 
 /* ---- What control asks ----------------------------------------------------------------------- */
 
@@ -96,6 +97,20 @@ static void state_set(struct daemon *daemon, enum daemon_state state, const char
 	notify_status(status);
 }
 
+/* A reload that waits for a name server is not waited for: then they go with the process. */
+static void listeners_give_up(struct daemon *daemon)
+{
+	const struct timespec until = { .tv_sec = daemon_mono_s() + GIVE_UP_PATIENCE_S };
+
+	int failed = pthread_mutex_clocklock(&daemon->publish_lock, CLOCK_MONOTONIC, &until);
+	if (failed != 0) {
+		log_warning("a reload is under way: the listeners stay open until the end");
+		return;
+	}
+	daemon_listeners_give_up(daemon);
+	pthread_mutex_unlock(&daemon->publish_lock);
+}
+
 static void control_drain(void *owner)
 {
 	struct daemon *daemon = owner;
@@ -104,6 +119,7 @@ static void control_drain(void *owner)
 	state_set(daemon, DAEMON_DRAINING, "draining: no new events, deliveries go on");
 	log_notice("draining: no new events are taken, deliveries go on");
 	for (uint32_t i = 0; i < daemon->worker_count; i++) worker_drain(daemon->workers[i]);
+	listeners_give_up(daemon);
 }
 
 static void control_stop_wanted(void *owner)
@@ -241,13 +257,33 @@ static enum result daemon_open_shards(struct daemon *daemon, const struct config
 	return RESULT_OK;
 }
 
+static enum result daemon_listen(struct daemon *daemon, char *error, size_t error_size)
+{
+	const struct config *config = daemon->flow->config;
+	struct handed handed;
+	struct listening next;
+	uint32_t failed;
+
+	TRY(handed_take(&handed, error, error_size));
+	TRY(handed_match(&handed, config, error, error_size));
+	TRY(listening_open(config, daemon->worker_count, NULL, &handed, LISTEN_PATIENCE_MS, &next,
+		&failed, error, error_size));
+	handed_close(&handed);
+	daemon->listening_next = next;
+	return RESULT_OK;
+}
+
 static enum result daemon_start_workers(struct daemon *daemon, struct config_report *report,
 	char *error, size_t error_size)
 {
 	const struct config *config = daemon->flow->config;
-	struct claim claim;
 
-	TRY(claim_take(config, LISTEN_PATIENCE_MS, &claim, error, error_size));
+	struct worker_listeners *listeners = daemon_listeners_copy(daemon, &daemon->listening_next);
+	if (listeners == NULL) {
+		snprintf(error, error_size,
+			"no descriptors are left for the listeners: raise the limit of open files");
+		return RESULT_FULL;
+	}
 	for (uint32_t i = 0; i < daemon->worker_count; i++) {
 		struct contexts *contexts = NULL;
 		TRY(contexts_build(daemon->flow, report, &contexts));
@@ -258,12 +294,13 @@ static enum result daemon_start_workers(struct daemon *daemon, struct config_rep
 				.config = config,
 				.shard = daemon->shards[i],
 				.replay = daemon->replay,
-				.drain_us = config->drain_timeout_s * US_PER_S,
+				.listeners = &listeners[i],
 			},
 			daemon->flow, contexts, &daemon->workers[i], error, error_size));
 		daemon->queues[i] = worker_queue(daemon->workers[i]);
-		claim_release(&claim);
 	}
+	alloc_free(listeners);
+	daemon_listeners_replace(daemon, &daemon->listening_next);
 	return RESULT_OK;
 }
 
@@ -326,6 +363,7 @@ static enum result daemon_open_parts(struct daemon *daemon, struct config_report
 	TRY(flow_remember_names(daemon, daemon->flow));
 	flow_give_slots(daemon->flow);
 	TRY(tls_ticket_keys_rotate());
+	TRY(daemon_listen(daemon, error, error_size));
 	TRY(daemon_start_workers(daemon, report, error, error_size));
 	TRY(daemon_start_control(daemon, error, error_size));
 	if (pthread_create(&daemon->ticker, NULL, ticker_main, daemon) != 0) return RESULT_KERNEL;
@@ -379,7 +417,13 @@ enum result daemon_close(struct daemon *daemon)
 	pthread_mutex_lock(&daemon->worker_lock);
 	daemon->closing = true;
 	pthread_mutex_unlock(&daemon->worker_lock);
-	for (uint32_t i = 0; i < daemon->worker_count; i++) worker_stop_begin(daemon->workers[i]);
+	struct flow *flow = daemon_flow(daemon);
+	uint64_t drain_us = flow->config->drain_timeout_s * US_PER_S;
+	flow_release(flow);
+	for (uint32_t i = 0; i < daemon->worker_count; i++) {
+		worker_stop_begin(daemon->workers[i], drain_us);
+	}
+	listeners_give_up(daemon);
 	for (uint32_t i = 0; i < daemon->worker_count; i++) worker_stop_finish(daemon->workers[i]);
 	for (uint32_t i = 0; i < daemon->worker_count; i++) shard_close(daemon->shards[i]);
 	bool failed = atomic_load(&daemon->store_failed);

@@ -12,6 +12,7 @@
 #include "control/control.h"
 #include "daemon.h"
 #include "daemon_generations.h"
+#include "worker/listening.h"
 #include "worker/worker.h"
 
 struct daemon {
@@ -35,8 +36,11 @@ struct daemon {
 	uint64_t confirm_number;      /* that is to be confirmed; 0: none */
 	uint64_t confirm_back_to;     /* whose text comes back when it is not */
 	_Atomic time_t confirm_end_s; /* mono; 0: nothing is waited for */
-	bool closing;                 /* they are going: nothing is handed to them any more */
-	pthread_mutex_t flow_lock;    /* guards `flow` alone */
+	struct listening listening;
+	struct listening listening_next; /* while starting */
+	bool listening_over;             /* given up: a reload listens no more */
+	bool closing;                    /* they are going: nothing is handed to them any more */
+	pthread_mutex_t flow_lock;       /* guards `flow` alone */
 	struct flow *flow;
 	atomic_int state; /* enum daemon_state */
 	atomic_bool stop_wanted;
@@ -70,6 +74,23 @@ MUST_USE enum result daemon_confirm(struct daemon *daemon, const char *actor,
 void daemon_confirm_expire(struct daemon *daemon);
 void daemon_change_log(const struct daemon *daemon, const struct config_report *report);
 time_t daemon_mono_s(void);
+
+/* daemon_listeners.c, under publish_lock. */
+
+/* What `config` says to listen on; RESULT_CONFIG with a diagnostic. */
+MUST_USE enum result daemon_listeners_next(const struct daemon *daemon, const struct config *config,
+	struct config_report *report, struct listening *ret);
+/* Copies of what is new in `next`, for each worker; NULL when descriptors ran out. To be handed to
+ * them, or dropped. */
+struct worker_listeners *daemon_listeners_copy(const struct daemon *daemon,
+	const struct listening *next);
+void daemon_listeners_drop(const struct daemon *daemon, struct worker_listeners *copies);
+/* Before they are handed: nobody shall connect to what goes. */
+void daemon_listeners_hush(const struct daemon *daemon, const struct listening *next);
+/* Once the workers accept on them: closes the others. systemd is told. */
+void daemon_listeners_replace(struct daemon *daemon, const struct listening *next);
+/* Nobody is to wait there any more, unless systemd has them too. */
+void daemon_listeners_give_up(struct daemon *daemon);
 
 /* Resolves the targets' names again and publishes what has moved: the configuration in force with
  * other addresses, whatever stands in the files by now. */

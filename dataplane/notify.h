@@ -6,5 +6,9 @@
 
 void notify_ready(void);
 void notify_stopping(void);
+/* systemd keeps the descriptor under this name and hands it to the next process of the unit
+ * (FileDescriptorStoreMax= in the unit); several may have one name. */
+void notify_fd_store(int fd, const char *name);
+void notify_fd_forget(const char *name);
 /* One line for `systemctl status`. */
 void notify_status(const char *status);

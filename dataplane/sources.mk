@@ -35,6 +35,7 @@ ENGINE_SRC := \
 	dataplane/engine/io_uring_open.c \
 	dataplane/engine/io_uring_socket.c \
 	dataplane/engine/io_uring_submit.c \
+	dataplane/engine/listener.c \
 	dataplane/engine/loop.c \
 	dataplane/engine/timers.c
 
@@ -158,6 +159,7 @@ RECEIVE_SRC := \
 	dataplane/receive/receive_answer.c \
 	dataplane/receive/receive_connection.c \
 	dataplane/receive/receive_event.c \
+	dataplane/receive/receive_listener.c \
 	dataplane/receive/receive_request.c
 
 # dataplane/deliver
@@ -194,6 +196,8 @@ CONTROL_SRC := \
 WORKER_SRC := \
 	dataplane/worker/claim.c \
 	dataplane/worker/contexts.c \
+	dataplane/worker/handed.c \
+	dataplane/worker/listening.c \
 	dataplane/worker/wiring.c \
 	dataplane/worker/worker.c
 
@@ -202,6 +206,7 @@ DAEMON_SRC := \
 	dataplane/daemon.c \
 	dataplane/daemon_change.c \
 	dataplane/daemon_generations.c \
+	dataplane/daemon_listeners.c \
 	dataplane/daemon_reload.c \
 	dataplane/notify.c
 

@@ -68,7 +68,6 @@ static const struct {
 	{ "control.admins", "[x, y]", "[x]" },
 	{ "control.admins", "[x, y]", "[xy]" },
 	{ "metrics.address", "'127.0.0.1:9464'", "'127.0.0.1:9465'" },
-	{ "drain_timeout", "drain_timeout: 9s", "drain_timeout: 8s" },
 };
 
 static void a_change_is_reported_at_its_place(void **state)
