@@ -70,4 +70,5 @@ int command_rollback(const struct invocation *invocation);
 int command_history(const struct invocation *invocation);
 int command_drain(const struct invocation *invocation);
 int command_stop(const struct invocation *invocation);
+int command_upgrade(const struct invocation *invocation);
 int command_version(const struct invocation *invocation);

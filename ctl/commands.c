@@ -114,15 +114,24 @@ const struct command commands[] = {
 		"When, by whom, what changed and what became of it. It survives restarts.\n\n"
 		"  penstockctl history",
 		command_history, NULL },
-	{ "drain", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN, "ends intake, goes on delivering",
-		"/readyz turns to 503 and no more events are taken in. Before taking a host out\n"
-		"of service: drain, wait until status shows nothing outstanding, stop.\n\n"
-		"  penstockctl drain",
+	{ "drain", "", 0, 0, { { "deadline", "DURATION", "how long to wait (drain_timeout)" } },
+		CONTROL_ROLE_ADMIN, "ends intake, waits until everything is delivered",
+		"/readyz turns to 503 and no more events are taken in. Comes back when all is\n"
+		"delivered (exit code 0), or at the deadline with what is left, by endpoint (1);\n"
+		"deliveries go on then. To take a host out of service: drain, then stop.\n\n"
+		"  penstockctl drain --deadline 10m && penstockctl stop",
 		command_drain, NULL },
 	{ "stop", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN, "drains and ends the daemon",
 		"What is not delivered yet stays on disk and is delivered after the next start.\n\n"
 		"  penstockctl stop",
 		command_stop, NULL },
+	{ "upgrade", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN,
+		"has the program on disk take over, and nobody is refused",
+		"First it is asked whether it would start with the configuration; if not, nothing\n"
+		"changes (exit code 78). Then the running one finishes what is under way and the\n"
+		"new one takes its sockets over; clients wait in between, well under a second.\n\n"
+		"  install penstockd /usr/sbin/ && penstockctl upgrade",
+		command_upgrade, NULL },
 	{ "verify", "...", 0, 0, NO_OPTIONS, CONTROL_ROLE_NONE,
 		"checks a signature as the daemon would, without a daemon",
 		"For finding out why a provider's requests are refused.\n\n"

@@ -291,6 +291,16 @@ BOUND(WORKERS_MAX <= CPU_INDEX_LIMIT);
 #define GENERATION_CHANGES_SIZE 512u
 /* For a configuration to be confirmed: longer than this nobody is looking any more. */
 #define CONFIRM_WITHIN_S_LIMIT 86400u
+/* The program on disk, asked whether it would start: names may take their time. */
+#define UPGRADE_CHECK_MS_MAX 60000u
+/* What it says when it would not. */
+#define UPGRADE_OUTPUT_SIZE 4096u
+/* Between the last accept of one program and the first of the next: requests that are not done by
+ * then are cut, as everybody else waits in the backlog meanwhile. */
+#define UPGRADE_INTAKE_MS_MAX 3000u
+#define UPGRADE_LOOK_MS 10u
+/* How long penstockctl waits for the next program: attempts under way come first. */
+#define UPGRADE_PATIENCE_S 120u
 /* Threads that wait for name servers while a flow is compiled. */
 #define RESOLVE_THREADS_MAX 16u
 
@@ -315,5 +325,7 @@ BOUND(CONTROL_ANSWER_SIZE_MAX > RECEIVE_BODY_SIZE_LIMIT + (1u << 20));
 /* Replays handed to the writers at once: one group commit's worth. */
 #define CONTROL_REPLAY_BATCH 256u
 BOUND(CONTROL_REPLAY_BATCH <= STORE_BATCH_JOBS_MAX);
+/* Events that a drain looks at to say whose deliveries are left, per shard: some two seconds. */
+#define CONTROL_DRAIN_EVENTS_MAX 1000000u
 /* What control_stop() gives clients to take the answers that are ready. */
 #define CONTROL_STOP_TIMEOUT_MS 1000u

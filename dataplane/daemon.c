@@ -122,6 +122,21 @@ static void control_drain(void *owner)
 	listeners_give_up(daemon);
 }
 
+static void control_drain_left(void *owner, uint64_t outstanding)
+{
+	char status[80];
+
+	(void)owner;
+	snprintf(status, sizeof status, "draining: %llu deliveries are left",
+		(unsigned long long)outstanding);
+	notify_status(status);
+}
+
+static enum result control_upgrade(void *owner, char *error, size_t error_size)
+{
+	return daemon_upgrade(owner, error, error_size);
+}
+
 static void control_stop_wanted(void *owner)
 {
 	daemon_stop(owner);
@@ -179,6 +194,19 @@ static void ticker_sleep(struct daemon *daemon, time_t until_s)
 	}
 }
 
+void daemon_upgrade_ask(struct daemon *daemon)
+{
+	atomic_store(&daemon->upgrade_asked, true);
+	sem_post(&daemon->ticker_wanted);
+}
+
+static void upgrade_and_log(struct daemon *daemon)
+{
+	char error[400];
+	enum result result = daemon_upgrade(daemon, error, sizeof error);
+	MAYBE(result != RESULT_OK); /* it is in the log */
+}
+
 static void *ticker_main(void *owner)
 {
 	struct daemon *daemon = owner;
@@ -188,6 +216,7 @@ static void *ticker_main(void *owner)
 	pthread_setname_np(pthread_self(), "ticker");
 	while (!atomic_load(&daemon->ticker_stop)) {
 		if (atomic_exchange(&daemon->reload_wanted, false)) reload_and_log(daemon);
+		if (atomic_exchange(&daemon->upgrade_asked, false)) upgrade_and_log(daemon);
 		if (daemon_mono_s() >= rotate_s) {
 			rotate_s = daemon_mono_s() + TICKET_ROTATION_S;
 			if (tls_ticket_keys_rotate() != RESULT_OK) {
@@ -326,6 +355,8 @@ static enum result daemon_start_control(struct daemon *daemon, char *error, size
 		.confirm = control_confirm,
 		.history = control_history,
 		.drain = control_drain,
+		.drain_left = control_drain_left,
+		.upgrade = control_upgrade,
 		.stop = control_stop_wanted,
 		.io_features = worker_io_features(daemon->workers[0]),
 		.tls_allocations = tls_allocations,
@@ -370,13 +401,14 @@ static enum result daemon_open_parts(struct daemon *daemon, struct config_report
 	return RESULT_OK;
 }
 
-enum result daemon_open(struct config *config, struct config_report *report, struct daemon **ret,
-	char *error, size_t error_size)
+enum result daemon_open(struct config *config, const char *program, struct config_report *report,
+	struct daemon **ret, char *error, size_t error_size)
 {
 	struct daemon *daemon = alloc_array(1, sizeof *daemon);
 
 	error[0] = '\0';
 	daemon->config_path = alloc_text(config->path);
+	daemon->program = program;
 	daemon->started = wall_now();
 	config_fixed_take(config, &daemon->fixed);
 	atomic_store(&daemon->state, (int)DAEMON_STARTING);
@@ -402,34 +434,54 @@ enum result daemon_wait(struct daemon *daemon)
 	for (;;) {
 		if (atomic_load(&daemon->store_failed)) return RESULT_DISK;
 		if (atomic_load(&daemon->stop_wanted)) return RESULT_OK;
+		if (atomic_load(&daemon->upgrade_wanted)) {
+			daemon_upgrade_begin(daemon);
+			return RESULT_OK;
+		}
 		while (sem_wait(&daemon->wanted) != 0) continue; /* EINTR */
 	}
 }
 
-enum result daemon_close(struct daemon *daemon)
+static void workers_stop(struct daemon *daemon, bool upgrade)
 {
-	state_set(daemon, DAEMON_STOPPING, "stopping");
-	notify_stopping();
+	struct flow *flow = daemon_flow(daemon);
+	uint64_t drain_us = flow->config->drain_timeout_s * US_PER_S;
+	flow_release(flow);
+
+	if (upgrade && drain_us > UPGRADE_INTAKE_MS_MAX * US_PER_MS) {
+		drain_us = UPGRADE_INTAKE_MS_MAX * US_PER_MS;
+	}
+	pthread_mutex_lock(&daemon->worker_lock);
+	daemon->closing = true;
+	pthread_mutex_unlock(&daemon->worker_lock);
+	for (uint32_t i = 0; i < daemon->worker_count; i++) {
+		worker_stop_begin(daemon->workers[i], drain_us);
+	}
+	if (!upgrade) listeners_give_up(daemon);
+	for (uint32_t i = 0; i < daemon->worker_count; i++) worker_stop_finish(daemon->workers[i]);
+}
+
+enum result daemon_close(struct daemon *daemon, struct handed *ret_handed)
+{
+	bool upgrade = atomic_load(&daemon->upgrade_wanted);
+
+	*ret_handed = (struct handed){ 0 };
+	if (!upgrade) {
+		state_set(daemon, DAEMON_STOPPING, "stopping");
+		notify_stopping();
+	}
 	atomic_store(&daemon->ticker_stop, true);
 	sem_post(&daemon->ticker_wanted);
 	/* Control first: it asks workers that are about to go. */
 	control_stop(daemon->control);
-	pthread_mutex_lock(&daemon->worker_lock);
-	daemon->closing = true;
-	pthread_mutex_unlock(&daemon->worker_lock);
-	struct flow *flow = daemon_flow(daemon);
-	uint64_t drain_us = flow->config->drain_timeout_s * US_PER_S;
-	flow_release(flow);
-	for (uint32_t i = 0; i < daemon->worker_count; i++) {
-		worker_stop_begin(daemon->workers[i], drain_us);
-	}
-	listeners_give_up(daemon);
-	for (uint32_t i = 0; i < daemon->worker_count; i++) worker_stop_finish(daemon->workers[i]);
+	if (upgrade) log_notice("upgrading: nobody is accepted until the next program serves");
+	workers_stop(daemon, upgrade);
 	for (uint32_t i = 0; i < daemon->worker_count; i++) shard_close(daemon->shards[i]);
 	bool failed = atomic_load(&daemon->store_failed);
 	replay_close(daemon->replay);
 	/* Last, because it may be waiting for a name server. */
 	pthread_join(daemon->ticker, NULL);
+	if (upgrade && !failed) daemon_upgrade_hand(daemon, ret_handed);
 	flow_release(daemon->flow);
 	generations_close(daemon->generations);
 	alloc_free(daemon->stamps);

@@ -17,6 +17,7 @@
 
 struct daemon {
 	char *config_path;
+	const char *program; /* of main.c, or NULL */
 	uint32_t worker_count;
 	struct worker **workers;
 	struct shard **shards;
@@ -45,9 +46,11 @@ struct daemon {
 	atomic_int state; /* enum daemon_state */
 	atomic_bool stop_wanted;
 	atomic_bool store_failed;
+	atomic_bool upgrade_wanted;
 	sem_t wanted; /* posted when something above changes */
 	pthread_t ticker;
 	atomic_bool reload_wanted;
+	atomic_bool upgrade_asked; /* by a signal */
 	atomic_bool ticker_stop;
 	sem_t ticker_wanted; /* posted when something above changes */
 };
@@ -91,6 +94,15 @@ void daemon_listeners_hush(const struct daemon *daemon, const struct listening *
 void daemon_listeners_replace(struct daemon *daemon, const struct listening *next);
 /* Nobody is to wait there any more, unless systemd has them too. */
 void daemon_listeners_give_up(struct daemon *daemon);
+
+/* daemon_upgrade.c */
+
+/* Cold threads, any: asks the program on disk and has daemon_wait() return. */
+MUST_USE enum result daemon_upgrade(struct daemon *daemon, char *error, size_t error_size);
+/* The part in which events are taken in still. Ends early, and for good, when a stop is wanted. */
+void daemon_upgrade_begin(struct daemon *daemon);
+/* The sockets, which are the caller's then. */
+void daemon_upgrade_hand(struct daemon *daemon, struct handed *ret);
 
 /* Resolves the targets' names again and publishes what has moved: the configuration in force with
  * other addresses, whatever stands in the files by now. */

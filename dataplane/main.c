@@ -48,7 +48,8 @@ static void print_help(FILE *to)
 		"\n"
 		"Core dumps are off, as they hold private keys; " CORE_DUMPS_VARIABLE
 		"=1 allows them.\n"
-		"SIGHUP reloads, SIGTERM and SIGINT stop after finishing what is under way.\n"
+		"SIGHUP reloads, SIGUSR2 has the program on disk take over, SIGTERM and SIGINT\n"
+		"stop after finishing what is under way; twice: at once.\n"
 		"Everything else is done with penstockctl; begin with: penstockctl status\n");
 }
 
@@ -156,12 +157,16 @@ struct signals {
 	struct daemon *daemon; /* NULL until it is open, and once it closes */
 	bool opening;
 	bool reload_wanted; /* while opening */
+	unsigned stops;
 };
 
 static void signal_taken(struct signals *signals, int signal)
 {
-	static unsigned stops;
-
+	if (signal == SIGUSR2) {
+		/* Before it is open it is new already. */
+		if (signals->daemon != NULL) daemon_upgrade_ask(signals->daemon);
+		return;
+	}
 	if (signal == SIGHUP) {
 		if (signals->daemon != NULL) {
 			daemon_reload(signals->daemon);
@@ -173,7 +178,7 @@ static void signal_taken(struct signals *signals, int signal)
 	log_notice("stopping on signal %d", signal);
 	/* Twice is now, and so is before there is anything to finish: the store is safe at any
 	 * time. */
-	if (++stops > 1 || signals->opening) _exit(EX_OK);
+	if (++signals->stops > 1 || signals->opening) _exit(EX_OK);
 	if (signals->daemon != NULL) daemon_stop(signals->daemon);
 }
 
@@ -204,6 +209,7 @@ static void signals_start(struct signals *signals)
 	sigaddset(&signals->set, SIGHUP);
 	sigaddset(&signals->set, SIGINT);
 	sigaddset(&signals->set, SIGTERM);
+	sigaddset(&signals->set, SIGUSR2);
 	CHECK(pthread_sigmask(SIG_BLOCK, &signals->set, NULL) == 0);
 	CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
 	/* A write past RLIMIT_FSIZE fails instead: a log line is lost, or the store is full. */
@@ -231,7 +237,44 @@ static void descriptors_raise(void)
 	if (setrlimit(RLIMIT_NOFILE, &limit) != 0) log_warning("cannot raise the descriptor limit");
 }
 
-static int run(struct config *config, struct config_report *report)
+/* The program on disk in our place; this one again when that does not run. Returns when neither
+ * does, or somebody has asked for a stop meanwhile. */
+static void upgrade(struct signals *signals, const char *program, char **arguments,
+	struct handed *handed)
+{
+	/* With the lock: a stop is taken before, or waits for the next program. */
+	pthread_mutex_lock(&signals->lock);
+	if (signals->stops == 0) {
+		log_notice("upgrading: %s takes over", program);
+		handed_exec(handed, program, arguments);
+		log_error("the program before goes on");
+		handed_exec(handed, "/proc/self/exe", arguments);
+	}
+	handed_close(handed);
+	pthread_mutex_unlock(&signals->lock);
+}
+
+static enum result run_to_end(struct signals *signals, struct daemon *daemon, const char *program,
+	char **arguments)
+{
+	struct handed handed;
+
+	enum result result = daemon_wait(daemon);
+	if (result == RESULT_DISK) {
+		/* Nothing may be written any more, so there is nothing to finish. */
+		fflush(NULL);
+		_exit(exit_code(result));
+	}
+	signals_direct(signals, NULL);
+	result = daemon_close(daemon, &handed);
+	if (handed.count > 0) upgrade(signals, program, arguments, &handed);
+	log_notice("stopped");
+	tls_library_close();
+	return result;
+}
+
+static int run(struct config *config, const char *program, char **arguments,
+	struct config_report *report)
 {
 	static struct signals signals; /* its thread never ends */
 	struct daemon *daemon = NULL;
@@ -240,7 +283,7 @@ static int run(struct config *config, struct config_report *report)
 	signals_start(&signals);
 	descriptors_raise();
 	log_set_level((enum log_level)config->log_level);
-	enum result result = daemon_open(config, report, &daemon, error, sizeof error);
+	enum result result = daemon_open(config, program, report, &daemon, error, sizeof error);
 	report_print(report, false);
 	if (result != RESULT_OK) {
 		if (error[0] == '\0' && result != RESULT_CONFIG) {
@@ -253,18 +296,17 @@ static int run(struct config *config, struct config_report *report)
 	}
 	signals_direct(&signals, daemon);
 	log_notice("penstockd %s is ready", penstock_version);
+	return exit_code(run_to_end(&signals, daemon, program, arguments));
+}
 
-	result = daemon_wait(daemon);
-	if (result == RESULT_DISK) {
-		/* Nothing may be written any more, so there is nothing to finish. */
-		fflush(NULL);
-		_exit(exit_code(result));
-	}
-	signals_direct(&signals, NULL);
-	result = daemon_close(daemon);
-	log_notice("stopped");
-	tls_library_close();
-	return exit_code(result);
+/* Where this program is on disk, which another may have taken the place of by the time of an
+ * upgrade. NULL without /proc. */
+static const char *program_path(void)
+{
+	static char path[FILE_NAME_SIZE_MAX + 1];
+
+	ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
+	return size > 0 ? path : NULL;
 }
 
 int main(int argc, char **argv)
@@ -278,6 +320,7 @@ int main(int argc, char **argv)
 	}
 	int code = options_parse(argc, argv, &options);
 	if (code != EX_OK) return code;
+	const char *program = program_path();
 	core_dumps_forbid();
 
 	struct config_report *report = alloc_array(1, sizeof *report);
@@ -285,7 +328,8 @@ int main(int argc, char **argv)
 		report_print(report, options.json);
 		code = EX_CONFIG;
 	} else {
-		code = options.test ? config_test(&options, config, report) : run(config, report);
+		code = options.test ? config_test(&options, config, report)
+				    : run(config, program, argv, report);
 	}
 	alloc_free(report);
 	return code;

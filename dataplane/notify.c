@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 static socklen_t address_fill(struct sockaddr_un *address)
@@ -61,6 +62,17 @@ void notify_ready(void)
 void notify_stopping(void)
 {
 	notify_send("STOPPING=1", -1);
+}
+
+void notify_reloading(void)
+{
+	struct timespec now;
+	char message[80];
+
+	if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) return;
+	snprintf(message, sizeof message, "RELOADING=1\nMONOTONIC_USEC=%lld",
+		(long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+	notify_send(message, -1);
 }
 
 void notify_status(const char *status)

@@ -6,6 +6,8 @@
 
 void notify_ready(void);
 void notify_stopping(void);
+/* Until the next notify_ready(): another program takes over in this process. */
+void notify_reloading(void);
 /* systemd keeps the descriptor under this name and hands it to the next process of the unit
  * (FileDescriptorStoreMax= in the unit); several may have one name. */
 void notify_fd_store(int fd, const char *name);

@@ -114,6 +114,7 @@ QUEUE_SRC := \
 	dataplane/queue/shard.c \
 	dataplane/queue/shard_append.c \
 	dataplane/queue/shard_audit.c \
+	dataplane/queue/shard_left.c \
 	dataplane/queue/shard_read.c \
 	dataplane/queue/shard_replay.c \
 	dataplane/queue/shard_retention.c
@@ -180,6 +181,7 @@ CONTROL_SRC := \
 	dataplane/control/control_client.c \
 	dataplane/control/control_daemon.c \
 	dataplane/control/control_dead.c \
+	dataplane/control/control_drain.c \
 	dataplane/control/control_events.c \
 	dataplane/control/control_flow.c \
 	dataplane/control/control_generations.c \
@@ -190,7 +192,8 @@ CONTROL_SRC := \
 	dataplane/control/control_routes.c \
 	dataplane/control/control_socket.c \
 	dataplane/control/control_status.c \
-	dataplane/control/control_task.c
+	dataplane/control/control_task.c \
+	dataplane/control/control_upgrade.c
 
 # dataplane/worker
 WORKER_SRC := \
@@ -208,6 +211,7 @@ DAEMON_SRC := \
 	dataplane/daemon_generations.c \
 	dataplane/daemon_listeners.c \
 	dataplane/daemon_reload.c \
+	dataplane/daemon_upgrade.c \
 	dataplane/notify.c
 
 DATAPLANE_SRC := \

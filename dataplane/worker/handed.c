@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "worker/handed.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/cursor.h"
 #include "base/log.h"
 #include "engine/listener.h"
 
@@ -203,4 +205,44 @@ void handed_close(struct handed *handed)
 	}
 	alloc_free(handed->sockets);
 	*handed = (struct handed){ 0 };
+}
+
+/* ---- Handing on ------------------------------------------------------------------------------ */
+
+static bool environment_set(uint32_t count)
+{
+	char number[24];
+	size_t size = (size_t)count * sizeof HANDED_NAME_PREFIX;
+	char *names = alloc_array(size + 1, 1);
+	struct writer writer = writer_of(names, size);
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (i > 0) write_u8(&writer, ':');
+		write_text(&writer, HANDED_NAME_PREFIX);
+	}
+	CHECK(!writer.failed);
+	bool ok = setenv("LISTEN_FDNAMES", names, 1) == 0;
+	alloc_free(names);
+	snprintf(number, sizeof number, "%u", count);
+	ok = ok && setenv("LISTEN_FDS", number, 1) == 0;
+	snprintf(number, sizeof number, "%d", (int)getpid());
+	return ok && setenv("LISTEN_PID", number, 1) == 0;
+}
+
+void handed_exec(struct handed *handed, const char *path, char *const *arguments)
+{
+	int first_free = FIRST_FD + (int)handed->count;
+	bool ok = environment_set(handed->count);
+
+	/* First out of the way of each other. */
+	for (uint32_t i = 0; ok && i < handed->count; i++) {
+		int fd = fcntl(handed->sockets[i].fd, F_DUPFD_CLOEXEC, first_free);
+		ok = fd >= 0;
+		if (ok) handed->sockets[i].fd = fd;
+	}
+	for (uint32_t i = 0; ok && i < handed->count; i++) {
+		ok = dup2(handed->sockets[i].fd, FIRST_FD + (int)i) >= 0;
+	}
+	if (ok) execv(path, arguments);
+	log_error("%s does not run: %s", path, strerror(errno));
 }

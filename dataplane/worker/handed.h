@@ -40,5 +40,9 @@ uint32_t handed_give(struct handed *handed, const struct io_address *address, in
 /* Closes what nobody took. */
 void handed_close(struct handed *handed);
 
+/* Runs the program in our place, with these sockets; returns only when that fails: then they can be
+ * handed to another program. */
+void handed_exec(struct handed *handed, const char *path, char *const *arguments);
+
 /* The name for an address: it may hold no ':'. */
 void handed_name(const struct io_address *address, char to[static HANDED_NAME_SIZE]);
