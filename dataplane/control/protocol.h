@@ -57,8 +57,8 @@ enum control_pace { CONTROL_QUICK, CONTROL_SLOW, CONTROL_STREAM };
 	X(CONFIRM,   confirm,   "POST", "/v1/confirm", ADMIN, SLOW, "", "keeps the generation that was to be confirmed") \
 	X(ROLLBACK,  rollback,  "POST", "/v1/rollback", ADMIN, SLOW, "to confirm_within", "serves an earlier generation's text again") \
 	X(HISTORY,   history,   "GET",  "/v1/history", READ, QUICK, "limit", "generations, newest first: when, who, what changed, what became of it") \
-	X(DRAIN,     drain,     "POST", "/v1/drain", ADMIN, SLOW,   "deadline", "takes no more events in; answers when all is delivered, or at the deadline with what is left") \
-	X(UPGRADE,   upgrade,   "POST", "/v1/upgrade", ADMIN, SLOW, "", "the program on disk takes over, with the sockets; answers when it has been found fit to") \
+	X(DRAIN,     drain,     "POST", "/v1/drain", ADMIN, SLOW,   "deadline", "ends intake; answers when all is delivered, or with what is left") \
+	X(UPGRADE,   upgrade,   "POST", "/v1/upgrade", ADMIN, SLOW, "", "the program on disk takes over; answers when it has been found fit to") \
 	X(STOP,      stop,      "POST", "/v1/stop",  ADMIN, QUICK,  "", "drains, then exits")
 
 enum control_route {
