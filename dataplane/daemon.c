@@ -115,6 +115,8 @@ static void control_drain(void *owner)
 {
 	struct daemon *daemon = owner;
 
+	/* The next program knows nothing of it: whoever wants it asks that one. */
+	if (atomic_load(&daemon->upgrade_wanted)) return;
 	if (atomic_load(&daemon->state) != DAEMON_READY) return;
 	state_set(daemon, DAEMON_DRAINING, "draining: no new events, deliveries go on");
 	log_notice("draining: no new events are taken, deliveries go on");
@@ -463,7 +465,8 @@ static void workers_stop(struct daemon *daemon, bool upgrade)
 
 enum result daemon_close(struct daemon *daemon, struct handed *ret_handed)
 {
-	bool upgrade = atomic_load(&daemon->upgrade_wanted);
+	/* Without sockets there is nothing to take over: a drain was faster. */
+	bool upgrade = atomic_load(&daemon->upgrade_wanted) && !daemon->listening_over;
 
 	*ret_handed = (struct handed){ 0 };
 	if (!upgrade) {

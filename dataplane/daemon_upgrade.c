@@ -133,7 +133,15 @@ static enum result upgrade_possible(struct daemon *daemon, char *error, size_t e
 
 	pthread_mutex_lock(&daemon->publish_lock);
 	listening_each(&daemon->listening, fd_count, &count);
+	uint64_t unconfirmed = daemon->confirm_number;
 	pthread_mutex_unlock(&daemon->publish_lock);
+	if (unconfirmed != 0) {
+		snprintf(error, error_size,
+			"generation %llu is to be confirmed, and the next program would begin with "
+			"the file: first penstockctl confirm, or rollback",
+			(unsigned long long)unconfirmed);
+		return RESULT_BUSY;
+	}
 	if (atomic_load(&daemon->state) != DAEMON_READY || atomic_load(&daemon->stop_wanted)) {
 		snprintf(error, error_size, "the daemon is draining or stopping: start it anew");
 		return RESULT_BUSY;
@@ -157,6 +165,8 @@ enum result daemon_upgrade(struct daemon *daemon, char *error, size_t error_size
 		result = check_run(daemon, output, UPGRADE_OUTPUT_SIZE);
 		if (result != RESULT_OK) snprintf(error, error_size, "%s", output);
 	}
+	/* That took its time. */
+	if (result == RESULT_OK) result = upgrade_possible(daemon, error, error_size);
 	if (result == RESULT_OK) {
 		atomic_store(&daemon->upgrade_wanted, true);
 		sem_post(&daemon->wanted);

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import time
 
 import lab
@@ -18,7 +19,7 @@ import test_listeners
 FULL = bool(os.environ.get('PENSTOCK_LIFECYCLE'))
 RELOADS, UPGRADES, DRAINS = (50, 10, 10) if FULL else (9, 2, 2)
 # From one to the next.
-PAUSE_S = 0.8 if FULL else 0.1
+PAUSE_S = 0.4 if FULL else 0.1
 
 
 def rate_of(daemon, sink):
@@ -35,7 +36,7 @@ class Rounds:
         self.sink = sink
         self.app = f', ca_file: {lab.certificates()}/ca.pem'
         self.daemon = lab.Daemon(folder, f'https://localhost:{sink}/hooks', target=self.app + peers.retry(20),
-                                 cpus='[0, 1]', more='drain_timeout: 20s')
+                                 cpus='[0, 1]', more='drain_timeout: 20s', store=', replay_entries: 4194304')
         self.daemon.secret('other', 'another-secret')
         self.file = folder / 'penstock.yaml'
         self.extra = lab.free_port()
@@ -108,7 +109,10 @@ class Rounds:
         self.done['reloads'] += 1
 
     def upgrade(self):
+        began = time.monotonic()
         self.daemon.ctl('upgrade')
+        self.done['slowest upgrade ms'] = max(self.done.get('slowest upgrade ms', 0),
+                                              round((time.monotonic() - began) * 1000))
         self.done['upgrades'] += 1
 
     def drain(self):
@@ -153,6 +157,7 @@ def test_nobody_notices(tmp_path):
         finally:
             load.kill()
         found = lab.ledger(daemon)
+        print(found.get('ack'), found.get('end_to_end'))
         print(json.dumps({'rate': rate, 'seconds': round(seconds), **rounds.done, **{
             key: found[key] for key in ('sent', 'acked', 'delivered', 'errors', 'refused_503', 'rejected',
                                         'duplicate', 'retries')}}))
@@ -165,6 +170,7 @@ def test_nobody_notices(tmp_path):
         daemon.stop()
     finally:
         daemon.process.kill()
+        shutil.rmtree(daemon.folder / 'store')
         for one in rounds.held:
             with contextlib.suppress(OSError):
                 one.close()

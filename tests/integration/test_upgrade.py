@@ -60,19 +60,22 @@ class Clients:
                 self.failed.append(status)
 
 
-@pytest.mark.parametrize('tls', [True, False])
-def test_upgrade_under_load(tmp_path, tls):
+@pytest.mark.parametrize('tls,idle', [(True, False), (False, False), (True, True)], ids=['tls', 'plain', 'idle'])
+def test_upgrade_under_load(tmp_path, tls, idle):
     """Clients that post all the time, over connections that they keep, see no failure and wait a second at most, three
-    times in a row; the process is the same, and each event is delivered once."""
+    times in a row, also with one beside them that is connected and idle; the process is the same, and each event is
+    delivered once."""
     with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url, cpus='[0, 1]') as daemon:
         pid = daemon.process.pid
         with Clients(daemon, tls=tls) as clients:
             for _ in range(3):
                 goal = len(clients.ids) + 50
                 lab.wait_for(lambda goal=goal: len(clients.ids) > goal)
+                beside = peers.Wire(daemon) if idle else None
                 before = started(daemon)
                 assert 'has taken over' in daemon.ctl('upgrade')
                 assert started(daemon) > before and daemon.process.poll() is None
+                assert beside is None or beside.ends()
         assert clients.failed == []
         print(f'the longest wait was {clients.slowest * 1000:.0f} ms')
         assert clients.slowest < 3, 'a loaded machine may take its time, but not that long'
@@ -156,10 +159,13 @@ def test_unfit_program_changes_nothing(tmp_path, installed):
         assert 'it is broken' in json.loads(daemon.ctl('--json', 'upgrade', code=os.EX_CONFIG))['detail']
         installed.unlink()
         daemon.ctl('upgrade', code=os.EX_CONFIG)
-        assert started(daemon) == began and daemon.ctl_json('status')['state'] == 'ready'
-        peers.wait_state(daemon, peers.send(daemon, {'still': 'here'}), 'delivered')
         installed.write_bytes(original)
         installed.chmod(0o755)
+        daemon.ctl('reload', '--confirm-within', '1m')
+        assert 'to be confirmed' in json.loads(daemon.ctl('--json', 'upgrade', code=os.EX_TEMPFAIL))['detail']
+        daemon.ctl('confirm')
+        assert started(daemon) == began and daemon.ctl_json('status')['state'] == 'ready'
+        peers.wait_state(daemon, peers.send(daemon, {'still': 'here'}), 'delivered')
         daemon.ctl('upgrade')
         peers.wait_state(daemon, peers.send(daemon, {'and': 'again'}), 'delivered')
 
