@@ -58,6 +58,6 @@ bool shard_left(struct shard *shard, uint64_t budget, shard_left_visit *visit, v
 		looking.budget--;
 		event_look(&looking, sequence);
 	}
-	store_read_end(&looking.txn);
+	store_read_done(&looking.txn);
 	return sequence == counters.next_sequence;
 }
