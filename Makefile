@@ -229,6 +229,12 @@ test: ## run every test; the last line is "N passed, N failed" (does all set-up 
 		echo "test: something does not build, see above; going on with the rest" >&2
 	@printf '%s\n' $(TEST_LIST) | tools/run_tests.sh --tools --pytest
 
+.PHONY: test-lifecycle
+test-lifecycle: ## 50 reloads, 10 upgrades, 10 drains and starts under TLS load: nobody may notice
+	@tools/bootstrap.sh build test
+	+@$(MAKE) --no-print-directory all
+	@PENSTOCK_LIFECYCLE=1 PENSTOCK_BUILD=$(OUT)/release /usr/bin/python3 -m pytest -q -rP tests/integration/test_lifecycle_load.py
+
 .PHONY: check
 check: ## the checks before a commit, under 60 s: format, tidy, layers, crypto, unit tests, fuzz smoke
 	@tools/bootstrap.sh check

@@ -87,3 +87,4 @@ int command_backup(const struct invocation *invocation);
 int command_restore(const struct invocation *invocation);
 int command_store_check(const struct invocation *invocation);
 int command_config_fmt(const struct invocation *invocation);
+int command_upgrade(const struct invocation *invocation);

@@ -229,18 +229,27 @@ const struct command commands[] = {
 		"When, by whom, what changed and what became of it. It survives restarts.\n\n"
 		"  penstockctl history",
 		command_history, NULL, "penstock.history/v1" },
-	{ "drain", "", 0, 0, { YES_OPTION }, CONTROL_ROLE_OPERATE,
-		"ends intake, goes on delivering",
-		"/readyz turns to 503 and no more events are taken in. Before taking a host out\n"
-		"of service: drain, wait until status shows nothing outstanding, stop. At a\n"
+	{ "drain", "", 0, 0,
+		{ { "deadline", "DURATION", "how long to wait", "drain_timeout" }, YES_OPTION },
+		CONTROL_ROLE_OPERATE, "ends intake, waits until everything is delivered",
+		"/readyz turns to 503 and no more events are taken in. Comes back when all is\n"
+		"delivered (exit code 0), or at the deadline with what is left, by endpoint (1);\n"
+		"deliveries go on then. To take a host out of service: drain, then stop. At a\n"
 		"terminal it asks first.\n\n"
-		"  penstockctl drain",
-		command_drain, NULL, "penstock.daemon/v1" },
+		"  penstockctl drain --deadline 10m && penstockctl stop",
+		command_drain, NULL, "penstock.drain/v1" },
 	{ "stop", "", 0, 0, { YES_OPTION }, CONTROL_ROLE_ADMIN, "drains and ends the daemon",
 		"What is not delivered yet stays on disk and is delivered after the next start.\n"
 		"At a terminal it asks first.\n\n"
 		"  penstockctl stop",
 		command_stop, NULL, "penstock.daemon/v1" },
+	{ "upgrade", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_ADMIN,
+		"has the program on disk take over, and nobody is refused",
+		"First it is asked whether it would start with the configuration; if not, nothing\n"
+		"changes (exit code 78). Then the running one finishes what is under way and the\n"
+		"new one takes its sockets over; clients wait in between, well under a second.\n\n"
+		"  install penstockd /usr/sbin/ && penstockctl upgrade",
+		command_upgrade, NULL, "penstock.upgraded/v1" },
 	{ "store check", "", 0, 0, { OFFLINE_OPTIONS }, CONTROL_ROLE_NONE,
 		"looks through a store that no daemon has open",
 		"Every row and its checksum, what it leads to in the journal, what the segments\n"

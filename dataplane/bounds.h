@@ -233,10 +233,23 @@ BOUND((DELIVER_WINDOW_EVENTS & (DELIVER_WINDOW_EVENTS - 1)) == 0);
 BOUND(ENDPOINT_PATH_SIZE_MAX < HTTP_TARGET_SIZE_MAX);
 /* Addresses times workers are sockets; hosts have a handful of addresses. */
 #define LISTENERS_MAX 64u
+/* Listeners of a worker at once: a reload may bring as many new ones while the old ones leave, and
+ * where more sockets were handed to us than there are workers it has several of one address. */
+#define RECEIVE_LISTENERS_MAX (4u * LISTENERS_MAX)
+/* Sockets that systemd, or the process before, may hand over: 64 addresses for 64 workers. */
+#define HANDED_SOCKETS_MAX 4096u
+/* A connection that is idle for so long while the worker drains is closed: nobody who sends more
+ * than three a second on one meets the close, and a successor waits for it. Looked at so often. */
+#define RECEIVE_DRAIN_IDLE_MS 300u
+#define RECEIVE_DRAIN_CHECK_MS 25u
+/* A listener that leaves is looked at so often for the last one it has accepted. */
+#define RECEIVE_LEAVE_CHECK_MS 1u
 /* For a listener's address to become free: what a process that was killed listened on the kernel
  * closes with its ring, some time after the process has gone. */
 #define LISTEN_PATIENCE_MS 5000u
 #define LISTEN_RETRY_MS 20u
+/* The same in a reload, for an address that one before has given up. */
+#define LISTEN_RELOAD_PATIENCE_MS 1000u
 /* wolfSSL keeps one context per certificate and worker. */
 #define CERTIFICATES_PER_LISTENER_MAX 1024u
 /* Public authorities issue 100 names per certificate. */
@@ -293,6 +306,16 @@ BOUND(WORKERS_MAX <= CPU_INDEX_LIMIT);
 #define CLOSE_PATIENCE_US 60000000u
 /* Looks of the watchdog at the threads in one WatchdogSec=: two may find somebody busy. */
 #define WATCHDOG_LOOKS 4u
+/* The program on disk, asked whether it would start: names may take their time. */
+#define UPGRADE_CHECK_MS_MAX 60000u
+/* What it says when it would not. */
+#define UPGRADE_OUTPUT_SIZE 4096u
+/* Between the last accept of one program and the first of the next: requests that are not done by
+ * then are cut, as everybody else waits in the backlog meanwhile. */
+#define UPGRADE_INTAKE_MS_MAX 3000u
+#define UPGRADE_LOOK_MS 10u
+/* How long penstockctl waits for the next program: attempts under way come first. */
+#define UPGRADE_PATIENCE_S 120u
 /* Threads that wait for name servers while a flow is compiled. */
 #define RESOLVE_THREADS_MAX 16u
 /* A check of the environment: one target, connect and handshake; all of them, so that a check
@@ -352,5 +375,7 @@ BOUND(CONTROL_REPLAY_BATCH <= STORE_BATCH_JOBS_MAX);
 /* So often a tail hears something, so that its client knows that all is well. */
 #define CONTROL_TAIL_ALIVE_MS 2000u
 #define CONTROL_TAIL_SAMPLE_MAX 1000000u
+/* Events that a drain looks at to say whose deliveries are left, per shard: some two seconds. */
+#define CONTROL_DRAIN_EVENTS_MAX 1000000u
 /* What control_stop() gives clients to take the answers that are ready. */
 #define CONTROL_STOP_TIMEOUT_MS 1000u

@@ -15,7 +15,6 @@
 #include "base/log.h"
 #include "config/config_values.h"
 #include "notify.h"
-#include "worker/claim.h"
 
 /* How often ticket keys are rotated; a ticket lives for two of these at most. */
 #define TICKET_ROTATION_S 3600
@@ -23,6 +22,8 @@
 #define RESOLVE_INTERVAL_S 60
 /* OTLP/HTTP's own. */
 #define OTLP_PORT 4318
+/* How long a drain waits for a reload that is under way. */
+#define GIVE_UP_PATIENCE_S 2
 
 /* ---- What control asks ----------------------------------------------------------------------- */
 
@@ -118,14 +119,46 @@ static void state_set(struct daemon *daemon, enum daemon_state state)
 	daemon_status_notify(daemon);
 }
 
+/* A reload that waits for a name server is not waited for: then they go with the process. */
+static void listeners_give_up(struct daemon *daemon)
+{
+	const struct timespec until = { .tv_sec = daemon_mono_s() + GIVE_UP_PATIENCE_S };
+
+	int failed = pthread_mutex_clocklock(&daemon->publish_lock, CLOCK_MONOTONIC, &until);
+	if (failed != 0) {
+		log_warning("a reload is under way: the listeners stay open until the end");
+		return;
+	}
+	daemon_listeners_give_up(daemon);
+	pthread_mutex_unlock(&daemon->publish_lock);
+}
+
 static void control_drain(void *owner)
 {
 	struct daemon *daemon = owner;
 
+	/* The next program knows nothing of it: whoever wants it asks that one. */
+	if (atomic_load(&daemon->upgrade_wanted)) return;
 	if (atomic_load(&daemon->state) != DAEMON_READY) return;
 	state_set(daemon, DAEMON_DRAINING);
 	log_notice("draining: no new events are taken, deliveries go on");
 	for (uint32_t i = 0; i < daemon->worker_count; i++) worker_drain(daemon->workers[i]);
+	listeners_give_up(daemon);
+}
+
+static void control_drain_left(void *owner, uint64_t outstanding)
+{
+	char status[80];
+
+	(void)owner;
+	snprintf(status, sizeof status, "draining: %llu deliveries are left",
+		(unsigned long long)outstanding);
+	notify_status(status);
+}
+
+static enum result control_upgrade(void *owner, char *error, size_t error_size)
+{
+	return daemon_upgrade(owner, error, error_size);
 }
 
 static void control_stop_wanted(void *owner)
@@ -185,6 +218,19 @@ static void ticker_sleep(struct daemon *daemon, time_t until_s)
 	}
 }
 
+void daemon_upgrade_ask(struct daemon *daemon)
+{
+	atomic_store(&daemon->upgrade_asked, true);
+	sem_post(&daemon->ticker_wanted);
+}
+
+static void upgrade_and_log(struct daemon *daemon)
+{
+	char error[400];
+	enum result result = daemon_upgrade(daemon, error, sizeof error);
+	MAYBE(result != RESULT_OK); /* it is in the log */
+}
+
 static void *ticker_main(void *owner)
 {
 	struct daemon *daemon = owner;
@@ -194,6 +240,7 @@ static void *ticker_main(void *owner)
 	pthread_setname_np(pthread_self(), "ticker");
 	while (!atomic_load(&daemon->ticker_stop)) {
 		if (atomic_exchange(&daemon->reload_wanted, false)) reload_and_log(daemon);
+		if (atomic_exchange(&daemon->upgrade_asked, false)) upgrade_and_log(daemon);
 		if (daemon_mono_s() >= rotate_s) {
 			rotate_s = daemon_mono_s() + TICKET_ROTATION_S;
 			if (tls_ticket_keys_rotate() != RESULT_OK) {
@@ -263,13 +310,33 @@ static enum result daemon_open_shards(struct daemon *daemon, const struct config
 	return RESULT_OK;
 }
 
+static enum result daemon_listen(struct daemon *daemon, char *error, size_t error_size)
+{
+	const struct config *config = daemon->flow->config;
+	struct handed handed;
+	struct listening next;
+	uint32_t failed;
+
+	TRY(handed_take(&handed, error, error_size));
+	TRY(handed_match(&handed, config, error, error_size));
+	TRY(listening_open(config, daemon->worker_count, NULL, &handed, LISTEN_PATIENCE_MS, &next,
+		&failed, error, error_size));
+	handed_close(&handed);
+	daemon->listening_next = next;
+	return RESULT_OK;
+}
+
 static enum result daemon_start_workers(struct daemon *daemon, struct config_report *report,
 	char *error, size_t error_size)
 {
 	const struct config *config = daemon->flow->config;
-	struct claim claim;
 
-	TRY(claim_take(config, LISTEN_PATIENCE_MS, &claim, error, error_size));
+	struct worker_listeners *listeners = daemon_listeners_copy(daemon, &daemon->listening_next);
+	if (listeners == NULL) {
+		snprintf(error, error_size,
+			"no descriptors are left for the listeners: raise the limit of open files");
+		return RESULT_FULL;
+	}
 	for (uint32_t i = 0; i < daemon->worker_count; i++) {
 		struct contexts *contexts = NULL;
 		TRY(contexts_build(daemon->flow, report, &contexts));
@@ -281,12 +348,13 @@ static enum result daemon_start_workers(struct daemon *daemon, struct config_rep
 				.shard = daemon->shards[i],
 				.replay = daemon->replay,
 				.spans = telemetry_spans(daemon->telemetry, i),
-				.drain_us = config->drain_timeout_s * US_PER_S,
+				.listeners = &listeners[i],
 			},
 			daemon->flow, contexts, &daemon->workers[i], error, error_size));
 		daemon->queues[i] = worker_queue(daemon->workers[i]);
-		claim_release(&claim);
 	}
+	alloc_free(listeners);
+	daemon_listeners_replace(daemon, &daemon->listening_next);
 	return RESULT_OK;
 }
 
@@ -354,6 +422,8 @@ static enum result daemon_start_control(struct daemon *daemon, char *error, size
 		.confirm = control_confirm,
 		.history = control_history,
 		.drain = control_drain,
+		.drain_left = control_drain_left,
+		.upgrade = control_upgrade,
 		.stop = control_stop_wanted,
 		.io_features = worker_io_features(daemon->workers[0]),
 		.tls_allocations = tls_allocations,
@@ -393,6 +463,7 @@ static enum result daemon_open_parts(struct daemon *daemon, struct config_report
 	flow_give_slots(daemon->flow);
 	TRY(tls_ticket_keys_rotate());
 	TRY(daemon_start_telemetry(daemon));
+	TRY(daemon_listen(daemon, error, error_size));
 	TRY(daemon_start_workers(daemon, report, error, error_size));
 	warn_of_limit(daemon);
 	TRY(daemon_start_control(daemon, error, error_size));
@@ -400,13 +471,14 @@ static enum result daemon_open_parts(struct daemon *daemon, struct config_report
 	return RESULT_OK;
 }
 
-enum result daemon_open(struct config *config, struct config_report *report, struct daemon **ret,
-	char *error, size_t error_size)
+enum result daemon_open(struct config *config, const char *program, struct config_report *report,
+	struct daemon **ret, char *error, size_t error_size)
 {
 	struct daemon *daemon = alloc_array(1, sizeof *daemon);
 
 	error[0] = '\0';
 	daemon->config_path = alloc_text(config->path);
+	daemon->program = program;
 	daemon->started = wall_now();
 	config_fixed_take(config, &daemon->fixed);
 	atomic_store(&daemon->state, (int)DAEMON_STARTING);
@@ -433,6 +505,10 @@ enum result daemon_wait(struct daemon *daemon)
 	for (;;) {
 		if (atomic_load(&daemon->store_failed)) return RESULT_DISK;
 		if (atomic_load(&daemon->stop_wanted)) return RESULT_OK;
+		if (atomic_load(&daemon->upgrade_wanted)) {
+			daemon_upgrade_begin(daemon);
+			return RESULT_OK;
+		}
 		while (sem_wait(&daemon->wanted) != 0) continue; /* EINTR */
 	}
 }
@@ -446,26 +522,49 @@ static uint64_t stop_patience_us(struct daemon *daemon)
 	return patience_us;
 }
 
-enum result daemon_close(struct daemon *daemon)
+static void workers_stop(struct daemon *daemon, bool upgrade)
 {
-	state_set(daemon, DAEMON_STOPPING);
-	notify_stopping(stop_patience_us(daemon));
+	struct flow *flow = daemon_flow(daemon);
+	uint64_t drain_us = flow->config->drain_timeout_s * US_PER_S;
+	flow_release(flow);
+
+	if (upgrade && drain_us > UPGRADE_INTAKE_MS_MAX * US_PER_MS) {
+		drain_us = UPGRADE_INTAKE_MS_MAX * US_PER_MS;
+	}
+	pthread_mutex_lock(&daemon->worker_lock);
+	daemon->closing = true;
+	pthread_mutex_unlock(&daemon->worker_lock);
+	for (uint32_t i = 0; i < daemon->worker_count; i++) {
+		worker_stop_begin(daemon->workers[i], drain_us);
+	}
+	if (!upgrade) listeners_give_up(daemon);
+	for (uint32_t i = 0; i < daemon->worker_count; i++) worker_stop_finish(daemon->workers[i]);
+}
+
+enum result daemon_close(struct daemon *daemon, struct handed *ret_handed)
+{
+	/* Without sockets there is nothing to take over: a drain was faster. */
+	bool upgrade = atomic_load(&daemon->upgrade_wanted) && !daemon->listening_over;
+
+	*ret_handed = (struct handed){ 0 };
+	if (!upgrade) {
+		state_set(daemon, DAEMON_STOPPING);
+		notify_stopping(stop_patience_us(daemon));
+	}
 	daemon_watchdog_stop(daemon);
 	atomic_store(&daemon->ticker_stop, true);
 	sem_post(&daemon->ticker_wanted);
 	/* Control first: it asks workers that are about to go. */
 	control_stop(daemon->control);
-	pthread_mutex_lock(&daemon->worker_lock);
-	daemon->closing = true;
-	pthread_mutex_unlock(&daemon->worker_lock);
-	for (uint32_t i = 0; i < daemon->worker_count; i++) worker_stop_begin(daemon->workers[i]);
-	for (uint32_t i = 0; i < daemon->worker_count; i++) worker_stop_finish(daemon->workers[i]);
+	if (upgrade) log_notice("upgrading: nobody is accepted until the next program serves");
+	workers_stop(daemon, upgrade);
 	telemetry_stop(daemon->telemetry);
 	for (uint32_t i = 0; i < daemon->worker_count; i++) shard_close(daemon->shards[i]);
 	bool failed = atomic_load(&daemon->store_failed);
 	replay_close(daemon->replay);
 	/* Last, because it may be waiting for a name server. */
 	pthread_join(daemon->ticker, NULL);
+	if (upgrade && !failed) daemon_upgrade_hand(daemon, ret_handed);
 	flow_release(daemon->flow);
 	generations_close(daemon->generations);
 	alloc_free(daemon->stamps);

@@ -13,10 +13,12 @@
 #include "daemon.h"
 #include "daemon_generations.h"
 #include "telemetry/telemetry.h"
+#include "worker/listening.h"
 #include "worker/worker.h"
 
 struct daemon {
 	char *config_path;
+	const char *program; /* of main.c, or NULL */
 	uint32_t worker_count;
 	struct worker **workers;
 	struct shard **shards;
@@ -37,15 +39,20 @@ struct daemon {
 	uint64_t confirm_number;      /* that is to be confirmed; 0: none */
 	uint64_t confirm_back_to;     /* whose text comes back when it is not */
 	_Atomic time_t confirm_end_s; /* mono; 0: nothing is waited for */
-	bool closing;                 /* they are going: nothing is handed to them any more */
-	pthread_mutex_t flow_lock;    /* guards `flow` alone */
+	struct listening listening;
+	struct listening listening_next; /* while starting */
+	bool listening_over;             /* given up: a reload listens no more */
+	bool closing;                    /* they are going: nothing is handed to them any more */
+	pthread_mutex_t flow_lock;       /* guards `flow` alone */
 	struct flow *flow;
 	atomic_int state; /* enum daemon_state */
 	atomic_bool stop_wanted;
 	atomic_bool store_failed;
+	atomic_bool upgrade_wanted;
 	sem_t wanted; /* posted when something above changes */
 	pthread_t ticker;
 	atomic_bool reload_wanted;
+	atomic_bool upgrade_asked; /* by a signal */
 	atomic_bool ticker_stop;
 	sem_t ticker_wanted;       /* posted when something above changes */
 	struct watchdog *watchdog; /* NULL: systemd does not ask for it */
@@ -81,6 +88,32 @@ MUST_USE enum result daemon_confirm(struct daemon *daemon, const char *actor,
 void daemon_confirm_expire(struct daemon *daemon);
 void daemon_change_log(const struct daemon *daemon, const struct config_report *report);
 time_t daemon_mono_s(void);
+
+/* daemon_listeners.c, under publish_lock. */
+
+/* What `config` says to listen on; RESULT_CONFIG with a diagnostic. */
+MUST_USE enum result daemon_listeners_next(const struct daemon *daemon, const struct config *config,
+	struct config_report *report, struct listening *ret);
+/* Copies of what is new in `next`, for each worker; NULL when descriptors ran out. To be handed to
+ * them, or dropped. */
+struct worker_listeners *daemon_listeners_copy(const struct daemon *daemon,
+	const struct listening *next);
+void daemon_listeners_drop(const struct daemon *daemon, struct worker_listeners *copies);
+/* Before they are handed: nobody shall connect to what goes. */
+void daemon_listeners_hush(const struct daemon *daemon, const struct listening *next);
+/* Once the workers accept on them: closes the others. systemd is told. */
+void daemon_listeners_replace(struct daemon *daemon, const struct listening *next);
+/* Nobody is to wait there any more, unless systemd has them too. */
+void daemon_listeners_give_up(struct daemon *daemon);
+
+/* daemon_upgrade.c */
+
+/* Cold threads, any: asks the program on disk and has daemon_wait() return. */
+MUST_USE enum result daemon_upgrade(struct daemon *daemon, char *error, size_t error_size);
+/* The part in which events are taken in still. Ends early, and for good, when a stop is wanted. */
+void daemon_upgrade_begin(struct daemon *daemon);
+/* The sockets, which are the caller's then. */
+void daemon_upgrade_hand(struct daemon *daemon, struct handed *ret);
 
 /* Resolves the targets' names again and publishes what has moved: the configuration in force with
  * other addresses, whatever stands in the files by now. */

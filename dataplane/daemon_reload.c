@@ -66,47 +66,42 @@ static void body_sizes_check(const struct daemon *daemon, const struct config *n
 }
 
 /* What a running process cannot take over: said, and left as it is. */
-static enum result reload_check(const struct daemon *daemon, const struct config *now,
-	const struct config *next, struct config_report *report)
+static void reload_check(const struct daemon *daemon, const struct config *next,
+	struct config_report *report)
 {
-	bool same = now->listener_count == next->listener_count;
-	for (uint32_t i = 0; same && i < now->listener_count; i++) {
-		same = address_equal(&now->listeners[i].address, &next->listeners[i].address) &&
-			now->listeners[i].tls == next->listeners[i].tls;
-	}
 	config_report_borrow(report, next);
-	if (!same) {
-		config_report_add(report, CONFIG_ERROR, PS_NEEDS_RESTART,
-			next->listener_count > 0 ? next->listeners[0].position
-						 : (struct config_position){ 0 },
-			"restart the daemon to change addresses, or undo the change",
-			"listeners were added, removed or moved: that needs a restart");
-	}
 	body_sizes_check(daemon, next, report);
 	config_report_borrow(report, NULL);
 	config_fixed_compare(&daemon->fixed, next, report);
-	return same ? RESULT_OK : RESULT_CONFIG;
 }
 
-/* To every worker; `contexts` for each, or NULL. */
+/* To every worker; `contexts` and `listeners` for each, or NULL. */
 static enum result snapshot_hand_over(struct daemon *daemon, struct flow *flow,
-	struct contexts **contexts)
+	struct contexts **contexts, const struct worker_listeners *listeners)
 {
+	uint32_t failed = 0;
+
 	pthread_mutex_lock(&daemon->worker_lock);
 	enum result result = daemon->closing ? RESULT_CLOSED : flow_remember_names(daemon, flow);
 	if (result == RESULT_OK) {
 		flow_give_slots(flow);
 		for (uint32_t i = 0; i < daemon->worker_count; i++) {
-			worker_publish(daemon->workers[i], flow,
-				contexts != NULL ? contexts[i] : NULL);
+			failed += worker_publish(daemon->workers[i], flow,
+				contexts != NULL ? contexts[i] : NULL,
+				listeners != NULL ? &listeners[i] : NULL);
 		}
 	}
 	pthread_mutex_unlock(&daemon->worker_lock);
+	if (failed > 0) {
+		log_error("%u new listeners found all sockets of their worker taken: restart, or "
+			  "raise workers.connections",
+			failed);
+	}
 	return result;
 }
 
-static enum result snapshot_publish(struct daemon *daemon, struct flow *flow,
-	struct config_report *report)
+static enum result snapshot_publish_with(struct daemon *daemon, struct flow *flow,
+	const struct listening *next, struct config_report *report)
 {
 	struct contexts **contexts = alloc_array(daemon->worker_count, sizeof(struct contexts *));
 	enum result result = RESULT_OK;
@@ -114,11 +109,37 @@ static enum result snapshot_publish(struct daemon *daemon, struct flow *flow,
 	for (uint32_t i = 0; i < daemon->worker_count && result == RESULT_OK; i++) {
 		result = contexts_build(flow, report, &contexts[i]);
 	}
-	if (result == RESULT_OK) result = snapshot_hand_over(daemon, flow, contexts);
-	if (result != RESULT_OK) {
+	struct worker_listeners *listeners = NULL;
+	if (result == RESULT_OK) {
+		listeners = daemon_listeners_copy(daemon, next);
+		if (listeners == NULL) result = RESULT_FULL;
+	}
+	if (result == RESULT_OK) {
+		daemon_listeners_hush(daemon, next);
+		result = snapshot_hand_over(daemon, flow, contexts, listeners);
+	}
+	if (result == RESULT_OK) {
+		alloc_free(listeners);
+	} else {
 		for (uint32_t i = 0; i < daemon->worker_count; i++) contexts_free(contexts[i]);
+		if (listeners != NULL) daemon_listeners_drop(daemon, listeners);
 	}
 	alloc_free(contexts);
+	return result;
+}
+
+static enum result snapshot_publish(struct daemon *daemon, struct flow *flow,
+	struct config_report *report)
+{
+	struct listening next;
+
+	TRY(daemon_listeners_next(daemon, flow->config, report, &next));
+	enum result result = snapshot_publish_with(daemon, flow, &next, report);
+	if (result == RESULT_OK) {
+		daemon_listeners_replace(daemon, &next);
+	} else {
+		listening_close(&next, &daemon->listening);
+	}
 	return result;
 }
 
@@ -140,11 +161,9 @@ static enum result daemon_serve_next(struct daemon *daemon, struct flow *now, st
 
 	/* Before the files are read: one that changes meanwhile has changed once more. */
 	uint64_t *stamps = config_stamps_take(config);
-	enum result result = reload_check(daemon, now->config, config, change->report);
-	if (result == RESULT_OK) {
-		config_changes_find(now->config, daemon->stamps, config, stamps, change->changes);
-		result = flow_compile(config, generation, &next, change->report);
-	}
+	reload_check(daemon, config, change->report);
+	config_changes_find(now->config, daemon->stamps, config, stamps, change->changes);
+	enum result result = flow_compile(config, generation, &next, change->report);
 	if (result != RESULT_OK) {
 		alloc_free(stamps);
 		config_free(config);
@@ -186,7 +205,7 @@ static void readdressed_publish(struct daemon *daemon, const struct flow *now, s
 	enum result result = RESULT_CLOSED;
 
 	pthread_mutex_lock(&daemon->publish_lock);
-	if (daemon->flow == now) result = snapshot_hand_over(daemon, next, NULL);
+	if (daemon->flow == now) result = snapshot_hand_over(daemon, next, NULL, NULL);
 	if (result == RESULT_OK) {
 		flow_replace(daemon, next);
 		log_notice("addresses of targets changed generation=%llu",

@@ -105,12 +105,16 @@ struct signals {
 	struct daemon *daemon; /* NULL until it is open, and once it closes */
 	bool opening;
 	bool reload_wanted; /* while opening */
+	unsigned stops;
 };
 
 static void signal_taken(struct signals *signals, int signal)
 {
-	static unsigned stops;
-
+	if (signal == SIGUSR2) {
+		/* Before it is open it is new already. */
+		if (signals->daemon != NULL) daemon_upgrade_ask(signals->daemon);
+		return;
+	}
 	if (signal == SIGHUP) {
 		if (signals->daemon != NULL) {
 			daemon_reload(signals->daemon);
@@ -122,7 +126,7 @@ static void signal_taken(struct signals *signals, int signal)
 	log_notice("stopping on signal %d", signal);
 	/* Twice is now, and so is before there is anything to finish: the store is safe at any
 	 * time. */
-	if (++stops > 1 || signals->opening) _exit(EX_OK);
+	if (++signals->stops > 1 || signals->opening) _exit(EX_OK);
 	if (signals->daemon != NULL) daemon_stop(signals->daemon);
 }
 
@@ -153,6 +157,7 @@ static void signals_start(struct signals *signals)
 	sigaddset(&signals->set, SIGHUP);
 	sigaddset(&signals->set, SIGINT);
 	sigaddset(&signals->set, SIGTERM);
+	sigaddset(&signals->set, SIGUSR2);
 	CHECK(pthread_sigmask(SIG_BLOCK, &signals->set, NULL) == 0);
 	CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
 	/* A write past RLIMIT_FSIZE fails instead: a log line is lost, or the store is full. */
@@ -180,7 +185,44 @@ static void descriptors_raise(void)
 	if (setrlimit(RLIMIT_NOFILE, &limit) != 0) log_warning("cannot raise the descriptor limit");
 }
 
-static int run(struct config *config, struct config_report *report)
+/* The program on disk in our place; this one again when that does not run. Returns when neither
+ * does, or somebody has asked for a stop meanwhile. */
+static void upgrade(struct signals *signals, const char *program, char **arguments,
+	struct handed *handed)
+{
+	/* With the lock: a stop is taken before, or waits for the next program. */
+	pthread_mutex_lock(&signals->lock);
+	if (signals->stops == 0) {
+		log_notice("upgrading: %s takes over", program);
+		handed_exec(handed, program, arguments);
+		log_error("the program before goes on");
+		handed_exec(handed, "/proc/self/exe", arguments);
+	}
+	handed_close(handed);
+	pthread_mutex_unlock(&signals->lock);
+}
+
+static enum result run_to_end(struct signals *signals, struct daemon *daemon, const char *program,
+	char **arguments)
+{
+	struct handed handed;
+
+	enum result result = daemon_wait(daemon);
+	if (result == RESULT_DISK) {
+		/* Nothing may be written any more, so there is nothing to finish. */
+		fflush(NULL);
+		_exit(exit_code(result));
+	}
+	signals_direct(signals, NULL);
+	result = daemon_close(daemon, &handed);
+	if (handed.count > 0) upgrade(signals, program, arguments, &handed);
+	log_notice("stopped");
+	tls_library_close();
+	return result;
+}
+
+static int run(struct config *config, const char *program, char **arguments,
+	struct config_report *report)
 {
 	static struct signals signals; /* its thread never ends */
 	struct daemon *daemon = NULL;
@@ -189,7 +231,7 @@ static int run(struct config *config, struct config_report *report)
 	signals_start(&signals);
 	descriptors_raise();
 	log_set_level((enum log_level)config->log_level);
-	enum result result = daemon_open(config, report, &daemon, error, sizeof error);
+	enum result result = daemon_open(config, program, report, &daemon, error, sizeof error);
 	report_print(report, CONFIG_REPORT_HUMAN);
 	if (result != RESULT_OK) {
 		if (error[0] == '\0' && result != RESULT_CONFIG) {
@@ -202,21 +244,21 @@ static int run(struct config *config, struct config_report *report)
 	}
 	signals_direct(&signals, daemon);
 	log_notice("penstockd %s is ready", penstock_version);
-
-	result = daemon_wait(daemon);
-	if (result == RESULT_DISK) {
-		/* Nothing may be written any more, so there is nothing to finish. */
-		fflush(NULL);
-		_exit(exit_code(result));
-	}
-	signals_direct(&signals, NULL);
-	result = daemon_close(daemon);
-	log_notice("stopped");
-	tls_library_close();
-	return exit_code(result);
+	return exit_code(run_to_end(&signals, daemon, program, arguments));
 }
 
-static int config_run(const struct options *options, struct config_report *report)
+/* Where this program is on disk, which another may have taken the place of by the time of an
+ * upgrade. NULL without /proc. */
+static const char *program_path(void)
+{
+	static char path[FILE_NAME_SIZE_MAX + 1];
+
+	ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
+	return size > 0 ? path : NULL;
+}
+
+static int config_run(const struct options *options, const char *program, char **arguments,
+	struct config_report *report)
 {
 	struct config *config = NULL;
 
@@ -224,7 +266,7 @@ static int config_run(const struct options *options, struct config_report *repor
 		report_print(report, CONFIG_REPORT_HUMAN);
 		return EX_CONFIG;
 	}
-	return run(config, report);
+	return run(config, program, arguments, report);
 }
 
 int main(int argc, char **argv)
@@ -241,10 +283,11 @@ int main(int argc, char **argv)
 	case OPTIONS_DONE: return EX_OK;
 	case OPTIONS_WRONG: return EX_USAGE;
 	}
+	const char *program = program_path();
 	core_dumps_forbid();
 
 	struct config_report *report = alloc_array(1, sizeof *report);
-	int code = options.test ? config_test(&options, report) : config_run(&options, report);
+	int code = options.test ? config_test(&options, report) : config_run(&options, program, argv, report);
 	alloc_free(report);
 	return code;
 }

@@ -2,6 +2,7 @@
 #include "notify.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,32 +15,52 @@
 #include "base/check.h"
 #include "base/clock.h"
 
-static void notify_send(const char *message)
+static socklen_t address_fill(struct sockaddr_un *address)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
-	if (path == NULL || (path[0] != '/' && path[0] != '@')) return;
+	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (path == NULL || (path[0] != '/' && path[0] != '@')) return 0;
 	size_t size = strlen(path);
-	if (size >= sizeof address.sun_path) return;
-	memcpy(address.sun_path, path, size);
-	if (path[0] == '@') address.sun_path[0] = '\0'; /* abstract */
+	if (size >= sizeof address->sun_path) return 0;
+	memcpy(address->sun_path, path, size);
+	if (path[0] == '@') address->sun_path[0] = '\0'; /* abstract */
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
+}
 
+/* `with`: a descriptor to go with it, or -1. */
+static void notify_send(const char *text, int with)
+{
+	struct sockaddr_un address;
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec piece = { .iov_base = (void *)(uintptr_t)text, .iov_len = strlen(text) };
+	struct msghdr message = { .msg_name = &address,
+		.msg_namelen = address_fill(&address),
+		.msg_iov = &piece,
+		.msg_iovlen = 1 };
+
+	if (message.msg_namelen == 0) return;
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0) return;
-	socklen_t address_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
-	/* Nobody listening is not our problem. */
-	if (sendto(fd, message, strlen(message), MSG_NOSIGNAL, (const struct sockaddr *)&address,
-		    address_size) < 0) {
-		close(fd);
-		return;
+	if (with >= 0) {
+		message.msg_control = &control;
+		message.msg_controllen = sizeof control;
+		control.head = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
+			.cmsg_type = SCM_RIGHTS,
+			.cmsg_len = CMSG_LEN(sizeof with) };
+		memcpy(CMSG_DATA(&control.head), &with, sizeof with);
 	}
+	/* Nobody listening is not our problem. */
+	(void)sendmsg(fd, &message, MSG_NOSIGNAL);
 	close(fd);
 }
 
 void notify_ready(void)
 {
-	notify_send("READY=1");
+	notify_send("READY=1", -1);
 }
 
 void notify_reloading(void)
@@ -51,7 +72,7 @@ void notify_reloading(void)
 	CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
 	snprintf(message, sizeof message, "RELOADING=1\nMONOTONIC_USEC=%llu",
 		(unsigned long long)now.tv_sec * US_PER_S + (unsigned long long)now.tv_nsec / 1000);
-	notify_send(message);
+	notify_send(message, -1);
 }
 
 void notify_stopping(uint64_t patience_us)
@@ -60,7 +81,7 @@ void notify_stopping(uint64_t patience_us)
 
 	snprintf(message, sizeof message, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
 		(unsigned long long)patience_us);
-	notify_send(message);
+	notify_send(message, -1);
 }
 
 static bool number_of(const char *variable, uint64_t *ret)
@@ -85,7 +106,7 @@ uint64_t notify_watchdog_us(void)
 
 void notify_alive(void)
 {
-	notify_send("WATCHDOG=1");
+	notify_send("WATCHDOG=1", -1);
 }
 
 void notify_status(const char *status)
@@ -93,5 +114,22 @@ void notify_status(const char *status)
 	char message[256];
 
 	snprintf(message, sizeof message, "STATUS=%s", status);
-	notify_send(message);
+	notify_send(message, -1);
+}
+
+void notify_fd_store(int fd, const char *name)
+{
+	char message[320];
+
+	/* FDPOLL=0: nothing is to be read from a listener before it is ours again. */
+	snprintf(message, sizeof message, "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
+	notify_send(message, fd);
+}
+
+void notify_fd_forget(const char *name)
+{
+	char message[320];
+
+	snprintf(message, sizeof message, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	notify_send(message, -1);
 }

@@ -46,6 +46,7 @@ ENGINE_SRC := \
 	dataplane/engine/io_uring_socket.c \
 	dataplane/engine/io_uring_submit.c \
 	dataplane/engine/io_uring_table.c \
+	dataplane/engine/listener.c \
 	dataplane/engine/loop.c \
 	dataplane/engine/timers.c
 
@@ -129,6 +130,7 @@ QUEUE_SRC := \
 	dataplane/queue/shard_append.c \
 	dataplane/queue/shard_audit.c \
 	dataplane/queue/shard_ledger.c \
+	dataplane/queue/shard_left.c \
 	dataplane/queue/shard_read.c \
 	dataplane/queue/shard_replay.c \
 	dataplane/queue/shard_retention.c
@@ -191,6 +193,7 @@ RECEIVE_SRC := \
 	dataplane/receive/receive_answer.c \
 	dataplane/receive/receive_connection.c \
 	dataplane/receive/receive_event.c \
+	dataplane/receive/receive_listener.c \
 	dataplane/receive/receive_request.c \
 	dataplane/receive/receive_tap.c \
 	dataplane/receive/receive_trace.c
@@ -219,6 +222,7 @@ CONTROL_SRC := \
 	dataplane/control/control_config.c \
 	dataplane/control/control_daemon.c \
 	dataplane/control/control_dead.c \
+	dataplane/control/control_drain.c \
 	dataplane/control/control_events.c \
 	dataplane/control/control_flow.c \
 	dataplane/control/control_generations.c \
@@ -231,12 +235,15 @@ CONTROL_SRC := \
 	dataplane/control/control_socket.c \
 	dataplane/control/control_status.c \
 	dataplane/control/control_tail.c \
-	dataplane/control/control_task.c
+	dataplane/control/control_task.c \
+	dataplane/control/control_upgrade.c
 
 # dataplane/worker
 WORKER_SRC := \
 	dataplane/worker/claim.c \
 	dataplane/worker/contexts.c \
+	dataplane/worker/handed.c \
+	dataplane/worker/listening.c \
 	dataplane/worker/wiring.c \
 	dataplane/worker/worker.c
 
@@ -252,7 +259,9 @@ DAEMON_SRC := \
 	dataplane/daemon.c \
 	dataplane/daemon_change.c \
 	dataplane/daemon_generations.c \
+	dataplane/daemon_listeners.c \
 	dataplane/daemon_reload.c \
+	dataplane/daemon_upgrade.c \
 	dataplane/daemon_watchdog.c \
 	dataplane/notify.c \
 	dataplane/options.c

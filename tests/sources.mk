@@ -113,7 +113,8 @@ UNIT_TESTS := \
 	tests/unit/verify/test_sign.c \
 	tests/unit/verify/test_vectors.c \
 	tests/unit/verify/test_verify.c \
-	tests/unit/worker/test_claim.c
+	tests/unit/worker/test_claim.c \
+	tests/unit/worker/test_listening.c
 
 # Those of UNIT_TESTS that start threads: `make test` runs them once more under ThreadSanitizer.
 THREAD_TESTS := \

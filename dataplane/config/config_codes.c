@@ -186,9 +186,10 @@ static const struct config_code codes[] = {
 	{ PS_TARGET_TLS, "a target's certificates cannot be used",
 		"ca_file, client_certificate or client_key is not PEM, or the key does not belong "
 		"to the certificate." },
-	{ PS_NEEDS_RESTART, "a change that needs a restart",
-		"Addresses are opened once, by the process as it starts. The reload was refused as "
-		"a whole and the configuration before it goes on." },
+	{ PS_LISTEN, "an address that a reload brings cannot be listened on",
+		"Another process listens there, or the daemon's user may not, as below port 1024 "
+		"without CAP_NET_BIND_SERVICE. The reload was refused as a whole and the "
+		"configuration before it goes on." },
 	{ PS_STAYS_UNTIL_RESTART, "a change that has to wait for a restart",
 		"The rest of the new configuration is in force; this part stays as it was until "
 		"the daemon is started again." },

@@ -78,7 +78,7 @@
 #define PS_PEM_UNREADABLE "PS3001"
 #define PS_LISTENER_TLS "PS3002"
 #define PS_TARGET_TLS "PS3003"
-#define PS_NEEDS_RESTART "PS3010"
+#define PS_LISTEN "PS3004"
 #define PS_STAYS_UNTIL_RESTART "PS3011"
 
 /* Whether the code is in the table of config_codes.c. */

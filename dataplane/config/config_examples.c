@@ -242,11 +242,13 @@ static const struct config_example examples[] = {
 		"$ head -1 tls/internal-ca.pem\n-----BEGIN CERTIFICATE-----\n",
 		"Save the authority's certificate again as PEM; let client_key and "
 		"client_certificate belong together." },
-	{ PS_NEEDS_RESTART,
+	{ PS_LISTEN,
 		"$ penstockctl reload\n"
-		"error[PS3010]: listeners were added, removed or moved\n",
-		"$ systemctl restart penstock\n",
-		"Restart the daemon, or undo the change and reload." },
+		"error[PS3004]: cannot listen on 0.0.0.0:443: address already in use\n",
+		"$ ss -ltnp 'sport = :443'\n"
+		"State  Recv-Q Send-Q Local Address:Port Peer Address:Port\n",
+		"End what listens there (ss -ltnp names it), or choose another address; for a port "
+		"below 1024 give the daemon CAP_NET_BIND_SERVICE." },
 	{ PS_STAYS_UNTIL_RESTART,
 		"$ penstockctl reload\n"
 		"warning[PS3011]: needs restart: store.retention\n",

@@ -366,9 +366,9 @@ static const struct config_key root_keys[] = {
 		.help = "traces of events, for a collector" },
 	{ "log", CONFIG_TYPE_SECTION, .section = &log_section, .example = "{ level: notice }",
 		.help = "log lines" },
-	{ "drain_timeout", CONFIG_TYPE_DURATION, .fixed = true, .unit = CONFIG_UNIT_S,
-		AT(config, drain_timeout_s), .min = 1, .max = DRAIN_TIMEOUT_S_LIMIT,
-		DEFAULT(DRAIN_TIMEOUT_S_DEFAULT), .example = "30s",
+	{ "drain_timeout", CONFIG_TYPE_DURATION, .unit = CONFIG_UNIT_S, AT(config, drain_timeout_s),
+		.min = 1, .max = DRAIN_TIMEOUT_S_LIMIT, DEFAULT(DRAIN_TIMEOUT_S_DEFAULT),
+		.example = "30s",
 		.help = "how long a stopping daemon waits for what is under way" },
 };
 

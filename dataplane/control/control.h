@@ -122,7 +122,11 @@ struct control_daemon {
 	/* Readiness off, no more intake; deliveries go on. Then stop() exits: it only asks for it,
 	 * control_stop() must not be called from within. */
 	void (*drain)(void *owner);
+	void (*drain_left)(void *owner, uint64_t outstanding); /* for whoever watches the service */
 	void (*stop)(void *owner);
+	/* Asks the program on disk whether it would start, and has it take over soon.
+	 * RESULT_CONFIG: it would not; `error` has what it said. RESULT_BUSY: not now. */
+	enum result (*upgrade)(void *owner, char *error, size_t error_size);
 	const char *io_features;
 	/* How often the TLS library has allocated since start, over all threads. */
 	uint64_t (*tls_allocations)(void);

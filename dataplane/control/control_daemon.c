@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* control_daemon — what is asked of the daemon as a whole: version, drain, stop.
+/* control_daemon — what is asked of the daemon as a whole: version, stop.
  *
  * Whoever changes something is named in a log line.
  */
@@ -33,13 +33,6 @@ static void answer_state(struct control_call *call)
 	json_text(json, "state", daemon_state_code(daemon->state(daemon->owner)));
 	json_object_end(json);
 	call->status = 202;
-}
-
-void control_handle_drain(struct control_call *call)
-{
-	control_action(call, SHARD_ACTION_DRAIN, "");
-	call->daemon->drain(call->daemon->owner);
-	answer_state(call);
 }
 
 void control_handle_stop(struct control_call *call)

@@ -64,7 +64,8 @@ enum control_pace { CONTROL_QUICK, CONTROL_SLOW, CONTROL_STREAM };
 	X(CONFIRM,   confirm,   "POST", "/v1/confirm", OPERATE, SLOW, "", "keeps the generation that was to be confirmed") \
 	X(ROLLBACK,  rollback,  "POST", "/v1/rollback", OPERATE, SLOW, "to confirm_within", "serves an earlier generation's text again") \
 	X(HISTORY,   history,   "GET",  "/v1/history", READ, QUICK, "limit", "generations, newest first: when, who, what changed, what became of it") \
-	X(DRAIN,     drain,     "POST", "/v1/drain", OPERATE, SLOW,  "", "takes no more events in, goes on delivering") \
+	X(DRAIN,     drain,     "POST", "/v1/drain", OPERATE, SLOW, "deadline", "ends intake; answers when all is delivered, or with what is left") \
+	X(UPGRADE,   upgrade,   "POST", "/v1/upgrade", ADMIN, SLOW, "", "the program on disk takes over; answers when it has been found fit to") \
 	X(STOP,      stop,      "POST", "/v1/stop",  ADMIN, SLOW,  "", "drains, then exits")
 
 enum control_route {

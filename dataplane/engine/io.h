@@ -81,12 +81,18 @@ void io_close(struct io *io);
  * errno is left as the kernel set it. */
 MUST_USE enum result io_listen(struct io *io, const struct io_address *address,
 	const struct io_events *events, void *owner, struct io_socket **ret);
+/* The same with a descriptor that listens already; it is the engine's when RESULT_OK. */
+MUST_USE enum result io_listen_on(struct io *io, int fd, const struct io_events *events,
+	void *owner, struct io_socket **ret);
 /* The address it is bound to (the port, when 0 was asked for). */
 struct io_address io_listen_address(const struct io_socket *socket);
 /* Stops and starts accepting; connections wait in the kernel's backlog meanwhile. The engine
  * pauses by itself, and tries again by time, when descriptors run out. */
 void io_accept_pause(struct io *io, struct io_socket *socket);
 void io_accept_resume(struct io *io, struct io_socket *socket);
+/* Paused, and all that was accepted before has been handed to accepted(): nothing is lost by a
+ * close now but what waits in the backlog. */
+bool io_accept_stopped(const struct io_socket *socket);
 
 /* connected() comes later. RESULT_FULL when sockets_max is reached, RESULT_KERNEL. */
 MUST_USE enum result io_connect(struct io *io, const struct io_address *address,

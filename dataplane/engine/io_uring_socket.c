@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "engine/listener.h"
 
 static socklen_t address_to_kernel(const struct io_address *from, union socket_address *to)
 {
@@ -86,46 +87,15 @@ static int set_option(int fd, int level, int name)
 	return setsockopt(fd, level, name, &one, sizeof one);
 }
 
-/* Returns the descriptor or -errno. */
-static int open_listener(const struct io_address *address, union socket_address *bound)
-{
-	union socket_address wanted;
-	socklen_t size = address_to_kernel(address, &wanted);
-
-	int fd = socket(wanted.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
-	if (fd < 0) return -errno;
-	/* Every worker listens on the same address; the kernel spreads connections. */
-	if (set_option(fd, SOL_SOCKET, SO_REUSEPORT) != 0) goto fail;
-	if (set_option(fd, SOL_SOCKET, SO_REUSEADDR) != 0) goto fail;
-	/* Accepted sockets inherit it: no system call per connection. */
-	if (set_option(fd, IPPROTO_TCP, TCP_NODELAY) != 0) goto fail;
-	if (address->is_ipv6 && set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0) goto fail;
-	if (bind(fd, &wanted.any, size) != 0) goto fail;
-	if (listen(fd, IO_ACCEPT_BACKLOG) != 0) goto fail;
-	size = sizeof *bound;
-	if (getsockname(fd, &bound->any, &size) != 0) goto fail;
-	return fd;
-
-fail:;
-	int error = errno;
-	close(fd);
-	return -error;
-}
-
-enum result io_listen(struct io *io, const struct io_address *address,
-	const struct io_events *events, void *owner, struct io_socket **ret)
+enum result io_listen_on(struct io *io, int fd, const struct io_events *events, void *owner,
+	struct io_socket **ret)
 {
 	union socket_address bound;
+	socklen_t size = sizeof bound;
 
-	struct io_socket *listener = socket_slot_take(io, -1);
+	if (getsockname(fd, &bound.any, &size) != 0) return RESULT_KERNEL;
+	struct io_socket *listener = socket_slot_take(io, fd);
 	if (listener == NULL) return RESULT_FULL;
-	int fd = open_listener(address, &bound);
-	if (fd < 0) {
-		socket_slot_give(io, listener);
-		errno = -fd;
-		return result_of_errno(-fd);
-	}
-	listener->fd = fd;
 	listener->address = bound;
 	listener->listening = true;
 	listener->read_wanted = true;
@@ -133,6 +103,25 @@ enum result io_listen(struct io *io, const struct io_address *address,
 	socket_mark_dirty(io, listener);
 	*ret = listener;
 	return RESULT_OK;
+}
+
+enum result io_listen(struct io *io, const struct io_address *address,
+	const struct io_events *events, void *owner, struct io_socket **ret)
+{
+	int fd = listener_open(address);
+	if (fd < 0) {
+		errno = -fd;
+		return result_of_errno(-fd);
+	}
+	enum result result = io_listen_on(io, fd, events, owner, ret);
+	if (result != RESULT_OK) close(fd);
+	return result;
+}
+
+bool io_accept_stopped(const struct io_socket *socket)
+{
+	CHECK(socket->listening);
+	return !socket->read_wanted && !socket->read_armed;
 }
 
 struct io_address io_listen_address(const struct io_socket *socket)

@@ -139,6 +139,11 @@ const char *delivery_state_code(enum delivery_state state);
 enum delivery_state shard_delivery_state(struct store_txn *txn, uint64_t sequence,
 	uint32_t target_id);
 
+/* Every delivery that is neither delivered nor dead, by its endpoint. Looks at `budget` events and
+ * rows at most; false: there are more. Long. */
+typedef void shard_left_visit(void *owner, uint32_t endpoint_id);
+bool shard_left(struct shard *shard, uint64_t budget, shard_left_visit *visit, void *owner);
+
 /* Recomputes the audit log of the shard; see audit.h. Long. `progress` may be NULL; when it returns
  * false the walk ends with RESULT_CLOSED. */
 MUST_USE enum result shard_audit_verify(struct shard *shard,

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* receive — opening, listening, shedding and draining. See receive.h. */
+/* receive — opening, draining and closing. See receive.h. */
 #include "receive/receive_internal.h"
 
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
+
+static void drain_expired(void *owner);
 
 void receive_open(const struct receive_config *config, const struct flow *flow,
 	struct receive **ret)
@@ -26,7 +28,8 @@ void receive_open(const struct receive_config *config, const struct flow *flow,
 	list_init(&receive->idle_connections);
 	list_init(&receive->busy_connections);
 	admission_open(receive);
-	receive->listeners = alloc_array(config->listeners_max, sizeof *receive->listeners);
+	timer_init(&receive->drain_timer, drain_expired, receive);
+	listeners_open(receive);
 	*ret = receive;
 }
 
@@ -34,77 +37,14 @@ void receive_close(struct receive *receive)
 {
 	CHECK(receive_idle(receive));
 
-	for (uint32_t i = 0; i < receive->listener_count; i++) {
-		if (receive->listeners[i].context != NULL) {
-			tls_context_release(receive->listeners[i].context);
-		}
-	}
+	timer_stop(&receive->loop->timers, &receive->drain_timer);
+	listeners_close(receive);
 	pool_done(&receive->connections);
 	pool_done(&receive->requests);
 	pool_done(&receive->buffers);
 	pool_done(&receive->large_buffers);
 	pool_done(&receive->parked);
-	alloc_free(receive->listeners);
 	alloc_free(receive);
-}
-
-static void listener_accepted(void *owner, struct io_socket *socket, const struct io_address *peer)
-{
-	struct listener *listener = owner;
-
-	(void)peer; /* admission by network comes with tenants */
-	admission_offer(listener, socket);
-}
-
-static void listener_starved(void *owner)
-{
-	struct listener *listener = owner;
-
-	admission_starved(listener->receive);
-}
-
-static void listener_closed(void *owner)
-{
-	struct listener *listener = owner;
-
-	CHECK(!listener->closed);
-	listener->closed = true;
-	listener->receive->listeners_open--;
-}
-
-static const struct io_events listener_events = {
-	.accepted = listener_accepted,
-	.starved = listener_starved,
-	.closed = listener_closed,
-};
-
-enum result receive_listen(struct receive *receive, const struct io_address *address,
-	struct tls_context *context, uint32_t *ret_index)
-{
-	if (receive->listener_count == receive->config.listeners_max) return RESULT_FULL;
-
-	struct listener *listener = &receive->listeners[receive->listener_count];
-	*listener = (struct listener){ .receive = receive, .context = context };
-	TRY(io_listen(receive->loop->io, address, &listener_events, listener, &listener->socket));
-	*ret_index = receive->listener_count++;
-	receive->listeners_open++;
-	return RESULT_OK;
-}
-
-struct io_address receive_listener_address(const struct receive *receive, uint32_t index)
-{
-	CHECK(index < receive->listener_count);
-	return io_listen_address(receive->listeners[index].socket);
-}
-
-void receive_listener_context(struct receive *receive, uint32_t index, struct tls_context *context)
-{
-	CHECK(index < receive->listener_count);
-
-	struct listener *listener = &receive->listeners[index];
-	CHECK((listener->context == NULL) == (context == NULL));
-	if (listener->context != NULL) tls_context_release(listener->context);
-	listener->context = context;
 }
 
 void receive_flow_set(struct receive *receive, const struct flow *flow)
@@ -114,19 +54,34 @@ void receive_flow_set(struct receive *receive, const struct flow *flow)
 	if (++receive->flow_number == 0) receive->flow_number = 1;
 }
 
+/* A client that is at work finds out with the answer to its next request, which says "close". One
+ * that stays idle is closed; should its request be under way just then, it has to send it again,
+ * as HTTP/1.1 clients do (RFC 9112 §9.3.1 and §9.5). */
+static void drain_expired(void *owner)
+{
+	struct receive *receive = owner;
+	mono_t now = loop_now(receive->loop);
+
+	while (!list_empty(&receive->idle_connections)) {
+		struct connection *connection =
+			LIST_ENTRY(receive->idle_connections.next, struct connection, node);
+		mono_t since = connection->idle_since;
+		if (since.us < receive->drain_since.us) since = receive->drain_since;
+		if (mono_since_us(since, now) < RECEIVE_DRAIN_IDLE_MS * US_PER_MS) break;
+		connection_close(connection);
+	}
+	timer_start(&receive->loop->timers, &receive->drain_timer, now,
+		RECEIVE_DRAIN_CHECK_MS * US_PER_MS);
+}
+
 void receive_drain(struct receive *receive)
 {
 	if (receive->draining) return;
 	receive->draining = true;
-
-	for (uint32_t i = 0; i < receive->listener_count; i++) {
-		io_socket_close(receive->loop->io, receive->listeners[i].socket);
-	}
-	admission_drain(receive);
-	while (!list_empty(&receive->idle_connections)) {
-		struct list *node = receive->idle_connections.next;
-		connection_close(LIST_ENTRY(node, struct connection, node));
-	}
+	receive->drain_since = loop_now(receive->loop);
+	listeners_leave(receive);
+	timer_start(&receive->loop->timers, &receive->drain_timer, receive->drain_since,
+		RECEIVE_DRAIN_CHECK_MS * US_PER_MS);
 }
 
 /* Closing moves a connection to the end of the busy ones: only those that are there now. */
@@ -143,6 +98,7 @@ static void abort_all(struct list *connections)
 
 void receive_abort(struct receive *receive)
 {
+	admission_abort(receive);
 	abort_all(&receive->idle_connections);
 	abort_all(&receive->busy_connections);
 }

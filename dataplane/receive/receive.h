@@ -47,14 +47,19 @@ void receive_close(struct receive *receive);
  * receive_listener_context(). */
 MUST_USE enum result receive_listen(struct receive *receive, const struct io_address *address,
 	struct tls_context *context, uint32_t *ret_index);
-struct io_address receive_listener_address(const struct receive *receive, uint32_t index);
+/* The same with a descriptor that listens already; it is ours when RESULT_OK. */
+MUST_USE enum result receive_listen_on(struct receive *receive, int fd, struct tls_context *context,
+	uint32_t *ret_index);
+/* No more connections from it; those it has accepted are served. The index is free for another. */
+void receive_unlisten(struct receive *receive, uint32_t index);
 /* For connections from now on; takes the reference over and drops the old one. */
 void receive_listener_context(struct receive *receive, uint32_t index, struct tls_context *context);
 
 /* From now on; the old snapshot is not used any more when this returns. */
 void receive_flow_set(struct receive *receive, const struct flow *flow);
 
-/* No new connections; idle ones are closed, the others after their answer. */
+/* No new connections; the others are closed after their next answer, or when none was asked for
+ * during RECEIVE_DRAIN_IDLE_MS. */
 void receive_drain(struct receive *receive);
 /* Cuts whatever is left. Requests on their way to disk still come back. */
 void receive_abort(struct receive *receive);

@@ -42,6 +42,7 @@ static void park(struct listener *listener, struct io_socket *socket)
 			RECEIVE_HANDSHAKE_TIMEOUT_MS * US_PER_MS },
 	};
 	list_append(&receive->parked_sockets, &parked->node);
+	listener->parked_count++;
 	receive->parked_count++;
 }
 
@@ -61,7 +62,10 @@ static void parked_leave(struct receive *receive, struct parked *parked)
 static void parked_closed(void *owner)
 {
 	struct parked *parked = owner;
-	pool_give(&parked->listener->receive->parked, parked);
+	struct receive *receive = parked->listener->receive;
+
+	listener_unpark(parked->listener);
+	pool_give(&receive->parked, parked);
 }
 
 static const struct io_events parked_events = { .closed = parked_closed };
@@ -95,37 +99,21 @@ static bool connections_full(const struct receive *receive)
 	return receive->connections.used_count == receive->connections.count;
 }
 
-static void accept_pause(struct receive *receive, bool pause)
-{
-	if (receive->accept_paused == pause) return;
-
-	receive->accept_paused = pause;
-	for (uint32_t i = 0; i < receive->listener_count; i++) {
-		struct io_socket *socket = receive->listeners[i].socket;
-		if (pause) {
-			io_accept_pause(receive->loop->io, socket);
-		} else {
-			io_accept_resume(receive->loop->io, socket);
-		}
-	}
-}
-
 void admission_update(struct receive *receive)
 {
-	if (receive->draining) return;
-
 	while (!connections_full(receive)) {
 		struct parked *parked = parked_first(receive);
 		if (parked == NULL) break;
 		parked_leave(receive, parked);
 		connection_open(parked->listener, parked->socket);
+		listener_unpark(parked->listener);
 		pool_give(&receive->parked, parked);
 	}
 	/* One leaves for each that waits. */
 	while (receive->evicting_count < receive->parked_count && connection_evict(receive)) {
 		continue;
 	}
-	accept_pause(receive, receive->parked_count > 0);
+	listeners_pause(receive, receive->parked_count > 0);
 	if (receive->parked_count == 0) {
 		timer_stop(&receive->loop->timers, &receive->parked_timer);
 	} else if (!timer_running(&receive->parked_timer)) {
@@ -147,7 +135,6 @@ void admission_offer(struct listener *listener, struct io_socket *socket)
 {
 	struct receive *receive = listener->receive;
 
-	CHECK(!receive->draining); /* the listeners are closed */
 	metrics_add(receive->config.metrics, METRICS_CONNECTIONS_ACCEPTED, 1);
 	if (receive->parked_count == 0 && !connections_full(receive)) {
 		connection_open(listener, socket);
@@ -157,10 +144,8 @@ void admission_offer(struct listener *listener, struct io_socket *socket)
 	admission_update(receive);
 }
 
-void admission_drain(struct receive *receive)
+void admission_abort(struct receive *receive)
 {
-	CHECK(receive->draining);
-
 	timer_stop(&receive->loop->timers, &receive->parked_timer);
 	for (struct parked *parked = parked_first(receive); parked != NULL;
 		parked = parked_first(receive)) {

@@ -231,10 +231,6 @@ static void connection_opened(void *owner)
 	list_as_idle(connection);
 	connection_limit(connection, RECEIVE_IDLE_TIMEOUT_MS);
 	connection_run(connection);
-	/* receive_drain() has closed those that were idle then. */
-	if (connection->receive->draining && connection->state == CONNECTION_IDLE) {
-		connection_close(connection);
-	}
 }
 
 /* Returns false when nothing new is there. */

@@ -83,11 +83,22 @@ struct parked {
 	mono_t deadline;
 };
 
+/* A listener leaves in steps, so that whom it has accepted is served: it stops accepting, and is
+ * closed when it has; its slot is free when nobody that it has accepted is parked any more. */
+enum listener_state {
+	LISTENER_FREE,
+	LISTENER_OPEN,
+	LISTENER_LEAVING, /* its last accepted sockets may still come */
+	LISTENER_CLOSING,
+	LISTENER_CLOSED, /* only a name for those that are parked */
+};
+
 struct listener {
 	struct receive *receive;
-	struct io_socket *socket;
+	struct io_socket *socket; /* not when free or closed */
 	struct tls_context *context;
-	bool closed;
+	enum listener_state state;
+	uint32_t parked_count;
 };
 
 struct receive {
@@ -104,18 +115,30 @@ struct receive {
 	struct pool parked;
 	struct list parked_sockets; /* in the order they came */
 	struct timer parked_timer;
-	uint32_t parked_count;   /* in parked_sockets */
-	uint32_t evicting_count; /* connections closed to make room that are not yet gone */
-	struct listener *listeners;
-	uint32_t listener_count;
-	uint32_t listeners_open;
+	uint32_t parked_count;      /* in parked_sockets */
+	uint32_t evicting_count;    /* connections closed to make room that are not yet gone */
+	struct listener *listeners; /* config.listeners_max of them */
+	uint32_t listeners_open;    /* with a socket, however long */
+	struct timer leaving_timer;
 	bool draining;
+	mono_t drain_since;
+	struct timer drain_timer;
 	bool accept_paused;
 	uint64_t date_s; /* the second that `date` is the text of */
 	char date[HTTP_DATE_SIZE];
 	uint8_t discard[4096];                   /* scratch: of requests that get no slot */
 	uint8_t url[HTTP_TARGET_SIZE_MAX + 512]; /* scratch: the URL a provider signed */
 };
+
+/* ---- receive_listener.c ---------------------------------------------------------------------- */
+void listeners_open(struct receive *receive);
+void listeners_close(struct receive *receive);
+/* All of them leave. */
+void listeners_leave(struct receive *receive);
+/* Accept, or not for now. */
+void listeners_pause(struct receive *receive, bool pause);
+/* One that was parked is not any more. */
+void listener_unpark(struct listener *listener);
 
 /* ---- receive_admission.c --------------------------------------------------------------------- */
 void admission_open(struct receive *receive);
@@ -126,7 +149,7 @@ void admission_offer(struct listener *listener, struct io_socket *socket);
 /* A connection has become free. */
 void admission_update(struct receive *receive);
 /* Nobody waits any more; whoever did is closed. */
-void admission_drain(struct receive *receive);
+void admission_abort(struct receive *receive);
 
 /* ---- receive_connection.c -------------------------------------------------------------------- */
 /* Takes the socket over; not when all connections are taken (pool `connections`). */

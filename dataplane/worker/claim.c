@@ -2,7 +2,6 @@
 #include "worker/claim.h"
 
 #include <errno.h>
-#include <linux/filter.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -10,20 +9,12 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "engine/listener.h"
 
 static bool option_set(int fd, int level, int name)
 {
 	int one = 1;
 	return setsockopt(fd, level, name, &one, sizeof one) == 0;
-}
-
-/* As far as the host lets us: some allow filters to root alone. */
-static void drop_everything(int fd)
-{
-	struct sock_filter accept_no_byte = BPF_STMT(BPF_RET | BPF_K, 0);
-	struct sock_fprog program = { .len = 1, .filter = &accept_no_byte };
-
-	(void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
 /* The order is the point: exclusive until it listens, shared from then on. */
@@ -32,7 +23,7 @@ static bool listen_exclusively(int fd, const struct io_address *address)
 	struct sockaddr_storage storage;
 	socklen_t size = address_to_storage(address, &storage);
 
-	drop_everything(fd);
+	listener_hush(fd);
 	/* SO_REUSEADDR: a restart must not wait for old connections to time out. */
 	return option_set(fd, SOL_SOCKET, SO_REUSEADDR) &&
 		(!address->is_ipv6 || option_set(fd, IPPROTO_IPV6, IPV6_V6ONLY)) &&

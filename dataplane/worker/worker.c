@@ -11,12 +11,19 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/tap.h"
 #include "worker/wiring.h"
+
+/* What the worker accepts on, as receive knows it. */
+struct accepting {
+	int held;
+	uint32_t index; /* receive's */
+};
 
 struct worker {
 	struct worker_config config;
@@ -25,6 +32,8 @@ struct worker {
 	struct contexts *contexts;
 	struct metrics *metrics;
 	struct wiring wiring;
+	uint32_t accepting_count;
+	struct accepting accepting[RECEIVE_LISTENERS_MAX];
 	pthread_t thread;
 	sem_t started;
 	enum result start_result;
@@ -43,6 +52,9 @@ struct command {
 	/* Arguments and answers, as the command needs them. */
 	struct flow *flow;
 	struct contexts *contexts;
+	const struct worker_listeners *listeners;
+	uint32_t failed;
+	uint64_t drain_us;
 	struct worker_status *status;
 	uint32_t target_id;
 	struct deliver_target_usage *target;
@@ -60,15 +72,80 @@ static void command_run(struct worker *worker, struct command *command,
 	sem_destroy(&command->done);
 }
 
-/* The targets' are deliver's by now, the listeners' become receive's. */
-static void contexts_taken(struct worker *worker, struct contexts *contexts)
+/* ---- Listeners ------------------------------------------------------------------------------- */
+
+static struct accepting *accepting_find(struct worker *worker, int held)
 {
-	for (uint32_t i = 0; i < contexts->target_count; i++) contexts->targets[i].context = NULL;
-	for (uint32_t i = 0; i < contexts->listener_count; i++) {
-		receive_listener_context(worker->wiring.receive, i, contexts->listeners[i]);
-		contexts->listeners[i] = NULL;
+	for (uint32_t i = 0; i < worker->accepting_count; i++) {
+		if (worker->accepting[i].held == held) return &worker->accepting[i];
 	}
+	return NULL;
 }
+
+static bool listeners_have(const struct worker_listeners *listeners, int held)
+{
+	for (uint32_t i = 0; i < listeners->count; i++) {
+		if (listeners->all[i].held == held) return true;
+	}
+	return false;
+}
+
+/* Each holds a reference of its own. */
+static struct tls_context *listener_context(const struct contexts *contexts, uint32_t index)
+{
+	struct tls_context *context = contexts->listeners[index];
+	return context != NULL ? tls_context_acquire(context) : NULL;
+}
+
+static enum result listener_take(struct worker *worker, const struct worker_listener *listener,
+	struct tls_context *context)
+{
+	struct accepting *known = accepting_find(worker, listener->held);
+	if (known != NULL) {
+		receive_listener_context(worker->wiring.receive, known->index, context);
+		return RESULT_OK;
+	}
+	struct accepting *new = &worker->accepting[worker->accepting_count];
+	enum result result = RESULT_FULL;
+	if (worker->accepting_count < RECEIVE_LISTENERS_MAX) {
+		result = receive_listen_on(worker->wiring.receive, listener->fd, context,
+			&new->index);
+	}
+	if (result == RESULT_OK) {
+		new->held = listener->held;
+		worker->accepting_count++;
+		return RESULT_OK;
+	}
+	if (context != NULL) tls_context_release(context);
+	close(listener->fd);
+	return result;
+}
+
+/* Returns how many there was no room for. */
+static uint32_t listeners_take(struct worker *worker, const struct worker_listeners *listeners,
+	const struct contexts *contexts)
+{
+	uint32_t failed = 0;
+
+	/* First those that go, for their places. */
+	for (uint32_t i = 0; i < worker->accepting_count;) {
+		struct accepting *one = &worker->accepting[i];
+		if (listeners_have(listeners, one->held)) {
+			i++;
+			continue;
+		}
+		receive_unlisten(worker->wiring.receive, one->index);
+		*one = worker->accepting[--worker->accepting_count];
+	}
+	for (uint32_t i = 0; i < listeners->count; i++) {
+		const struct worker_listener *one = &listeners->all[i];
+		struct tls_context *context = listener_context(contexts, one->index);
+		if (listener_take(worker, one, context) != RESULT_OK) failed++;
+	}
+	return failed;
+}
+
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static void command_publish(struct letter *letter)
 {
@@ -79,7 +156,13 @@ static void command_publish(struct letter *letter)
 	receive_flow_set(worker->wiring.receive, command->flow);
 	deliver_flow_set(worker->wiring.deliver, command->flow,
 		contexts != NULL ? contexts->targets : NULL);
-	if (contexts != NULL) contexts_taken(worker, contexts);
+	if (contexts != NULL) {
+		/* They are deliver's by now. */
+		for (uint32_t i = 0; i < contexts->target_count; i++) {
+			contexts->targets[i].context = NULL;
+		}
+		command->failed = listeners_take(worker, command->listeners, contexts);
+	}
 
 	struct flow *old = worker->flow;
 	worker->flow = command->flow;
@@ -87,13 +170,32 @@ static void command_publish(struct letter *letter)
 	sem_post(&command->done);
 }
 
-void worker_publish(struct worker *worker, struct flow *flow, struct contexts *contexts)
+uint32_t worker_publish(struct worker *worker, struct flow *flow, struct contexts *contexts,
+	const struct worker_listeners *listeners)
 {
-	struct command command = { .flow = flow_acquire(flow), .contexts = contexts };
+	struct command command = {
+		.flow = flow_acquire(flow), .contexts = contexts, .listeners = listeners
+	};
 
+	CHECK((contexts == NULL) == (listeners == NULL));
 	command_run(worker, &command, command_publish);
 	flow_release(command.flow);
 	contexts_free(contexts);
+	return command.failed;
+}
+
+static void command_drain_deliveries(struct letter *letter)
+{
+	struct command *command = CONTAINER_OF(letter, struct command, letter);
+
+	deliver_drain(command->worker->wiring.deliver);
+	sem_post(&command->done);
+}
+
+void worker_drain_deliveries(struct worker *worker)
+{
+	struct command command = { 0 };
+	command_run(worker, &command, command_drain_deliveries);
 }
 
 static void command_drain(struct letter *letter)
@@ -101,6 +203,7 @@ static void command_drain(struct letter *letter)
 	struct command *command = CONTAINER_OF(letter, struct command, letter);
 
 	receive_drain(command->worker->wiring.receive);
+	command->worker->accepting_count = 0; /* they leave by themselves */
 	sem_post(&command->done);
 }
 
@@ -115,13 +218,13 @@ static void command_stop(struct letter *letter)
 	struct command *command = CONTAINER_OF(letter, struct command, letter);
 	struct worker *worker = command->worker;
 
-	if (!worker->wiring.draining) wiring_drain(&worker->wiring, worker->config.drain_us);
+	if (!worker->wiring.draining) wiring_drain(&worker->wiring, command->drain_us);
 	sem_post(&command->done);
 }
 
-void worker_stop_begin(struct worker *worker)
+void worker_stop_begin(struct worker *worker, uint64_t drain_us)
 {
-	struct command command = { 0 };
+	struct command command = { .drain_us = drain_us };
 
 	command_run(worker, &command, command_stop);
 	sem_post(&worker->stop_returned);
@@ -210,25 +313,13 @@ uint32_t worker_body_size_max(const struct config *config)
 
 static enum result worker_listen(struct worker *worker)
 {
-	const struct config *config = worker->config.config;
+	const struct worker_listeners *listeners = worker->config.listeners;
 
-	for (uint32_t i = 0; i < config->listener_count; i++) {
-		const struct config_listener *listener = &config->listeners[i];
-		uint32_t index;
-		enum result result = receive_listen(worker->wiring.receive, &listener->address,
-			worker->contexts->listeners[i], &index);
-		if (result != RESULT_OK) {
-			char address[ADDRESS_TEXT_SIZE];
-			address_format(&listener->address, address);
-			snprintf(worker->start_error, sizeof worker->start_error,
-				"cannot listen on %s (%s): %s", address, listener->name,
-				strerror(errno));
-			return result;
-		}
-		CHECK(index == i);
-		worker->contexts->listeners[i] = NULL;
-	}
-	return RESULT_OK;
+	if (listeners_take(worker, listeners, worker->contexts) == 0) return RESULT_OK;
+	snprintf(worker->start_error, sizeof worker->start_error,
+		"worker %u has no room for %u sockets that listen, at most %u: hand fewer over",
+		worker->config.index, listeners->count, RECEIVE_LISTENERS_MAX);
+	return RESULT_FULL;
 }
 
 static enum result worker_open_loop(struct worker *worker)
@@ -244,7 +335,7 @@ static enum result worker_open_loop(struct worker *worker)
 			.connections_max = config->connections_max,
 			.requests_max = config->requests_max,
 			.body_size_max = worker_body_size_max(config),
-			.listeners_max = config->listener_count,
+			.listeners_max = RECEIVE_LISTENERS_MAX,
 			.channels_max = DELIVER_CHANNELS_MAX,
 			.targets_max = TARGETS_MAX,
 			.buffer_count = IO_BUFFER_COUNT,
@@ -390,12 +481,6 @@ void worker_stop_finish(struct worker *worker)
 	alloc_free(worker);
 }
 
-void worker_stop(struct worker *worker)
-{
-	worker_stop_begin(worker);
-	worker_stop_finish(worker);
-}
-
 /* ---- What does not change while it runs ------------------------------------------------------ */
 
 struct queue *worker_queue(struct worker *worker)
@@ -411,9 +496,4 @@ uint32_t worker_table_size(const struct worker *worker)
 const char *worker_io_features(const struct worker *worker)
 {
 	return io_features(worker->wiring.loop.io);
-}
-
-struct io_address worker_listener_address(const struct worker *worker, uint32_t index)
-{
-	return receive_listener_address(worker->wiring.receive, index);
 }

@@ -12,6 +12,18 @@
 
 struct worker;
 
+/* A socket that a worker accepts on: a copy of one that the daemon holds. */
+struct worker_listener {
+	int held;       /* the daemon's descriptor: which one it is */
+	int fd;         /* the copy, the worker's; -1: the worker has it already */
+	uint32_t index; /* of the configuration's listener, and of its TLS context */
+};
+
+struct worker_listeners {
+	uint32_t count;
+	struct worker_listener all[RECEIVE_LISTENERS_MAX];
+};
+
 struct worker_config {
 	uint32_t index;
 	int cpu;                     /* -1: not pinned */
@@ -19,7 +31,7 @@ struct worker_config {
 	struct shard *shard;         /* outlives the worker */
 	struct replay *replay;
 	struct spans *spans; /* NULL: no traces */
-	uint64_t drain_us;   /* how long stopping may take before connections are cut */
+	const struct worker_listeners *listeners; /* read only while starting */
 };
 
 /* The largest body that workers started with this configuration take: a reload may not raise it
@@ -32,18 +44,22 @@ MUST_USE enum result worker_start(const struct worker_config *config, struct flo
 	struct contexts *contexts, struct worker **ret, char *error, size_t error_size);
 
 /* Serves the new snapshot from its next turn on, and has let go of the old one when this
- * returns. Takes `contexts` over; NULL when the flow was readdressed, and TLS stays as it is.
- * Synchronous. */
-void worker_publish(struct worker *worker, struct flow *flow, struct contexts *contexts);
+ * returns. Takes `contexts` over, and accepts on `listeners` and no others; both are NULL when the
+ * flow was readdressed, and TLS and listeners stay as they are. Synchronous. Returns how many new
+ * listeners there was no room for. */
+uint32_t worker_publish(struct worker *worker, struct flow *flow, struct contexts *contexts,
+	const struct worker_listeners *listeners);
 
 /* Intake ends, deliveries go on. Synchronous: no new event after it returns, but those whose
  * request was under way. */
 void worker_drain(struct worker *worker);
 
-/* Finishes what is under way within the drain time, ends the thread, frees. */
-void worker_stop(struct worker *worker);
-/* The same in two steps, so that several workers stop at the same time. */
-void worker_stop_begin(struct worker *worker);
+/* No new attempts; events are taken in still. Synchronous. */
+void worker_drain_deliveries(struct worker *worker);
+
+/* Finishes what is under way, and cuts what is not done after drain_us; ends the thread, frees. In
+ * two steps, so that several workers stop at the same time. */
+void worker_stop_begin(struct worker *worker, uint64_t drain_us);
 void worker_stop_finish(struct worker *worker);
 
 /* Posts a letter that a turn of the worker opens, and does not wait. False: the one before has not
@@ -69,5 +85,3 @@ struct queue *worker_queue(struct worker *worker);
 /* How many sockets it holds without descriptors. */
 uint32_t worker_table_size(const struct worker *worker);
 const char *worker_io_features(const struct worker *worker);
-/* Where listener `index` of the configuration is bound. */
-struct io_address worker_listener_address(const struct worker *worker, uint32_t index);

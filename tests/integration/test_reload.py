@@ -59,7 +59,7 @@ def test_broken_file_changes_nothing(tmp_path, name):
 
 @pytest.mark.parametrize('what', ['secret', 'certificate', 'key', 'ca', 'empty ca', 'listener'])
 def test_what_the_file_names_must_be_there(tmp_path, what):
-    """A missing secret, a certificate that is none, a key of another, a moved listener: refused, nothing changes."""
+    """A missing secret, a certificate that is none, a key of another, a taken address: refused, nothing changes."""
     with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
         file = tmp_path / 'd' / 'penstock.yaml'
         good = file.read_text()
@@ -71,7 +71,7 @@ def test_what_the_file_names_must_be_there(tmp_path, what):
             'key': good.replace(f'{certificates}/server.key', f'{certificates}/server-rsa.key'),
             'ca': good.replace(target.url + "'", f"https://localhost/', ca_file: {certificates}/nowhere.pem"),
             'empty ca': good.replace(target.url + "'", f"https://localhost/', ca_file: {tmp_path}/empty.pem"),
-            'listener': good.replace(str(daemon.plain_port), str(lab.free_port())),
+            'listener': good.replace(str(daemon.plain_port), str(target.port)),
         }[what]
         assert changed != good
         file.write_text(changed)
@@ -219,9 +219,9 @@ def test_what_needs_a_restart_is_said(tmp_path):
         file = tmp_path / 'd' / 'penstock.yaml'
         good = file.read_text()
         assert not needed()
-        file.write_text(good.replace('socket: control.sock', 'socket: other.sock') + 'drain_timeout: 3s\n')
+        file.write_text(good.replace('socket: control.sock', 'socket: other.sock').replace('path: store', 'path: shop'))
         for _ in range(2):
-            assert needed() == ['needs restart: control.socket', 'needs restart: drain_timeout']
+            assert needed() == ['needs restart: store.path', 'needs restart: control.socket']
         assert 'needs restart: control.socket' in daemon.ctl('reload')
         file.write_text(good + 'log: { level: error }\n')
         assert not needed()

@@ -103,6 +103,19 @@ static void on_drain(void *owner)
 	atomic_store(&rig->state, (int)DAEMON_DRAINING);
 }
 
+static void on_drain_left(void *owner, uint64_t outstanding)
+{
+	(void)owner;
+	(void)outstanding;
+}
+
+static enum result on_upgrade(void *owner, char *error, size_t error_size)
+{
+	struct rig *rig = owner;
+	snprintf(error, error_size, "penstock.yaml:3:7: it is wrong");
+	return rig->reload_result;
+}
+
 static void on_stop(void *owner)
 {
 	struct rig *rig = owner;
@@ -201,6 +214,8 @@ enum result rig_start(struct rig *rig, char *error, size_t error_size)
 		.confirm = on_confirm,
 		.history = on_history,
 		.drain = on_drain,
+		.drain_left = on_drain_left,
+		.upgrade = on_upgrade,
 		.stop = on_stop,
 		.io_features = "none",
 		.tls_allocations = on_tls_allocations,

@@ -286,6 +286,17 @@ enum result io_listen(struct io *io, const struct io_address *address,
 	return RESULT_OK;
 }
 
+enum result io_listen_on(struct io *io, int fd, const struct io_events *events, void *owner,
+	struct io_socket **ret)
+{
+	(void)io;
+	(void)fd;
+	(void)events;
+	(void)owner;
+	(void)ret;
+	return RESULT_UNSUPPORTED; /* there are no descriptors in the simulated world */
+}
+
 struct io_address io_listen_address(const struct io_socket *socket)
 {
 	CHECK(socket->used && socket->listening);
@@ -296,6 +307,12 @@ void io_accept_pause(struct io *io, struct io_socket *socket)
 {
 	CHECK(socket->io == io && socket->used && socket->listening && !socket->closing);
 	socket->receive_wanted = false;
+}
+
+bool io_accept_stopped(const struct io_socket *socket)
+{
+	CHECK(socket->used && socket->listening);
+	return !socket->receive_wanted;
 }
 
 void io_accept_resume(struct io *io, struct io_socket *socket)

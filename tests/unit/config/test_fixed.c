@@ -73,7 +73,6 @@ static const struct {
 	{ "metrics.address", "'127.0.0.1:9464'", "'127.0.0.1:9465'" },
 	{ "otlp.endpoint", "'http://h:1'", "'http://h:2'" },
 	{ "otlp.sample_ratio", "0.25", "0.250001" },
-	{ "drain_timeout", "drain_timeout: 9s", "drain_timeout: 8s" },
 };
 
 static void a_change_is_reported_at_its_place(void **state)

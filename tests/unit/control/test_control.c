@@ -94,7 +94,7 @@ static void test_endpoints_and_targets(void **state)
 static void test_drain_and_stop(void **state)
 {
 	(void)state;
-	assert_int_equal(rig_ask(&rig, "POST", "/v1/drain"), 202);
+	assert_int_equal(rig_ask(&rig, "POST", "/v1/drain?deadline=0"), 200);
 	rig_expect(&rig, "\"state\":\"draining\"");
 	assert_int_equal(atomic_load(&rig.drains), 1);
 	assert_int_equal(rig_ask(&rig, "POST", "/v1/stop"), 202);
@@ -151,6 +151,21 @@ static void test_generations(void **state)
 	rig_expect(&rig, "{\"schema\":\"penstock.history/v1\",\"generations\":[{\"generation\":2,");
 	rig_expect(&rig, "\"by\":\"uid 0 pid 1\",\"kind\":\"reload\",\"result\":\"refused\"");
 	rig_expect(&rig, "\"kind\":\"start\",\"result\":\"served\",\"text_of\":1");
+}
+
+/* An upgrade: it will be done, or the program is not fit, or it is not the time. */
+static void test_upgrade(void **state)
+{
+	(void)state;
+	rig.reload_result = RESULT_OK;
+	assert_int_equal(rig_ask(&rig, "POST", "/v1/upgrade"), 202);
+	rig_expect(&rig, "{\"schema\":\"penstock.upgrade/v1\",\"version\":");
+	rig.reload_result = RESULT_CONFIG;
+	assert_problem("POST", "/v1/upgrade", 422, "upgrade_unfit");
+	rig_expect(&rig, "penstock.yaml:3:7: it is wrong");
+	rig.reload_result = RESULT_BUSY;
+	assert_problem("POST", "/v1/upgrade", 409, "upgrade_refused");
+	rig.reload_result = RESULT_OK;
 }
 
 /* While a reload takes its time, everything else is answered, and a second one is refused. */
@@ -542,6 +557,7 @@ int main(void)
 		TEST(test_drain_and_stop),
 		TEST(test_reload),
 		TEST(test_generations),
+		TEST(test_upgrade),
 		TEST(test_slow_reload_keeps_nobody_waiting),
 		TEST(test_reload_without_its_client),
 		TEST(test_events_newest_first_over_shards),

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The program on disk takes over from the one that runs.
+
+Question answered: does nobody who sends events notice, and does nothing change when the new program is not fit?
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+import lab
+import peers
+
+
+def started(daemon):
+    return daemon.ctl_json('status')['started']
+
+
+class Clients:
+    """Post without a pause, on connections that are kept as long as the daemon lets them; `failed` has what went
+    wrong, `slowest` the longest that one had to wait for its answer, `ids` what was accepted."""
+
+    def __init__(self, daemon, count=4, tls=True):
+        self.daemon, self.tls = daemon, tls
+        self.stop = threading.Event()
+        self.failed, self.ids, self.slowest = [], [], 0.0
+        self.threads = [threading.Thread(target=self.run, args=(number,)) for number in range(count)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+    def run(self, client):
+        connection, number = self.daemon.connect(self.tls), 0
+        while not self.stop.is_set():
+            number += 1
+            body = b'{"client":%d,"number":%d}' % (client, number)
+            began = time.monotonic()
+            try:
+                status, answer, _ = self.daemon.post('/github', lab.github(body), body, connection)
+            except (OSError, lab.http.client.HTTPException) as problem:
+                self.failed.append(repr(problem))
+                connection.close()
+                continue
+            self.slowest = max(self.slowest, time.monotonic() - began)
+            if status == 200:
+                self.ids.append(answer['id'])
+            else:
+                self.failed.append(status)
+
+
+@pytest.mark.parametrize('tls,idle', [(True, False), (False, False), (True, True)], ids=['tls', 'plain', 'idle'])
+def test_upgrade_under_load(tmp_path, tls, idle):
+    """Clients that post all the time, over connections that they keep, see no failure and wait a second at most, three
+    times in a row, also with one beside them that is connected and idle; the process is the same, and each event is
+    delivered once."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url, cpus='[0, 1]') as daemon:
+        pid = daemon.process.pid
+        with Clients(daemon, tls=tls) as clients:
+            for _ in range(3):
+                goal = len(clients.ids) + 50
+                lab.wait_for(lambda goal=goal: len(clients.ids) > goal)
+                beside = peers.Wire(daemon) if idle else None
+                before = started(daemon)
+                assert 'has taken over' in daemon.ctl('upgrade')
+                assert started(daemon) > before and daemon.process.poll() is None
+                assert beside is None or beside.ends()
+        assert clients.failed == []
+        print(f'the longest wait was {clients.slowest * 1000:.0f} ms')
+        assert clients.slowest < 3, 'a loaded machine may take its time, but not that long'
+        assert pid == daemon.process.pid and daemon.log().count('is ready') == 4
+        peers.settled(daemon)
+        delivered = [headers['webhook-id'] for _, _, headers, _ in target.deliveries]
+        assert sorted(delivered) == sorted(clients.ids)
+        assert daemon.audit_verify()['valid'] is True
+
+
+def test_idle_connection_gets_its_last_answer(tmp_path):
+    """A request on a connection that was idle when the upgrade began, and one that was half in, are answered, with
+    "close"."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
+        idle, half = peers.Wire(daemon), peers.Wire(daemon)
+        one, other = (peers.request('/github', lab.github(body), body) for body in (b'{"one":1}', b'{"other":1}'))
+        half.send(other[:-3])
+        lab.wait_for(lambda: daemon.metric('penstock_requests_active') == 1)
+        daemon.process.send_signal(signal.SIGUSR2)
+        lab.wait_for(lambda: 'nobody is accepted' in daemon.log(), every=0.001)
+        idle.send(one)
+        half.send(other[-3:])
+        for wire in (idle, half):
+            answer = wire.answer()
+            assert answer.status == 200 and answer.headers['connection'] == 'close'
+            assert wire.ends()
+        lab.wait_for(lambda: daemon.log().count('is ready') == 2)
+        target.wait(2)
+
+
+def test_attempts_are_finished_first(tmp_path):
+    """Attempts under way end before the program gives way, and events are accepted all the time until then."""
+    def slowly(connection, _number):
+        time.sleep(1.5)
+        connection.sendall(peers.OK)
+        return True
+    with peers.Script(slowly) as slow, lab.Daemon(tmp_path / 'd', slow.url) as daemon:
+        first = peers.send(daemon, {'first': 1})
+        slow.wait(1)
+        daemon.process.send_signal(signal.SIGUSR2)
+        lab.wait_for(lambda: 'attempts under way' in daemon.log())
+        second = peers.send(daemon, {'second': 1})
+        assert 'nobody is accepted' not in daemon.log()
+        lab.wait_for(lambda: daemon.log().count('is ready') == 2)
+        for event in (first, second):
+            peers.wait_state(daemon, event, 'delivered')
+            assert len(peers.attempts(daemon, event)) == 1
+
+
+@pytest.fixture(name='installed')
+def installed_fixture(tmp_path, monkeypatch):
+    """A program of its own to be replaced, and its daemon."""
+    shutil.copy(lab.BUILD / 'penstockd', tmp_path / 'penstockd')
+    shutil.copy(lab.BUILD / 'penstockctl', tmp_path / 'penstockctl')
+    monkeypatch.setattr(lab, 'BUILD', tmp_path)
+    return tmp_path / 'penstockd'
+
+
+def replace(program, text):
+    new = program.with_name('new')
+    new.write_text(text)
+    new.chmod(0o755)
+    new.rename(program)
+
+
+def test_unfit_program_changes_nothing(tmp_path, installed):
+    """A configuration that the next start would refuse, a program that is none, one that ends with an error: exit code
+    78 with what it said, and the running one goes on."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
+        began = started(daemon)
+        file = tmp_path / 'd' / 'penstock.yaml'
+        good = file.read_text()
+        file.write_text(good + 'nonsense: 1\n')
+        found = json.loads(daemon.ctl('--json', 'upgrade', code=os.EX_CONFIG))
+        assert found['code'] == 'upgrade_unfit' and 'nonsense' in found['detail']
+        file.write_text(good)
+        original = installed.read_bytes()
+        replace(installed, 'this is no program')
+        daemon.ctl('upgrade', code=os.EX_CONFIG)
+        replace(installed, '#!/bin/sh\necho it is broken >&2\nexit 3\n')
+        assert 'it is broken' in json.loads(daemon.ctl('--json', 'upgrade', code=os.EX_CONFIG))['detail']
+        installed.unlink()
+        daemon.ctl('upgrade', code=os.EX_CONFIG)
+        installed.write_bytes(original)
+        installed.chmod(0o755)
+        daemon.ctl('reload', '--confirm-within', '1m')
+        assert 'to be confirmed' in json.loads(daemon.ctl('--json', 'upgrade', code=os.EX_TEMPFAIL))['detail']
+        daemon.ctl('confirm')
+        assert started(daemon) == began and daemon.ctl_json('status')['state'] == 'ready'
+        peers.wait_state(daemon, peers.send(daemon, {'still': 'here'}), 'delivered')
+        daemon.ctl('upgrade')
+        peers.wait_state(daemon, peers.send(daemon, {'and': 'again'}), 'delivered')
+
+
+def test_program_that_vanishes_late(tmp_path, installed):
+    """When the program cannot be executed after all, the one that was running does it once more, with the sockets."""
+    shutil.copy(installed, tmp_path / 'kept')
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
+        replace(installed, f'#!/bin/sh\n[ "$1" = -t ] && rm "$0"\nexit 0\n')
+        with Clients(daemon) as clients:
+            lab.wait_for(lambda: len(clients.ids) > 20)
+            daemon.ctl('upgrade')
+        assert clients.failed == [] and 'does not run' in daemon.log()
+        (tmp_path / 'kept').rename(installed)
+
+
+def test_stop_during_an_upgrade_is_a_stop(tmp_path):
+    """SIGTERM while the attempts under way are waited for ends the daemon with 0."""
+    with peers.Script(lambda *_: time.sleep(3)) as slow, lab.Daemon(tmp_path / 'd', slow.url, more='drain_timeout: 2s'
+                                                                    ) as daemon:
+        peers.send(daemon, {'first': 1})
+        slow.wait(1)
+        daemon.process.send_signal(signal.SIGUSR2)
+        lab.wait_for(lambda: 'attempts under way' in daemon.log())
+        daemon.stop()
+        assert daemon.log().count('is ready') == 1
+
+
+def test_drain_says_what_is_left(tmp_path):
+    """drain waits until all is delivered, or says at the deadline what is left by endpoint, with exit code 1."""
+    with lab.Target() as target:
+        with lab.Daemon(tmp_path / 'd', target.url) as daemon:
+            for number in range(5):
+                peers.send(daemon, {'number': number})
+            found = daemon.ctl_json('drain', '--deadline', '20s')
+            assert found['complete'] is True and found['outstanding'] == 0 and found['endpoints'] == []
+            assert 'everything is delivered' in daemon.ctl('drain')
+    with lab.Daemon(tmp_path / 'e', target=peers.retry(100)) as daemon:
+        for number in range(5):
+            peers.send(daemon, {'number': number})
+        body = b'{"type":"one"}'
+        daemon.post('/stripe', lab.stripe(body), body)
+        found = daemon.ctl_json('drain', '--deadline', '1s', code=1)
+        assert found['complete'] is False and found['outstanding'] == 6 and found['waited_ms'] >= 1000
+        assert found['endpoints'] == [{'endpoint': 'github', 'outstanding': 5},
+                                      {'endpoint': 'stripe', 'outstanding': 1}]
+        text = daemon.ctl('drain', '--deadline', '1s', code=1)
+        assert '6 deliveries are left' in text and 'github' in text
+        began = time.monotonic()
+        waiting = subprocess.Popen([lab.BUILD / 'penstockctl', '--socket', daemon.folder / 'control.sock', 'drain',
+                                    '--deadline', '10m'], stdout=subprocess.DEVNULL)
+        time.sleep(0.2)
+        daemon.ctl('stop')
+        assert waiting.wait(20) == 1 and time.monotonic() - began < 20, 'a drain holds up a stop'
