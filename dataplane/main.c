@@ -287,7 +287,8 @@ int main(int argc, char **argv)
 	core_dumps_forbid();
 
 	struct config_report *report = alloc_array(1, sizeof *report);
-	int code = options.test ? config_test(&options, report) : config_run(&options, program, argv, report);
+	int code = options.test ? config_test(&options, report)
+				: config_run(&options, program, argv, report);
 	alloc_free(report);
 	return code;
 }
