@@ -220,6 +220,7 @@ static void put_pair(struct formatter *formatter, const struct config_node *key,
 {
 	const struct config_node *value = key->next;
 
+	CHECK(value != NULL); /* keys come with values, even those that are nothing */
 	put_flow(formatter, key);
 	put(formatter, BYTES_LITERAL(":"));
 	if (key->last_line > formatter->last_line) formatter->last_line = key->last_line;
@@ -229,7 +230,6 @@ static void put_pair(struct formatter *formatter, const struct config_node *key,
 	}
 	bool nothing = value->kind == NODE_SCALAR && value->begin == value->end;
 	if (nothing) return;
-	/* Between a key and its value there may be comments: they go before the value's line. */
 	put(formatter, BYTES_LITERAL(" "));
 	put_inline(formatter, value);
 }
@@ -358,12 +358,13 @@ enum result config_format(const char *path, struct bytes text, void *to,
 	report->text = (const char *)text.data;
 	report->text_size = text.size;
 	struct config_node *root = config_yaml_parse(text, arena, report);
-	if (report->error_count == 0 && (root == NULL || root->kind != NODE_MAP)) {
+	bool is_map = root != NULL && root->kind == NODE_MAP;
+	if (report->error_count == 0 && !is_map) {
 		config_report_add(report, CONFIG_ERROR, PS_WRONG_KIND,
 			(struct config_position){ 0 }, "begin with 'listeners:'",
 			"the file must consist of keys with values");
 	}
-	if (report->error_count == 0) result = format_tree(text, root, to, arena);
+	if (report->error_count == 0 && is_map) result = format_tree(text, root, to, arena);
 	report->text = NULL;
 	config_arena_free(arena);
 	return result;
