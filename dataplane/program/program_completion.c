@@ -105,7 +105,7 @@ static void put_value(FILE *file, enum shell shell, const char *value)
 	case PROGRAM_VALUE_FOLDER: fprintf(file, "%skind%sfolders", assign, is); return;
 	case PROGRAM_VALUE_FREE: break;
 	}
-	fprintf(file, "%skind%swords; %swords%s'", assign, is, assign, is);
+	fprintf(file, "%skind%swords; %schoices%s'", assign, is, assign, is);
 	const char *blank = "";
 	while (program_value_word(&value, word, sizeof word)) {
 		fprintf(file, "%s%s", blank, word);
@@ -156,12 +156,12 @@ static void put_case(FILE *file, enum shell shell, const struct program_command 
 {
 	const char *name = command->name;
 	fprintf(file, "\t'%s'|'%s '*)\n", name, name);
-	fputs("\t\toptions='", file);
+	fputs("\t\tflags='", file);
 	put_options(file, command->options, command->option_count);
 	fputs("'\n", file);
 	enum program_value argument = argument_value(command->arguments);
-	if (argument == PROGRAM_VALUE_FILE) fputs("\t\targuments=files\n", file);
-	if (argument == PROGRAM_VALUE_FOLDER) fputs("\t\targuments=folders\n", file);
+	if (argument == PROGRAM_VALUE_FILE) fputs("\t\toperand=files\n", file);
+	if (argument == PROGRAM_VALUE_FOLDER) fputs("\t\toperand=folders\n", file);
 	fputs("\t\tcase \"$before\" in\n", file);
 	put_values(file, shell, command->options, command->option_count);
 	fputs("\t\tesac ;;\n", file);
@@ -173,7 +173,7 @@ static void put_groups(FILE *file, const struct program *program)
 	for (size_t i = 0; i < program->command_count; i++) {
 		if (!command_word(program, i, NULL, group, sizeof group)) continue;
 		if (strcmp(group, program->commands[i].name) == 0) continue;
-		fprintf(file, "\t'%s') commands='", group);
+		fprintf(file, "\t'%s') verbs='", group);
 		put_command_words(file, program, group);
 		fputs("' ;;\n", file);
 	}
@@ -184,14 +184,14 @@ static void put_choice(FILE *file, enum shell shell, const struct program *progr
 {
 	fputs("\tcase \"$before\" in\n", file);
 	put_values(file, shell, program->options, program->option_count);
-	fputs("\tesac\n\tcase \"$command\" in\n\t'') commands='", file);
+	fputs("\tesac\n\tcase \"$verb\" in\n\t'') verbs='", file);
 	put_command_words(file, program, NULL);
 	fputs(program->command_count > 0 ? " help' ;;\n" : "' ;;\n", file);
 	put_groups(file, program);
 	for (size_t i = 0; i < program->command_count; i++) {
 		put_case(file, shell, &program->commands[i]);
 	}
-	fputs("\tesac\n\toptions=\"$options ", file);
+	fputs("\tesac\n\tflags=\"$flags ", file);
 	put_options(file, program->options, program->option_count);
 	fputs("\"\n", file);
 }
@@ -203,8 +203,8 @@ static void put_walk(FILE *file, const struct program *program)
 		file);
 	put_valued(file, program, "|");
 	fputs(") skip=1 ;;\n\t\t-*) ;;\n"
-	      "\t\thelp) [ -z \"$command\" ] || command=\"$command $word\" ;;\n"
-	      "\t\t*) command=\"${command:+$command }$word\" ;;\n\t\tesac\n\tdone\n",
+	      "\t\thelp) [ -z \"$verb\" ] || verb=\"$verb $word\" ;;\n"
+	      "\t\t*) verb=\"${verb:+$verb }$word\" ;;\n\t\tesac\n\tdone\n",
 		file);
 }
 
@@ -216,7 +216,7 @@ void program_bash_print(const struct program *program, FILE *file)
 	fputs("() {\n"
 	      "\tlocal current=\"${COMP_WORDS[COMP_CWORD]}\"\n"
 	      "\tlocal before=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
-	      "\tlocal command= commands= options= arguments= kind= words= word skip= i\n"
+	      "\tlocal verb= verbs= flags= operand= kind= choices= word skip= i\n"
 	      "\tCOMPREPLY=()\n"
 	      "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 	      "\t\tword=\"${COMP_WORDS[i]}\"\n",
@@ -224,16 +224,16 @@ void program_bash_print(const struct program *program, FILE *file)
 	put_walk(file, program);
 	put_choice(file, SHELL_BASH, program);
 	fputs("\tif [[ -z $kind && $current == -* ]]; then\n"
-	      "\t\tkind=words words=$options\n"
-	      "\telif [[ -z $kind && -n $commands ]]; then\n"
-	      "\t\tkind=words words=$commands\n"
+	      "\t\tkind=words choices=$flags\n"
+	      "\telif [[ -z $kind && -n $verbs ]]; then\n"
+	      "\t\tkind=words choices=$verbs\n"
 	      "\tfi\n"
-	      "\tcase \"${kind:-$arguments}\" in\n"
+	      "\tcase \"${kind:-$operand}\" in\n"
 	      "\tfiles) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < "
 	      "<(compgen -f -- \"$current\") ;;\n"
 	      "\tfolders) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < "
 	      "<(compgen -d -- \"$current\") ;;\n"
-	      "\twords) mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\") ;;\n"
+	      "\twords) mapfile -t COMPREPLY < <(compgen -W \"$choices\" -- \"$current\") ;;\n"
 	      "\tesac\n}\ncomplete -F ",
 		file);
 	put_function(file, program);
@@ -248,20 +248,20 @@ void program_zsh_print(const struct program *program, FILE *file)
 	fputs("() {\n"
 	      "\tlocal current=\"${words[CURRENT]}\" before=\"${words[CURRENT-1]}\"\n"
 	      "\tlocal -a typed=(\"${words[@]:1:$((CURRENT - 2))}\")\n"
-	      "\tlocal command= commands= options= arguments= kind= words= word skip=\n"
+	      "\tlocal verb= verbs= flags= operand= kind= choices= word skip=\n"
 	      "\tfor word in \"${typed[@]}\"; do\n",
 		file);
 	put_walk(file, program);
 	put_choice(file, SHELL_ZSH, program);
 	fputs("\tif [[ -z $kind && $current == -* ]]; then\n"
-	      "\t\tkind=words words=$options\n"
-	      "\telif [[ -z $kind && -n $commands ]]; then\n"
-	      "\t\tkind=words words=$commands\n"
+	      "\t\tkind=words choices=$flags\n"
+	      "\telif [[ -z $kind && -n $verbs ]]; then\n"
+	      "\t\tkind=words choices=$verbs\n"
 	      "\tfi\n"
-	      "\tcase \"${kind:-$arguments}\" in\n"
+	      "\tcase \"${kind:-$operand}\" in\n"
 	      "\tfiles) _files ;;\n"
 	      "\tfolders) _files -/ ;;\n"
-	      "\twords) compadd -- ${=words} ;;\n"
+	      "\twords) compadd -- ${=choices} ;;\n"
 	      "\tesac\n}\n"
 	      "if [ \"$funcstack[1]\" = ",
 		file);
@@ -320,10 +320,10 @@ static void put_fish_head(FILE *file, const struct program *program)
 	fputs("\n\tset -l current (commandline -ct)\n"
 	      "\tset -l typed (commandline -opc)\n"
 	      "\tset -l before $typed[-1]\n"
-	      "\tset -l command ''\n"
-	      "\tset -l arguments ''\n"
+	      "\tset -l verb ''\n"
+	      "\tset -l operand ''\n"
 	      "\tset -l kind ''\n"
-	      "\tset -l words ''\n"
+	      "\tset -l choices ''\n"
 	      "\tset -l skip ''\n"
 	      "\tfor word in $typed[2..-1]\n"
 	      "\t\tif test -n \"$skip\"\n\t\t\tset skip ''\n\t\t\tcontinue\n\t\tend\n"
@@ -331,8 +331,8 @@ static void put_fish_head(FILE *file, const struct program *program)
 		file);
 	put_valued(file, program, " ");
 	fputs("\n\t\t\t\tset skip 1\n\t\t\tcase '-*'\n\t\t\tcase '*'\n"
-	      "\t\t\t\ttest \"$word\" = help -a -z \"$command\"; and continue\n"
-	      "\t\t\t\tset command (string trim -- \"$command $word\")\n\t\tend\n\tend\n"
+	      "\t\t\t\ttest \"$word\" = help -a -z \"$verb\"; and continue\n"
+	      "\t\t\t\tset verb (string trim -- \"$verb $word\")\n\t\tend\n\tend\n"
 	      "\tif true\n\t\tswitch \"$before\"\n",
 		file);
 	put_values(file, SHELL_FISH, program->options, program->option_count);
@@ -343,7 +343,7 @@ void program_fish_print(const struct program *program, FILE *file)
 {
 	char group[64];
 	put_fish_head(file, program);
-	fputs("\tswitch \"$command\"\n\t\tcase ''\n\t\t\tif test -z \"$kind\"\n", file);
+	fputs("\tswitch \"$verb\"\n\t\tcase ''\n\t\t\tif test -z \"$kind\"\n", file);
 	put_fish_commands(file, program, NULL);
 	fputs("\t\t\tend\n", file);
 	for (size_t i = 0; i < program->command_count; i++) {
@@ -357,11 +357,11 @@ void program_fish_print(const struct program *program, FILE *file)
 	}
 	fputs("\tend\n\tif test -z \"$kind\"; and string match -q -- '-*' $current\n", file);
 	put_fish_options(file, program->options, program->option_count);
-	fputs("\t\treturn\n\tend\n\ttest -n \"$kind\"; or set kind \"$arguments\"\n"
+	fputs("\t\treturn\n\tend\n\ttest -n \"$kind\"; or set kind \"$operand\"\n"
 	      "\tswitch \"$kind\"\n"
 	      "\t\tcase files\n\t\t\t__fish_complete_path $current\n"
 	      "\t\tcase folders\n\t\t\t__fish_complete_directories $current\n"
-	      "\t\tcase words\n\t\t\tstring split ' ' -- $words\n"
+	      "\t\tcase words\n\t\t\tstring split ' ' -- $choices\n"
 	      "\tend\nend\ncomplete -c ",
 		file);
 	fprintf(file, "%s -f -a '(", program->name);

@@ -144,6 +144,27 @@ def test_fish_completes(tmp_path):
     assert fish("penstockctl dlq re") == {"replay"}
 
 
+@pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
+def test_zsh_completes(tmp_path):
+    """Also with names that zsh keeps for itself (words, commands, options): a script must not use them."""
+    script = tmp_path / "_penstockctl"
+    script.write_text(output(CTL, "--generate", "zsh"))
+
+    def zsh(*line):
+        typed = " ".join(f"'{word}'" for word in ("penstockctl", *line))
+        text = ("compadd() { shift; print -l -- $@ }; _files() { print FILES $@ }; "
+                f"source {script}; words=({typed}); CURRENT=$#words; _penstockctl")
+        done = subprocess.run(["zsh", "-f", "-c", text], capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and done.stderr == "", done.stderr
+        return done.stdout.split()
+
+    assert {name.split()[0] for name in COMMANDS} <= set(zsh(""))
+    assert set(zsh("events", "list", "--state", "")) == {"pending", "retry", "delivered", "dead"}
+    assert {"--limit", "--json"} <= set(zsh("events", "list", "--"))
+    assert set(zsh("--socket", "list", "dlq", "")) == {"list", "show", "replay"}
+    assert zsh("verify", "--body", "") == ["FILES"] and zsh("backup", "") == ["FILES", "-/"]
+
+
 def test_generate_refuses_what_it_does_not_know():
     for program in PROGRAMS:
         assert subprocess.run([lab.BUILD / program, "--generate", "csh"], capture_output=True, check=False).returncode == 64
