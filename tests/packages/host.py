@@ -65,6 +65,7 @@ class Host:
             self.daemon.wait()
         subprocess.run(['umount', self.root / 'proc'], check=False)
         subprocess.run(['umount', self.root], check=False)
+        shutil.rmtree(self.root.parent / 'upper', ignore_errors=True)  # a store has some 100 MiB allocated
 
     def path(self, name):
         return self.root / name.lstrip('/')
