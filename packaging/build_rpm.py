@@ -96,7 +96,8 @@ def spec(plan):
 def macros(plan):
     """Nothing of this host, nothing of this moment."""
     return {
-        '_topdir': plan.work / 'rpmbuild', '_rpmdir': plan.folder, '_rpmfilename': '%%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm',
+        '_topdir': plan.work / 'rpmbuild', '_rpmdir': plan.folder,
+        '_rpmfilename': '%%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm',
         '_buildhost': 'penstock', 'use_source_date_epoch_as_buildtime': '1', 'clamp_mtime_to_source_date_epoch': '1',
         'source_date_epoch_from_changelog': '0', 'debug_package': '%{nil}', '__os_install_post': '%{nil}',
         '_build_id_links': 'none', '_binary_payload': 'w9T1.xzdio', '_source_payload': 'w9T1.xzdio',

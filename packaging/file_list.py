@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The file lists of the packages, read and laid out as a tree.
 
-A line is  KIND [MODE] SOURCE DESTINATION . SOURCE is below the repository, or below a place: "build:" is the folder of the
-build, "programs:" that of the programs linked for the format, "made:" the package's own. It may be a pattern when
+A line is  KIND [MODE] SOURCE DESTINATION . SOURCE is below the repository, or below a place: "build:" is the folder of
+the build, "programs:" that of the programs linked for the format, "made:" the package's own. It may be a pattern when
 DESTINATION ends in "/". Kinds:
 
   program   mode 0755, stripped; its debug symbols go to the package of those, by build id

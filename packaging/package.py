@@ -3,9 +3,10 @@
 """Makes the packages of one format. Called by make, see docs/packaging.md.
 
 usage: packaging/package.py version                       the version of the packages
-       packaging/package.py note FORMAT PROGRAM           the package note that is linked into a program, JSON
-       packaging/package.py build FORMAT BUILD FOLDER     FORMAT: deb or rpm; BUILD: the folder of the build; FOLDER: where
-                                                          the packages go, with FORMAT/programs linked for them already.
+       packaging/package.py note FORMAT PROGRAM           the package note that is linked into a program, JSON;
+                                                          FORMAT: deb or rpm
+       packaging/package.py build FORMAT BUILD FOLDER     BUILD: the folder of the build; FOLDER: where the packages go,
+                                                          with FORMAT/programs linked for them already
 
 The environment: PACKAGE_VERSION and SOURCE_DATE_EPOCH, instead of the version and time of the last commit.
 """

@@ -88,7 +88,8 @@ def cyclonedx(plan, found):
         one = {'type': 'library', 'bom-ref': library.purl(), 'name': library.name, 'version': library.version,
                'licenses': [{'license': {'id': library.licence}}], 'purl': library.purl(), 'properties': properties}
         if library.patches:
-            one['pedigree'] = {'patches': [{'type': 'backport', 'diff': {'url': f'third_party/patches/{library.source}/{name}'}}
+            folder = f'third_party/patches/{library.source}'
+            one['pedigree'] = {'patches': [{'type': 'backport', 'diff': {'url': f'{folder}/{name}'}}
                                            for name in library.patches]}
         return one
 
@@ -114,7 +115,8 @@ def spdx(plan, found):
                 'licenseDeclared': library.licence, 'copyrightText': 'NOASSERTION',
                 'externalRefs': [{'referenceCategory': 'PACKAGE-MANAGER', 'referenceType': 'purl',
                                   'referenceLocator': library.purl()}],
-                'comment': ' '.join([f'linked: {library.linked}', *(f'{name} sha256:{digest}' for name, digest in library.files),
+                'comment': ' '.join([f'linked: {library.linked}',
+                                     *(f'{name} sha256:{digest}' for name, digest in library.files),
                                      *(f'patch: {name}' for name in library.patches)])}
 
     own = {'SPDXID': 'SPDXRef-penstock', 'name': 'penstock', 'versionInfo': plan.version,

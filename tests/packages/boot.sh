@@ -3,8 +3,8 @@
 # Boot systemd in a root of its own, have it run a script, and end. Called by test_systemd.py in namespaces of its own:
 #   unshare --mount --propagation private --pid --fork --kill-child --cgroup --uts --ipc --net boot.sh BASE WORK SCRIPT
 #
-# BASE is only read (an overlay is put over it, below WORK). WORK/shared is /mnt inside, and SCRIPT, which has to be in it,
-# runs as a service.
+# BASE is only read (an overlay is put over it, below WORK). WORK/shared is /mnt inside, and SCRIPT, which has to be in
+# it, runs as a service.
 set -euo pipefail
 
 base=$1 work=$2 script=$3

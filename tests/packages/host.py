@@ -65,6 +65,7 @@ class Host:
             self.daemon.wait()
         subprocess.run(['umount', self.root / 'proc'], check=False)
         subprocess.run(['umount', self.root], check=False)
+        shutil.rmtree(self.root.parent / 'upper', ignore_errors=True)  # a store has some 100 MiB allocated
 
     def path(self, name):
         return self.root / name.lstrip('/')
@@ -72,9 +73,9 @@ class Host:
     def run(self, *command, code=0, user=None, **more):
         """A command inside; `user` is who runs it."""
         who = [f'--userspec={user}:{user}'] if user else []
-        done = subprocess.run(['chroot', *who, self.root, *map(str, command)], capture_output=True, text=True, check=False,
-                              timeout=120, env={'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'DEBIAN_FRONTEND':
-                                                'noninteractive', 'LC_ALL': 'C.UTF-8'}, **more)
+        environment = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'DEBIAN_FRONTEND': 'noninteractive', 'LC_ALL': 'C.UTF-8'}
+        done = subprocess.run(['chroot', *who, self.root, *map(str, command)], capture_output=True, text=True,
+                              check=False, timeout=120, env=environment, **more)
         assert done.returncode == code, f'{command}: exit {done.returncode}\n{done.stdout}{done.stderr}'
         return done.stdout
 

@@ -42,8 +42,9 @@ def found(tmp_path_factory):
     (shared / 'github').write_text(lab.GITHUB_SECRET + '\n')
     for number in (1, 2):
         (shared / f'request-{number}').write_bytes(request(number))
-    done = subprocess.run(['unshare', '--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--cgroup',
-                           '--uts', '--ipc', '--net', lab.ROOT / 'tests/packages/boot.sh', BASE, work, 'script.sh'],
+    done = subprocess.run(['unshare', '--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child',
+                           '--cgroup', '--uts', '--ipc', '--net', lab.ROOT / 'tests/packages/boot.sh', BASE, work,
+                           'script.sh'],
                           capture_output=True, text=True, timeout=180, check=False)
     assert (shared / 'found').exists(), f'{done.stdout}{done.stderr}'
     print((shared / 'log').read_text())

@@ -57,7 +57,8 @@ pid=$(show MainPID)
 found capabilities "$(awk '/^CapBnd/ { print $2 }' "/proc/$pid/status")"
 found seccomp "$(awk '/^Seccomp:/ { print $2 }' "/proc/$pid/status")"
 found user "$(stat -c %U "/proc/$pid/task")"
-found pinned "$(grep -l '^worker-0' /proc/"$pid"/task/*/comm | sed 's/comm/status/' | xargs awk '/^Cpus_allowed_list/ { print $2 }')"
+worker=$(dirname "$(grep -l '^worker-0' /proc/"$pid"/task/*/comm)")
+found pinned "$(awk '/^Cpus_allowed_list/ { print $2 }' "$worker/status")"
 found socket "$(stat -c '%U %G %a' /run/penstock/control.sock)"
 found store "$(stat -c '%U %a' /var/lib/penstock)"
 send 1
