@@ -144,7 +144,7 @@ const struct command commands[] = {
 		"Compares all checksums before anything is written. What was not delivered when\n"
 		"the backup was made is delivered after the next start, also what has been\n"
 		"delivered since: receivers know it by X-Zen-Delivery-Idempotency-Key.\n\n"
-		"  systemctl stop penstock && mv /var/lib/penstock /var/lib/penstock.old\n"
+		"  systemctl stop penstockd && mv /var/lib/penstock /var/lib/penstock.old\n"
 		"  install -d -o penstock -g penstock -m 700 /var/lib/penstock\n"
 		"  penstockctl restore /var/backups/penstock-2026-01-31 --store /var/lib/penstock",
 		command_restore, NULL, "penstock.restore/v1" },

@@ -13,17 +13,6 @@ PACKAGES := $(OUT)/packages
 package_programs = $(patsubst %,$(PACKAGES)/$(1)/programs/%,$(PROGRAMS))
 
 # The man pages and completions until the programs write them themselves: then MAN_PAGES is set before this.
-ifndef MAN_PAGES
-MAN_PAGES := $(patsubst %,$(OUT)/man/%,penstockd.8 penstockctl.1 penstock-bench.1)
-.PHONY: man completions
-man: $(MAN_PAGES)
-$(MAN_PAGES): $(OUT)/man/%: packaging/man/%
-	@mkdir -p $(@D)
-	@cp $< $@
-completions: $(patsubst %,$(OUT)/release/%,$(PROGRAMS))
-	@mkdir -p $(OUT)/completions
-	@packaging/man/completions.sh $(OUT)/completions $^
-endif
 
 # One after the other: each begins with the release.
 rpm: | $(filter deb,$(MAKECMDGOALS))

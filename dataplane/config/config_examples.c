@@ -252,7 +252,7 @@ static const struct config_example examples[] = {
 	{ PS_STAYS_UNTIL_RESTART,
 		"$ penstockctl reload\n"
 		"warning[PS3011]: needs restart: store.retention\n",
-		"$ systemctl restart penstock\n", "Restart the daemon when it suits." },
+		"$ systemctl restart penstockd\n", "Restart the daemon when it suits." },
 };
 
 const struct config_example *config_example_find(const char *code)
