@@ -86,7 +86,15 @@ void daemon_generations_begin(struct daemon *daemon)
 {
 	const struct config *config = daemon->flow->config;
 
+	struct control_generation last;
+
 	daemon->generations = generations_open(config->store.path);
+	if (generations_list(daemon->generations, &last, 1) > 0 &&
+		last.outcome == CONTROL_OUTCOME_UNCONFIRMED) {
+		log_warning("generation=%llu was still to be confirmed; what the file says is "
+			    "served, to stay",
+			(unsigned long long)last.number);
+	}
 	daemon->flow->generation = generations_last(daemon->generations) + 1;
 	struct control_generation row = {
 		.number = daemon->flow->generation,

@@ -75,6 +75,18 @@ def test_confirmed_stays(tmp_path):
         assert [row['result'] for row in history(daemon)] == ['served', 'rolled back', 'confirmed', 'served']
 
 
+def test_restart_before_the_confirmation(tmp_path):
+    """A start serves what the file says, and says so of a generation that nobody has confirmed."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
+        daemon.configure(endpoints=more('tried'))
+        daemon.ctl('reload', '--confirm-within', '2s')
+        daemon.kill()
+        daemon.start()
+        assert 'generation=2 was still to be confirmed' in daemon.log()
+        assert status(daemon, '/tried') == 200 and generation(daemon) == 3
+        daemon.ctl('confirm', code=os.EX_TEMPFAIL)
+
+
 def test_rollback_and_restart(tmp_path):
     """rollback serves the text before, twice is back again, a number any that is kept; numbers, rows and texts outlive
     a restart, which begins with the file."""
