@@ -27,7 +27,7 @@ static void write_store(struct json *json, struct shard *shard)
 	json_number(json, "file_size", space.file_size);
 	json_number(json, "quota_size", space.quota_size);
 	json_number(json, "disk_free_size", space.disk_free_size);
-	json_bool(json, "has_room", store_has_room(shard_store(shard), 0));
+	json_bool(json, "has_room", store_had_room(shard_store(shard)));
 	json_number(json, "commits", writer.commits);
 	json_number(json, "jobs", writer.jobs);
 	json_number(json, "commit_us_total", writer.commit_us_total);

@@ -43,6 +43,7 @@ struct store {
 	uint64_t checkpoint_refused_us; /* there was no space for it */
 	atomic_bool checkpoint_refused;
 	atomic_bool checkpoint_wanted;
+	atomic_bool had_room; /* for people */
 
 	/* Writer thread only. */
 	uint64_t tree_pages[STORE_TABLE_COUNT + STORE_LMDB_TREES]; /* at the last commit */
@@ -104,6 +105,8 @@ uint64_t store_disk_reserve(const struct store *store);
 /* Allocates file space ahead of the transaction that begins, so that running out of it shows
  * before anything is written. */
 void store_space_extend(struct store *store);
+/* Notes whether there is room, for who asks in another thread. */
+void store_space_note_room(struct store *store);
 /* Counts pages of the tables the transaction has touched; call before its commit … */
 void store_space_count(const struct store *store, struct store_txn *txn, uint64_t *tree_pages);
 /* … and publish them after. */

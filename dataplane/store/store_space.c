@@ -80,6 +80,7 @@ enum result store_space_open(struct store *store)
 	atomic_store(&store->disk_free_size, store_disk_free(store->data_fd));
 	atomic_store(&store->disk_free_second, store_clock_second());
 	store_space_publish(store, tree_pages);
+	store_space_note_room(store);
 	return RESULT_OK;
 }
 
@@ -239,4 +240,14 @@ bool store_has_room(struct store *store, uint64_t size)
 		return false;
 	}
 	return journal_has_room(&store->journal, size);
+}
+
+void store_space_note_room(struct store *store)
+{
+	atomic_store_explicit(&store->had_room, store_has_room(store, 0), memory_order_relaxed);
+}
+
+bool store_had_room(const struct store *store)
+{
+	return atomic_load_explicit(&store->had_room, memory_order_relaxed);
 }

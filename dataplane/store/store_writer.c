@@ -230,6 +230,7 @@ static unsigned run_batch(struct store_writer *writer)
 		/* From here on the job is its owner's again. */
 		writer->jobs[i]->complete(writer->jobs[i]);
 	}
+	if (writer->job_count > 0) store_space_note_room(writer->store);
 	return writer->job_count;
 }
 
@@ -237,6 +238,7 @@ static void checkpoint(struct store_writer *writer)
 {
 	if (writer->failed || !store_checkpoint_wanted(writer->store)) return;
 	enum result result = store_checkpoint(writer->store);
+	store_space_note_room(writer->store);
 	/* No space: the journal has it all, it is tried again. */
 	if (result != RESULT_OK && result != RESULT_SPACE) stop_for_good(writer, result);
 }
