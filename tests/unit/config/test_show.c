@@ -120,6 +120,8 @@ static void a_default_is_shown_as_one(void **state)
 	assert_non_null(strstr(effective, "\n    timeout: 1500ms\n"));
 	assert_non_null(strstr(effective, "\n  retention: 7d  # default\n"));
 	assert_non_null(strstr(effective, "\n    # ca_file: the system's authorities\n"));
+	/* Not there, so that its defaults are none. */
+	assert_null(strstr(effective, "sample_ratio"));
 	assert_null(strstr(written, "connect_timeout"));
 	assert_null(strstr(written, "retention"));
 	assert_null(strchr(written, '#'));
@@ -148,6 +150,8 @@ static const struct {
 	{ "{ name: y, url: 'http://127.0.0.1:1/' }",
 		"{ name: y, url: 'http://127.0.0.1:1/' }\n  - { name: z, url: 'http://127.0.0.1' }",
 		"+ targets[z] - " },
+	{ "log: {", "telemetry: { otlp: { endpoint: 'http://[::1]:4318' } }\nlog: {",
+		"+ telemetry.otlp.sample_ratio - 0.01 restart" },
 	{ "127.0.0.1:80", "127.0.0.1:81", "- listeners[127.0.0.1:80]  - restart" },
 };
 
