@@ -60,7 +60,7 @@ static const char *const kind_names[] = {
 	[CONFIG_CHANGED] = "changed",
 };
 
-static void diff_json(const struct config_changes *changes)
+static void diff_json(const struct config_difference *changes)
 {
 	struct json_text json = json_text_open("penstock.config-diff/v1");
 
@@ -102,7 +102,7 @@ static int diff_print(const struct invocation *invocation, const struct config_s
 	const struct config_settings *after)
 {
 	struct config_arena *arena = config_arena_create();
-	struct config_changes changes = config_diff(before, after, arena);
+	struct config_difference changes = config_diff(before, after, arena);
 	bool same = changes.count == 0;
 
 	if (invocation->json) {

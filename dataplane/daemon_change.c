@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "notify.h"
 
 time_t daemon_mono_s(void)
 {
@@ -190,10 +191,14 @@ static enum result change_load(struct daemon *daemon, struct control_change *cha
 	return RESULT_BUSY;
 }
 
+/* systemd hears of its begin and of its end, whatever comes of it: "a service that sends this
+ * notification must also send a READY=1 notification when it completed reloading its
+ * configuration" (sd_notify(3)); without the first `systemctl reload` waits until it times out. */
 static enum result change_locked(struct daemon *daemon, struct control_change *change)
 {
 	struct config *config = NULL;
 
+	notify_reloading();
 	config_report_init(change->report, daemon->config_path);
 	*change->changes = (struct config_changes){ 0 };
 	change->generation = daemon->row_number;
@@ -204,6 +209,8 @@ static enum result change_locked(struct daemon *daemon, struct control_change *c
 	} else {
 		change_refused(daemon, change, result);
 	}
+	daemon_status_notify(daemon);
+	notify_ready();
 	return result;
 }
 

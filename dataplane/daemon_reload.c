@@ -7,7 +7,6 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "config/config_codes.h"
-#include "notify.h"
 
 /* ---- Snapshots ------------------------------------------------------------------------------- */
 
@@ -190,12 +189,9 @@ enum result daemon_serve(struct daemon *daemon, struct config *config,
 {
 	struct flow *now = daemon_flow(daemon);
 
-	notify_reloading();
 	change->generation = now->generation;
 	enum result result = daemon_serve_next(daemon, now, config, change);
 	flow_release(now);
-	daemon_status_notify(daemon);
-	notify_ready();
 	return result;
 }
 

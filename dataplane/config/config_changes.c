@@ -10,19 +10,10 @@
 #include "base/check.h"
 #include "base/cursor.h"
 #include "base/hash.h"
+#include "config/config_diff.h"
 #include "config/config_keys.h"
 
-/* ---- Values ---------------------------------------------------------------------------------- */
-
-static uint64_t section_hash(const struct config_section *section, const uint8_t *object,
-	uint64_t seed);
-
-static uint64_t text_hash(const char *text, uint64_t seed)
-{
-	/* With its NUL, so that "ab", "c" is not "a", "bc"; none is not empty. */
-	if (text == NULL) return hash_xxh3(BYTES_LITERAL("none"), seed);
-	return hash_xxh3(bytes_of(text, strlen(text) + 1), seed);
-}
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 static const uint8_t *list_of(const struct config_key *key, const uint8_t *object,
 	uint32_t *ret_count)
@@ -31,85 +22,17 @@ static const uint8_t *list_of(const struct config_key *key, const uint8_t *objec
 	return *(const uint8_t *const *)(object + key->offset);
 }
 
-static uint64_t list_hash(const struct config_key *key, const uint8_t *object, uint64_t seed)
-{
-	uint32_t count;
-	const uint8_t *list = list_of(key, object, &count);
-
-	for (uint32_t i = 0; i < count; i++) {
-		seed = key->section != NULL
-			? section_hash(key->section, list + i * key->size, seed)
-			: text_hash(((const char *const *)(const void *)list)[i], seed);
-	}
-	return hash_xxh3(bytes_of(&count, sizeof count), seed);
-}
-
 static bool section_is_on(const struct config_key *key, const uint8_t *object)
 {
 	if (key->type != CONFIG_TYPE_SECTION_OR_OFF || key->extra == CONFIG_NO_OFFSET) return true;
 	return *(const bool *)(object + key->extra);
 }
 
-static uint64_t value_hash(const struct config_key *key, const uint8_t *object, uint64_t seed)
-{
-	const uint8_t *field = object + key->offset;
-	char address[ADDRESS_TEXT_SIZE];
-
-	switch (key->type) {
-	case CONFIG_TYPE_SECTION:
-	case CONFIG_TYPE_SECTION_OR_OFF:
-		if (!section_is_on(key, object)) return text_hash("off", seed);
-		return section_hash(key->section, field, seed);
-	case CONFIG_TYPE_ADDRESS:
-		address_format((const struct io_address *)(const void *)field, address);
-		return text_hash(address, seed);
-	case CONFIG_TYPE_CPUS: {
-		const struct config *config = (const struct config *)(const void *)object;
-		return hash_xxh3(bytes_of(config->cpus, config->cpu_count * sizeof *config->cpus),
-			seed);
-	}
-	case CONFIG_TYPE_NAME:
-	case CONFIG_TYPE_WORD:
-	case CONFIG_TYPE_FILE:
-	case CONFIG_TYPE_PATH:
-	case CONFIG_TYPE_HOST:
-	case CONFIG_TYPE_HOST_PATTERN:
-	case CONFIG_TYPE_TARGET_URL:
-	case CONFIG_TYPE_ORIGIN: return text_hash(*(const char *const *)(const void *)field, seed);
-	case CONFIG_TYPE_COUNT:
-	case CONFIG_TYPE_RATIO:
-	case CONFIG_TYPE_SIZE:
-	case CONFIG_TYPE_DURATION:
-	case CONFIG_TYPE_CHOICE: return hash_xxh3(bytes_of(field, key->size), seed);
-	case CONFIG_TYPE_REFUSED: return seed;
-	}
-	UNREACHABLE();
-}
-
-static uint64_t key_hash(const struct config_key *key, const uint8_t *object, uint64_t seed)
-{
-	/* The one and the list are two spellings of one field. */
-	if (key->arity == CONFIG_LIST_OF_ONE) return seed;
-	if (key->arity == CONFIG_LIST) return list_hash(key, object, seed);
-	return value_hash(key, object, seed);
-}
-
-static uint64_t section_hash(const struct config_section *section, const uint8_t *object,
-	uint64_t seed)
-{
-	for (uint32_t i = 0; i < section->key_count; i++) {
-		seed = key_hash(&section->keys[i], object, seed);
-	}
-	return seed;
-}
-
-/* ---- Files ----------------------------------------------------------------------------------- */
-
 static uint64_t file_stamp(const char *path, uint64_t seed)
 {
 	struct stat status;
 
-	if (path == NULL || stat(path, &status) != 0) return text_hash(NULL, seed);
+	if (path == NULL || stat(path, &status) != 0) return hash_xxh3(BYTES_LITERAL("none"), seed);
 	const uint64_t stamp[] = { status.st_dev, status.st_ino, (uint64_t)status.st_size,
 		(uint64_t)status.st_mtim.tv_sec, (uint64_t)status.st_mtim.tv_nsec };
 	return hash_xxh3(bytes_of(stamp, sizeof stamp), seed);
@@ -180,80 +103,130 @@ line_add(struct config_changes *changes, const char *format, ...)
 /* ---- Elements of lists ----------------------------------------------------------------------- */
 
 struct element {
-	char label[ADDRESS_TEXT_SIZE > NAME_SIZE_MAX ? ADDRESS_TEXT_SIZE : NAME_SIZE_MAX + 1];
-	const uint8_t *object;
+	const char *path; /* "endpoints[github]" */
 	uint64_t stamp;
 };
 
 struct elements {
-	struct element *all; /* sorted by label */
+	struct element *all; /* by path */
 	uint32_t count;
 };
 
-static void label_of(const struct config_section *section, const uint8_t *object,
-	struct element *ret)
-{
-	for (uint32_t i = 0; i < section->key_count; i++) {
-		const struct config_key *key = &section->keys[i];
-		const void *field = object + key->offset;
-		if (strcmp(key->name, section->label_key) != 0) continue;
-		if (key->type == CONFIG_TYPE_ADDRESS) {
-			address_format(field, ret->label);
-		} else {
-			bytes_to_text(bytes_of_text(*(const char *const *)field), ret->label,
-				sizeof ret->label);
-		}
-		return;
-	}
-	UNREACHABLE();
-}
-
 static int element_compare(const void *a, const void *b)
 {
-	return strcmp(((const struct element *)a)->label, ((const struct element *)b)->label);
+	return config_path_compare(((const struct element *)a)->path,
+		((const struct element *)b)->path);
 }
 
-static struct elements elements_of(const struct config_key *key, const struct config *config,
-	const uint64_t *stamps)
+static bool is_of_list(const char *path, const struct config_key *key)
+{
+	size_t size = strlen(key->name);
+	return strncmp(path, key->name, size) == 0 && path[size] == '[';
+}
+
+/* One of the two configurations. */
+struct side {
+	const struct config *config;
+	struct config_settings settings;
+	const uint64_t *stamps; /* of the lists that are to come */
+};
+
+static struct elements elements_take(const struct config_key *key, struct side *side,
+	struct config_arena *arena)
 {
 	struct elements elements = { 0 };
-	const uint8_t *list = list_of(key, (const uint8_t *)config, &elements.count);
+	const char *path = NULL;
+	uint32_t found = 0;
 
-	elements.all = alloc_array((size_t)elements.count + 1, sizeof *elements.all);
-	for (uint32_t i = 0; i < elements.count; i++) {
-		struct element *element = &elements.all[i];
-		element->object = list + i * key->size;
-		element->stamp = stamps[i];
-		label_of(key->section, element->object, element);
+	list_of(key, (const uint8_t *)side->config, &elements.count);
+	elements.all = config_arena_take(arena, (size_t)elements.count + 1, sizeof *elements.all);
+	/* In the order of the file, as the stamps. */
+	for (uint32_t i = 0; i < side->settings.count; i++) {
+		const struct config_setting *setting = &side->settings.all[i];
+		if (!setting->opens || !is_of_list(setting->path, key)) continue;
+		/* An element of a list in an element. */
+		if (path != NULL && config_path_is_inside(setting->path, path)) continue;
+		path = setting->path;
+		CHECK(found < elements.count);
+		elements.all[found] = (struct element){ path, side->stamps[found] };
+		found++;
 	}
+	CHECK(found == elements.count);
+	side->stamps += found;
 	qsort(elements.all, elements.count, sizeof *elements.all, element_compare);
 	return elements;
 }
 
+/* "endpoint github", of "endpoints[github]"; YAML's quotes are left out. */
+static void element_line(const struct config_section *section, const char *path, const char *what,
+	struct config_changes *changes)
+{
+	const char *label = strchr(path, '[') + 1;
+	size_t size = strlen(label) - 1;
+
+	if (label[0] == '\'') {
+		label++;
+		size -= 2;
+	}
+	line_add(changes, "%s %.*s: %s", section->name, (int)size, label, what);
+}
+
+/* Up to the next part of the path. */
+static size_t key_size(const char *path)
+{
+	return strcspn(path, ".[");
+}
+
+/* Whether what it says is read from files: other files have other stamps. */
+static bool names_files(const struct config_section *section, const char *name)
+{
+	for (uint32_t i = 0; i < section->key_count; i++) {
+		const struct config_key *key = &section->keys[i];
+		if (strlen(key->name) != key_size(name)) continue;
+		if (strncmp(key->name, name, key_size(name)) != 0) continue;
+		return key->type == CONFIG_TYPE_FILE || key->section != NULL;
+	}
+	UNREACHABLE();
+}
+
+/* A row of changes, taken one by one. */
+struct rest {
+	const struct config_change *next;
+	const struct config_change *end;
+};
+
+/* Of an element that both have. */
 static void element_changed(const struct config_section *section, const struct element *before,
-	const struct element *after, struct config_changes *changes)
+	const struct element *after, struct rest *rest, struct config_changes *changes)
 {
 	char text[CONFIG_CHANGE_SIZE];
 	struct writer writer = writer_of(text, sizeof text - 1);
 	bool files_same = true;
+	const char *said = "";
 
-	for (uint32_t i = 0; i < section->key_count; i++) {
-		const struct config_key *key = &section->keys[i];
-		if (key_hash(key, before->object, 0) == key_hash(key, after->object, 0)) continue;
-		write_format(&writer, "%s%s", writer.size > 0 ? ", " : "", key->name);
-		/* Other files have other stamps. */
-		files_same &= key->type != CONFIG_TYPE_FILE && key->section == NULL;
+	while (rest->next < rest->end && config_path_compare(rest->next->path, after->path) < 0) {
+		rest->next++;
+	}
+	for (; rest->next < rest->end; rest->next++) {
+		const char *path = rest->next->path;
+		if (!config_path_is_inside(path, after->path)) break;
+		const char *name = path + strlen(after->path) + 1;
+		size_t size = key_size(name);
+		if (key_size(said) == size && strncmp(said, name, size) == 0) continue;
+		write_format(&writer, "%s%.*s", writer.size > 0 ? ", " : "", (int)size, name);
+		files_same &= !names_files(section, name);
+		said = name;
 	}
 	if (files_same && before->stamp != after->stamp) {
 		write_format(&writer, "%sfiles written anew", writer.size > 0 ? ", " : "");
 	}
 	if (writer.size == 0) return;
 	text[writer.size] = '\0';
-	line_add(changes, "%s %s: %s", section->name, after->label, text);
+	element_line(section, after->path, text, changes);
 }
 
 static void list_compare(const struct config_section *section, const struct elements *before,
-	const struct elements *after, struct config_changes *changes)
+	const struct elements *after, struct rest rest, struct config_changes *changes)
 {
 	const struct element *old = before->all;
 	const struct element *next = after->all;
@@ -265,47 +238,57 @@ static void list_compare(const struct config_section *section, const struct elem
 		if (old == old_end) order = 1;
 		if (old < old_end && next < next_end) order = element_compare(old, next);
 		if (order < 0) {
-			line_add(changes, "%s %s: removed", section->name, old++->label);
+			element_line(section, old++->path, "removed", changes);
 		} else if (order > 0) {
-			line_add(changes, "%s %s: added", section->name, next++->label);
+			element_line(section, next++->path, "added", changes);
 		} else {
-			element_changed(section, old++, next++, changes);
+			element_changed(section, old++, next++, &rest, changes);
 		}
 	}
 }
 
 /* ---- The whole ------------------------------------------------------------------------------- */
 
-static void single_compare(const struct config_section *section, const uint8_t *before,
-	const uint8_t *after, struct config_changes *changes)
+static bool is_of_any_list(const char *path)
 {
-	for (uint32_t i = 0; i < section->key_count; i++) {
-		const struct config_key *key = &section->keys[i];
-		if (is_element_list(key)) continue;
-		if (key->section != NULL) {
-			single_compare(key->section, before + key->offset, after + key->offset,
-				changes);
-		} else if (key_hash(key, before, 0) != key_hash(key, after, 0)) {
-			line_add(changes, "%s%s%s", section->name,
-				section->name[0] != '\0' ? "." : "", key->name);
-		}
+	for (uint32_t i = 0; i < config_root.key_count; i++) {
+		const struct config_key *key = &config_root.keys[i];
+		if (is_element_list(key) && is_of_list(path, key)) return true;
+	}
+	return false;
+}
+
+/* What is in no list. A section that comes or goes ("metrics: off") is one change. */
+static void single_lines(struct rest rest, struct config_changes *changes)
+{
+	const char *said = NULL;
+
+	for (; rest.next < rest.end; rest.next++) {
+		const char *path = rest.next->path;
+		if (is_of_any_list(path)) continue;
+		if (said != NULL && config_path_is_inside(path, said)) continue;
+		line_add(changes, "%s", path);
+		said = path;
 	}
 }
 
 void config_changes_find(const struct config *before, const uint64_t *before_stamps,
 	const struct config *after, const uint64_t *after_stamps, struct config_changes *ret)
 {
+	struct config_arena *arena = config_arena_create();
+	struct side old = { before, config_settings_of(before, arena), before_stamps };
+	struct side next = { after, config_settings_of(after, arena), after_stamps };
+	struct config_difference difference = config_diff(&old.settings, &next.settings, arena);
+	const struct rest rest = { difference.all, difference.all + difference.count };
+
 	*ret = (struct config_changes){ 0 };
 	for (uint32_t i = 0; i < config_root.key_count; i++) {
 		const struct config_key *key = &config_root.keys[i];
 		if (!is_element_list(key)) continue;
-		struct elements old = elements_of(key, before, before_stamps);
-		struct elements next = elements_of(key, after, after_stamps);
-		list_compare(key->section, &old, &next, ret);
-		before_stamps += old.count;
-		after_stamps += next.count;
-		alloc_free(old.all);
-		alloc_free(next.all);
+		struct elements had = elements_take(key, &old, arena);
+		struct elements has = elements_take(key, &next, arena);
+		list_compare(key->section, &had, &has, rest, ret);
 	}
-	single_compare(&config_root, (const uint8_t *)before, (const uint8_t *)after, ret);
+	single_lines(rest, ret);
+	config_arena_free(arena);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* config_changes — what one configuration says differently from another, for people: the elements
- * that came and went, and the keys that changed, by name. Never a value: a URL may hold a secret.
+ * that came and went, and the keys that changed, by name, as config_diff finds them. Never a
+ * value: a URL may hold a secret.
  *
  * Files that a configuration names (secrets, certificates) are compared by their stamps: who, how
  * large and when, as stat() says, not by what is in them.

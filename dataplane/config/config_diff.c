@@ -8,12 +8,10 @@
 struct comparison {
 	struct config_change *changes;
 	uint32_t count;
-	const char *element; /* that only one side has: its settings come with it */
-	size_t element_size;
+	const char *element; /* that only one side has: its settings come with it; or NULL */
 };
 
-/* As texts, but with '.' before all else: what is inside an element stands right behind it. */
-static int path_compare(const char *a, const char *b)
+int config_path_compare(const char *a, const char *b)
 {
 	while (*a != '\0' && *a == *b) {
 		a++;
@@ -24,11 +22,17 @@ static int path_compare(const char *a, const char *b)
 	return left - right;
 }
 
+bool config_path_is_inside(const char *path, const char *around)
+{
+	size_t size = strlen(around);
+	return strncmp(path, around, size) == 0 && path[size] == '.';
+}
+
 static int setting_compare(const void *a, const void *b)
 {
 	const struct config_setting *left = *(const struct config_setting *const *)a;
 	const struct config_setting *right = *(const struct config_setting *const *)b;
-	int order = path_compare(left->path, right->path);
+	int order = config_path_compare(left->path, right->path);
 
 	if (order != 0) return order;
 	return strcmp(left->value, right->value);
@@ -45,24 +49,15 @@ static const struct config_setting **sorted(const struct config_settings *settin
 	return all;
 }
 
-static bool is_inside(const struct comparison *comparison, const char *path)
-{
-	return comparison->element != NULL &&
-		strncmp(path, comparison->element, comparison->element_size) == 0 &&
-		path[comparison->element_size] == '.';
-}
-
 /* One side alone has it. */
 static void add_lone(struct comparison *comparison, const struct config_setting *setting,
 	enum config_change_kind kind)
 {
-	bool inside = is_inside(comparison, setting->path);
+	bool inside = comparison->element != NULL &&
+		config_path_is_inside(setting->path, comparison->element);
 
 	if (inside && setting->position.line == 0) return;
-	if (setting->opens && !inside) {
-		comparison->element = setting->path;
-		comparison->element_size = strlen(setting->path);
-	}
+	if (setting->opens && !inside) comparison->element = setting->path;
 	comparison->changes[comparison->count++] = (struct config_change){
 		.kind = kind,
 		.path = setting->path,
@@ -85,7 +80,7 @@ static void add_changed(struct comparison *comparison, const struct config_setti
 	};
 }
 
-struct config_changes config_diff(const struct config_settings *before,
+struct config_difference config_diff(const struct config_settings *before,
 	const struct config_settings *after, struct config_arena *arena)
 {
 	const struct config_setting **left = sorted(before, arena);
@@ -98,7 +93,7 @@ struct config_changes config_diff(const struct config_settings *before,
 	for (uint32_t i = 0, j = 0; i < before->count || j < after->count;) {
 		int order = i == before->count ? 1
 			: j == after->count    ? -1
-					       : path_compare(left[i]->path, right[j]->path);
+					       : config_path_compare(left[i]->path, right[j]->path);
 		if (order < 0) {
 			add_lone(&comparison, left[i++], CONFIG_REMOVED);
 		} else if (order > 0) {
@@ -107,5 +102,5 @@ struct config_changes config_diff(const struct config_settings *before,
 			add_changed(&comparison, left[i++], right[j++]);
 		}
 	}
-	return (struct config_changes){ comparison.changes, comparison.count };
+	return (struct config_difference){ comparison.changes, comparison.count };
 }

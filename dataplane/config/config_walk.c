@@ -196,6 +196,21 @@ static bool section_is_on(const struct config_key *key, const uint8_t *object)
 	return address.port != 0;
 }
 
+/* A section that was left out, and has a key that must be written in it, is not there: its other
+ * keys' defaults mean nothing then. */
+static bool section_is_there(const struct walk *walk, const struct config_key *key,
+	const uint8_t *object)
+{
+	const struct config_section *section = key->section;
+
+	if (key->required || key->type != CONFIG_TYPE_SECTION) return true;
+	for (uint32_t i = 0; i < section->key_count; i++) {
+		const struct config_key *inner = &section->keys[i];
+		if (inner->required && !has_value(walk, inner, object + key->offset)) return false;
+	}
+	return true;
+}
+
 static void visit_section(const struct walk *walk, const struct config_section *section,
 	const struct config_key *key, const uint8_t *object)
 {
@@ -204,6 +219,10 @@ static void visit_section(const struct walk *walk, const struct config_section *
 	if (key->type == CONFIG_TYPE_SECTION_OR_OFF && key->extra != CONFIG_NO_OFFSET) {
 		visit.position = config_position_of(walk->config, object + key->extra,
 			(struct config_position){ 0 });
+	}
+	if (!section_is_there(walk, key, object)) {
+		walk->visitor->value(walk->owner, &visit);
+		return;
 	}
 	if (!section_is_on(key, object)) {
 		visit.text = "off";

@@ -2,7 +2,8 @@
 /* config_walk — a loaded configuration, key by key in the order of the tables, with every value
  * as YAML writes it.
  *
- * What has no value (not written, and no default) is visited with the text NULL. `target:` and
+ * What has no value (not written, and no default) is visited with the text NULL, a section that is
+ * not there too. `target:` and
  * `targets:` are one list, visited under the second name. Cold threads only.
  */
 #pragma once

@@ -74,25 +74,47 @@ def test_ready_and_stopping(tmp_path, systemd):
     assert 'EXTEND_TIMEOUT_USEC=160000000' in stopping.splitlines()
 
 
-@pytest.mark.parametrize('right', [True, False], ids=['right', 'wrong'])
-def test_reloading(tmp_path, systemd, right):
-    """A reload is announced with its time and ended with READY=1, also when the file is wrong."""
+@pytest.mark.parametrize('text,code', [('', None), ('nonsense: 1', 'PS1002'), ('x: [', 'PS1004'), (
+    'drain_timeout: 1d', 'PS1105')], ids=['right', 'unknown-key', 'syntax', 'range'])
+def test_reloading(tmp_path, systemd, text, code):
+    """A reload is announced with its time and ended with READY=1, once each, by signal or by penstockctl, also when the
+    file is wrong."""
+    with lab.Daemon(tmp_path / 'd') as daemon:
+        daemon.stop()
+        daemon.start(env=systemd.environment())
+        systemd.wait('READY=1')
+        daemon.configure(more=text)
+        for ask in (lambda: daemon.process.send_signal(signal.SIGHUP),
+                    lambda: daemon.ctl('reload', code=os.EX_CONFIG if code else os.EX_OK)):
+            generation = daemon.ctl_json('status')['config']['generation']
+            count = len(systemd.read())
+            before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+            ask()
+            reloading = systemd.wait('RELOADING=1', count)
+            systemd.wait('READY=1', count)
+            when = int(re.search(r'^MONOTONIC_USEC=(\d+)$', reloading, re.MULTILINE)[1])
+            assert before <= when <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+            came = [one.split('=')[0] for one in systemd.read()[count:]]
+            assert came == ['RELOADING', 'STATUS', 'READY']
+            assert f'configuration {generation if code else generation + 1},' in systemd.wait('STATUS=', count)
+            assert code is None or code in daemon.log()
+
+
+def test_reloading_one_that_waits_for_its_confirmation(tmp_path, systemd):
+    """Announced and ended too when it is refused before the file is looked at, and when nobody asked for it: the time to
+    confirm is over."""
     with lab.Daemon(tmp_path / 'd') as daemon:
         daemon.stop()
         daemon.start(env=systemd.environment())
         systemd.wait('READY=1')
         count = len(systemd.read())
-        if not right:
-            (daemon.folder / 'penstock.yaml').write_text('nonsense')
-        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-        daemon.process.send_signal(signal.SIGHUP)
-        reloading = systemd.wait('RELOADING=1', count)
-        systemd.wait('READY=1', count)
-        when = int(re.search(r'^MONOTONIC_USEC=(\d+)$', reloading, re.MULTILINE)[1])
-        assert before <= when <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        daemon.ctl('reload', '--confirm-within', '2s')
+        daemon.ctl('reload', code=os.EX_TEMPFAIL)
+        systemd.wait('STATUS=ready: configuration 4,', count)
+        lab.wait_for(lambda: systemd.read()[-1] == 'READY=1')
         came = [one.split('=')[0] for one in systemd.read()[count:]]
-        assert came == ['RELOADING', 'STATUS', 'READY']
-        assert f'configuration {2 if right else 1},' in systemd.wait('STATUS=', count)
+        assert came == 3 * ['RELOADING', 'STATUS', 'READY']
+        assert 'was not confirmed in time' in daemon.log()
 
 
 def test_watchdog(tmp_path, systemd):

@@ -78,6 +78,19 @@ static const struct {
 		LISTENERS ENDPOINTS TARGETS REST "log: { level: error }\n", "log.level" },
 	{ LISTENERS ENDPOINTS TARGETS REST, LISTENERS ENDPOINTS TARGETS REST "drain_timeout: 9s\n",
 		"drain_timeout" },
+	{ LISTENERS ENDPOINTS TARGETS REST,
+		LISTENERS ENDPOINTS TARGETS REST "metrics: { address: '127.0.0.1:9464' }\n",
+		"metrics" },
+	{ LISTENERS ENDPOINTS TARGETS REST,
+		LISTENERS ENDPOINTS "targets: [{ name: app, url: 'https://app.example/',"
+				    " retry: { attempts: 9, base: 2s },"
+				    " secret_file: s2 }]\n" REST,
+		"target app: retry, secret_file" },
+	{ LISTENERS ENDPOINTS TARGETS REST,
+		"listeners: [{ address: '127.0.0.1:8443', tls: { certificate: c, key: k,"
+		" certificates: [{ certificate: 'se.cret', key: k2,"
+		" names: [b.example] }] } }]\n" ENDPOINTS TARGETS REST,
+		"listener 127.0.0.1:8443: tls" },
 };
 
 static void test_keys(void **state)

@@ -72,7 +72,7 @@ static char *edited(const char *was, const char *is)
 	return text;
 }
 
-static struct config_changes compare(const struct config *before, const struct config *after,
+static struct config_difference compare(const struct config *before, const struct config *after,
 	struct config_arena *arena)
 {
 	struct config_settings left = config_settings_of(before, arena);
@@ -85,7 +85,7 @@ static void expect_same(const struct config *config, bool defaults)
 	struct config_arena *arena = config_arena_create();
 	char *shown = show(config, defaults);
 	struct config *again = parse(shown);
-	struct config_changes changes = compare(config, again, arena);
+	struct config_difference changes = compare(config, again, arena);
 
 	if (changes.count > 0) print_error("%s\n%s\n", changes.all[0].path, shown);
 	assert_int_equal(changes.count, 0);
@@ -120,6 +120,8 @@ static void a_default_is_shown_as_one(void **state)
 	assert_non_null(strstr(effective, "\n    timeout: 1500ms\n"));
 	assert_non_null(strstr(effective, "\n  retention: 7d  # default\n"));
 	assert_non_null(strstr(effective, "\n    # ca_file: the system's authorities\n"));
+	/* Not there, so that its defaults are none. */
+	assert_null(strstr(effective, "sample_ratio"));
 	assert_null(strstr(written, "connect_timeout"));
 	assert_null(strstr(written, "retention"));
 	assert_null(strchr(written, '#'));
@@ -148,10 +150,12 @@ static const struct {
 	{ "{ name: y, url: 'http://127.0.0.1:1/' }",
 		"{ name: y, url: 'http://127.0.0.1:1/' }\n  - { name: z, url: 'http://127.0.0.1' }",
 		"+ targets[z] - " },
+	{ "log: {", "telemetry: { otlp: { endpoint: 'http://[::1]:4318' } }\nlog: {",
+		"+ telemetry.otlp.sample_ratio - 0.01 restart" },
 	{ "127.0.0.1:80", "127.0.0.1:81", "- listeners[127.0.0.1:80]  - restart" },
 };
 
-static bool has_change(const struct config_changes *found, const char *expected)
+static bool has_change(const struct config_difference *found, const char *expected)
 {
 	static const char marks[] = "+-~";
 	char text[512];
@@ -175,7 +179,7 @@ static void a_change_of_meaning_is_named(void **state)
 		char *text = edited(changes[i].was, changes[i].is);
 		struct config *before = parse(everything);
 		struct config *after = parse(text);
-		struct config_changes found = compare(before, after, arena);
+		struct config_difference found = compare(before, after, arena);
 
 		if (!has_change(&found, changes[i].change)) fail_msg("%s", changes[i].change);
 		config_free(before);
