@@ -121,9 +121,9 @@ const struct command commands[] = {
 		"  penstockctl dlq replay --all --expect 112",
 		command_dlq_replay, NULL, "penstock.replay/v1" },
 	{ "audit actions", "", 0, 0, { LIMIT_OPTION }, CONTROL_ROLE_READ,
-		"who changed what: reloads, drains, stops, backups, newest first",
-		"Each is a leaf of the audit log. Replays of dead letters are, too: they stand\n"
-		"with their event.\n\n"
+		"who changed what: reloads, upgrades, drains, stops, backups",
+		"Newest first. Each is a leaf of the audit log. Replays of dead letters are, too:\n"
+		"they stand with their event.\n\n"
 		"  penstockctl audit actions --limit 20",
 		command_audit_actions, NULL, "penstock.actions/v1" },
 	{ "audit verify", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_READ,
