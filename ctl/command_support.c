@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "base/version.h"
 #include "bundle_config.h"
+#include "config/config_show.h"
 #include "doctor.h"
 #include "problem.h"
 #include "tar.h"
@@ -100,7 +101,8 @@ static void part_config(struct bundle *bundle)
 {
 	FILE *file = part_open(part_add(bundle, "configuration.yaml",
 		"the configuration in the file, with defaults; to be read, not to be run"));
-	bundle_config_write(bundle->config, file);
+	fprintf(file, "# %s\n", bundle->config->path);
+	config_show(bundle->config, true, file);
 	part_close(file);
 }
 
@@ -214,6 +216,19 @@ static void add_labels(struct bundle *bundle, const char *label)
 	}
 }
 
+/* Users may have gone from the configuration, or be no more than members of the group: log lines
+ * have them as by="alice uid 1000 pid 4711". */
+static void add_actors(struct bundle *bundle)
+{
+	const char *at = part_named(bundle, "log.txt")->text;
+	while (at != NULL && (at = strstr(at, "by=\"")) != NULL) {
+		at += strlen("by=\"");
+		size_t size = strcspn(at, " \"\n");
+		if (strncmp(at + size, " uid ", 5) != 0) continue;
+		bundle_config_user(bundle->anonymizer, bytes_of(at, size));
+	}
+}
+
 static void collect_names(struct bundle *bundle)
 {
 	bundle->anonymizer = anonymizer_create();
@@ -223,6 +238,7 @@ static void collect_names(struct bundle *bundle)
 	add_members(bundle, "targets.json", "targets", "target");
 	add_labels(bundle, "endpoint");
 	add_labels(bundle, "target");
+	add_actors(bundle);
 }
 
 static void anonymize(struct bundle *bundle)
