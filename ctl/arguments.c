@@ -332,6 +332,14 @@ static void finish(struct parse *parse)
 		command->arguments);
 }
 
+/* What is wrong is said as JSON, too, when that was asked for behind it. */
+static void take_json(int argc, char **argv, struct invocation *invocation)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "--json") == 0) invocation->json = true;
+	}
+}
+
 struct arguments_result arguments_parse(const struct command *commands, size_t command_count,
 	int argc, char **argv, struct invocation *invocation)
 {
@@ -361,6 +369,7 @@ struct arguments_result arguments_parse(const struct command *commands, size_t c
 			i++;
 		}
 	}
+	if (result.verdict == ARGUMENTS_WRONG) take_json(argc, argv, invocation);
 	if (help && result.verdict == ARGUMENTS_RUN) result.verdict = ARGUMENTS_HELP;
 	if (result.verdict == ARGUMENTS_HELP) result.group = parse.first;
 	finish(&parse);

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* bundle_config — a configuration as it is in effect, with all defaults, and the names in it.
+/* bundle_config — the names in a configuration that a stranger must not learn.
  */
 #pragma once
-
-#include <stdio.h>
 
 #include "anonymizer.h"
 #include "config/config.h"
 
-/* As YAML, to be read by people; files are named, not opened. */
-void bundle_config_write(const struct config *config, FILE *file);
-/* What a stranger must not learn: names of endpoints, targets, users and hosts, URLs and their
- * paths, addresses, paths of files. */
+/* By the types of the keys, so that none is forgotten: names of endpoints, targets, users and
+ * hosts, URLs and their paths, addresses, paths of files. */
 void bundle_config_names(const struct config *config, struct anonymizer *anonymizer);
+/* A user, unless every host has it: root, penstock. */
+void bundle_config_user(struct anonymizer *anonymizer, struct bytes name);

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "config_file.h"
 #include "preflight/preflight.h"
+#include "problem.h"
 #include "tls/tls.h"
 
 struct check {
@@ -14,9 +15,11 @@ struct check {
 	bool strict;
 };
 
-static bool usage(const char *option, const char *given, const char *words)
+static bool usage(const struct invocation *invocation, const char *option, const char *given,
+	const char *words)
 {
-	fprintf(stderr, "penstockctl: --%s takes %s, not \"%s\"\n", option, words, given);
+	(void)problem_say(invocation, EX_USAGE, "usage", NULL, "--%s takes %s, not \"%.60s\"",
+		option, words, given);
 	return false;
 }
 
@@ -31,10 +34,10 @@ static bool check_of(const struct invocation *invocation, struct check *ret)
 		.strict = invocation_option(invocation, "strict") != NULL,
 	};
 	if (level != NULL && !preflight_level_find(level, &ret->level)) {
-		return usage("level", level, preflight_level_names);
+		return usage(invocation, "level", level, preflight_level_names);
 	}
 	if (format != NULL && !config_report_format_find(format, &ret->format)) {
-		return usage("format", format, "human, json or sarif");
+		return usage(invocation, "format", format, "human, json or sarif");
 	}
 	if (invocation_option(invocation, "environment") != NULL) {
 		ret->level = PREFLIGHT_ENVIRONMENT;
@@ -87,8 +90,8 @@ int command_config_check(const struct invocation *invocation)
 
 	if (!check_of(invocation, &check)) return EX_USAGE;
 	if (tls_library_open() != RESULT_OK) {
-		fprintf(stderr, "penstockctl: the TLS library does not start\n");
-		return EX_SOFTWARE;
+		return problem_say(invocation, EX_SOFTWARE, "tls_library", NULL,
+			"the TLS library does not start");
 	}
 	int exit_code = run(invocation, &check);
 	tls_library_close();

@@ -13,13 +13,14 @@
 #include "base/alloc.h"
 #include "config/config_format.h"
 #include "config_file.h"
+#include "problem.h"
 
 enum { TEMPORARY_SIZE_MAX = 4096 };
 
-static int complain(const char *path, const char *what)
+static int complain(const struct invocation *invocation, const char *path, const char *what)
 {
-	fprintf(stderr, "penstockctl: %s: %s: %s\n", path, what, strerror(errno));
-	return EX_CANTCREAT;
+	return problem_say(invocation, EX_CANTCREAT, "not_written", NULL, "%s: %s: %s", path, what,
+		strerror(errno));
 }
 
 static bool write_all(int fd, const char *text, size_t size)
@@ -43,7 +44,8 @@ static bool fill(int fd, const struct stat *like, const char *text, size_t size)
 }
 
 /* Whole or not at all: beside it first, then in its place. */
-static int file_replace(const char *path, const char *text, size_t size)
+static int file_replace(const struct invocation *invocation, const char *path, const char *text,
+	size_t size)
 {
 	char temporary[TEMPORARY_SIZE_MAX];
 	struct stat status;
@@ -52,15 +54,15 @@ static int file_replace(const char *path, const char *text, size_t size)
 	char *real = realpath(path, NULL);
 	if (real == NULL || stat(real, &status) != 0) {
 		free(real);
-		return complain(path, "cannot be found");
+		return complain(invocation, path, "cannot be found");
 	}
 	int length = snprintf(temporary, sizeof temporary, "%s.XXXXXX", real);
 	int fd = length > 0 && (size_t)length < sizeof temporary ? mkstemp(temporary) : -1;
 	int exit_code = EX_OK;
 	if (fd < 0) {
-		exit_code = complain(path, "no file can be made beside it");
+		exit_code = complain(invocation, path, "no file can be made beside it");
 	} else if (!fill(fd, &status, text, size) || rename(temporary, real) != 0) {
-		exit_code = complain(path, "cannot be replaced");
+		exit_code = complain(invocation, path, "cannot be replaced");
 		(void)unlink(temporary); /* it may be in place already */
 	}
 	if (fd >= 0) close(fd);
@@ -76,7 +78,7 @@ static int finish(const struct invocation *invocation, const char *path, const c
 		return same ? EX_OK : EXIT_NEGATIVE;
 	}
 	if (invocation_option(invocation, "write") != NULL) {
-		return same ? EX_OK : file_replace(path, text, size);
+		return same ? EX_OK : file_replace(invocation, path, text, size);
 	}
 	fwrite(text, 1, size, stdout);
 	return EX_OK;
@@ -101,11 +103,8 @@ int command_config_fmt(const struct invocation *invocation)
 		config_file_complain(invocation, report);
 		exit_code = config_file_exit_code(report);
 	} else {
-		fprintf(stderr,
-			"penstockctl: %s cannot be formatted without changing it; it stays as it "
-			"is\n",
-			path);
-		exit_code = EX_SOFTWARE;
+		exit_code = problem_say(invocation, EX_SOFTWARE, "not_formatted", NULL,
+			"%s cannot be formatted without changing it; it stays as it is", path);
 	}
 	free(text);
 	alloc_free(report);

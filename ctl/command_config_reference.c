@@ -5,6 +5,7 @@
 
 #include "command.h"
 #include "config/config_reference.h"
+#include "problem.h"
 
 int command_config_schema(const struct invocation *invocation)
 {
@@ -30,7 +31,6 @@ int command_config_reference(const struct invocation *invocation)
 		formats[i].print(stdout);
 		return EX_OK;
 	}
-	fprintf(stderr, "penstockctl: --format takes markdown, man or codes-man, not \"%s\"\n",
-		format);
-	return EX_USAGE;
+	return problem_say(invocation, EX_USAGE, "usage", NULL,
+		"--format takes markdown, man or codes-man, not \"%.60s\"", format);
 }

@@ -11,6 +11,7 @@
 #include "bounds.h"
 #include "command_generations.h"
 #include "confirm.h"
+#include "problem.h"
 #include "units.h"
 
 /* ---- Drain and stop -------------------------------------------------------------------------- */
@@ -130,9 +131,8 @@ static int successor_wait(const struct invocation *invocation, yyjson_val *befor
 		}
 		return EX_OK;
 	}
-	fprintf(stderr, "penstockctl: no other daemon answers within %u s: see its log\n",
-		UPGRADE_PATIENCE_S);
-	return EX_UNAVAILABLE;
+	return problem_say(invocation, EX_UNAVAILABLE, "no_successor", "see its log",
+		"no other daemon answers within %u s", UPGRADE_PATIENCE_S);
 }
 
 int command_upgrade(const struct invocation *invocation)

@@ -7,6 +7,7 @@
 #include "command.h"
 #include "config/config.h"
 #include "json_text.h"
+#include "problem.h"
 #include "table.h"
 
 enum { TEXT_COLUMNS = 78 };
@@ -104,18 +105,16 @@ int command_explain(const struct invocation *invocation)
 	bool list = invocation_option(invocation, "list") != NULL;
 
 	if (list == (invocation->argument_count > 0)) {
-		fprintf(stderr, "penstockctl: explain wants a CODE, or --list\n");
-		return EX_USAGE;
+		return problem_say(invocation, EX_USAGE, "usage", NULL,
+			"explain wants a CODE, or --list");
 	}
 	if (list) return explain_all(invocation);
 
 	const struct config_code *code = code_find(invocation->arguments[0]);
 	if (code == NULL) {
-		fprintf(stderr,
-			"penstockctl: there is no code \"%s\"; penstockctl explain --list has them "
-			"all\n",
+		return problem_say(invocation, EX_NOINPUT, "no_such_code",
+			"penstockctl explain --list has them all", "there is no code \"%.60s\"",
 			invocation->arguments[0]);
-		return EX_NOINPUT;
 	}
 	if (invocation->json) {
 		struct json_text json = json_text_open("penstock.code/v1");

@@ -6,6 +6,7 @@
 #include "answer.h"
 #include "command_generations.h"
 #include "config/config_values.h"
+#include "problem.h"
 #include "units.h"
 
 static void print_changes(yyjson_val *changes, uint64_t left_out)
@@ -48,8 +49,8 @@ bool command_seconds(const struct invocation *invocation, const char *option,
 	text[0] = '\0';
 	if (value == NULL) return true;
 	if (!config_value_duration_ms(value, &ms, &fault) || ms < 1000 || ms % 1000 != 0) {
-		fprintf(stderr, "penstockctl: --%s is a duration of whole seconds: 30s, 5m or 1h\n",
-			option);
+		(void)problem_say(invocation, EX_USAGE, "usage", NULL,
+			"--%s is a duration of whole seconds: 30s, 5m or 1h", option);
 		return false;
 	}
 	snprintf(text, COMMAND_SECONDS_SIZE, "%" PRIu64, ms / 1000);

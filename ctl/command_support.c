@@ -20,7 +20,9 @@
 #include "base/hash.h"
 #include "base/version.h"
 #include "bundle_config.h"
+#include "config/config_show.h"
 #include "doctor.h"
+#include "problem.h"
 #include "tar.h"
 
 #define CONFIG_PATH_DEFAULT "/etc/penstock/penstock.yaml"
@@ -99,7 +101,8 @@ static void part_config(struct bundle *bundle)
 {
 	FILE *file = part_open(part_add(bundle, "configuration.yaml",
 		"the configuration in the file, with defaults; to be read, not to be run"));
-	bundle_config_write(bundle->config, file);
+	fprintf(file, "# %s\n", bundle->config->path);
+	config_show(bundle->config, true, file);
 	part_close(file);
 }
 
@@ -213,6 +216,19 @@ static void add_labels(struct bundle *bundle, const char *label)
 	}
 }
 
+/* Users may have gone from the configuration, or be no more than members of the group: log lines
+ * have them as by="alice uid 1000 pid 4711". */
+static void add_actors(struct bundle *bundle)
+{
+	const char *at = part_named(bundle, "log.txt")->text;
+	while (at != NULL && (at = strstr(at, "by=\"")) != NULL) {
+		at += strlen("by=\"");
+		size_t size = strcspn(at, " \"\n");
+		if (strncmp(at + size, " uid ", 5) != 0) continue;
+		bundle_config_user(bundle->anonymizer, bytes_of(at, size));
+	}
+}
+
 static void collect_names(struct bundle *bundle)
 {
 	bundle->anonymizer = anonymizer_create();
@@ -222,6 +238,7 @@ static void collect_names(struct bundle *bundle)
 	add_members(bundle, "targets.json", "targets", "target");
 	add_labels(bundle, "endpoint");
 	add_labels(bundle, "target");
+	add_actors(bundle);
 }
 
 static void anonymize(struct bundle *bundle)
@@ -281,22 +298,20 @@ static void write_archive(const struct bundle *bundle, FILE *file)
 }
 
 /* A new file that only its owner can read. NULL: the complaint was printed. */
-static FILE *file_create(const char *path)
+static FILE *file_create(const struct invocation *invocation, const char *path)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd >= 0) return fdopen(fd, "w");
-	fprintf(stderr, "penstockctl: %s: %s\n", path, strerror(errno));
+	(void)problem_say(invocation, EX_CANTCREAT, "not_written", NULL, "%s: %s", path,
+		strerror(errno));
 	return NULL;
 }
 
-static int file_finish(FILE *file, const char *path)
+/* Whether all of it is in the file. */
+static bool file_finish(FILE *file)
 {
 	bool good = !ferror(file);
-	good = fclose(file) == 0 && good;
-	if (good) return EX_OK;
-	fprintf(stderr, "penstockctl: %s cannot be written\n", path);
-	unlink(path);
-	return EX_IOERR;
+	return fclose(file) == 0 && good;
 }
 
 static void say_done(const struct bundle *bundle, const char *path, const char *names_path)
@@ -324,15 +339,16 @@ static void say_done(const struct bundle *bundle, const char *path, const char *
 static int write_files(const struct bundle *bundle)
 {
 	char names_path[FILE_NAME_SIZE_MAX + 1];
-	const char *path = bundle->invocation->arguments[0];
+	const struct invocation *invocation = bundle->invocation;
+	const char *path = invocation->arguments[0];
 	int size = snprintf(names_path, sizeof names_path, "%s.names", path);
 	if (size >= (int)sizeof names_path) {
-		fprintf(stderr, "penstockctl: the file's name is too long\n");
-		return EX_USAGE;
+		return problem_say(invocation, EX_USAGE, "usage", NULL,
+			"the file's name is too long");
 	}
-	FILE *archive = file_create(path);
+	FILE *archive = file_create(invocation, path);
 	if (archive == NULL) return EX_CANTCREAT;
-	FILE *names = file_create(names_path);
+	FILE *names = file_create(invocation, names_path);
 	if (names == NULL) {
 		fclose(archive);
 		unlink(path);
@@ -340,9 +356,14 @@ static int write_files(const struct bundle *bundle)
 	}
 	write_archive(bundle, archive);
 	anonymizer_write_table(bundle->anonymizer, names);
-	int archive_code = file_finish(archive, path);
-	int names_code = file_finish(names, names_path);
-	if (archive_code != EX_OK || names_code != EX_OK) return EX_IOERR;
+	bool archive_good = file_finish(archive);
+	bool names_good = file_finish(names);
+	if (!archive_good || !names_good) {
+		unlink(path);
+		unlink(names_path);
+		return problem_say(invocation, EX_IOERR, "not_written", NULL,
+			"%s cannot be written", archive_good ? names_path : path);
+	}
 	say_done(bundle, path, names_path);
 	return EX_OK;
 }
@@ -356,10 +377,11 @@ static int load(struct bundle *bundle)
 	struct config_report *report = alloc_array(1, sizeof *report);
 	enum result result = config_load(path, &bundle->config, report);
 	if (result != RESULT_OK) {
-		config_report_print(report, stderr, false);
-		fprintf(stderr,
-			"penstockctl: without a configuration nobody knows what to hide; "
-			"name one with --config\n");
+		if (!bundle->invocation->json) config_report_print(report, stderr, false);
+		(void)problem_say(bundle->invocation, EX_CONFIG, "config_invalid",
+			"name another with --config",
+			"%s cannot be read, and without a configuration nobody knows what to hide",
+			path);
 	}
 	alloc_free(report);
 	return result == RESULT_OK ? EX_OK : EX_CONFIG;

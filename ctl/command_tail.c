@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "answer.h"
+#include "problem.h"
 #include "units.h"
 
 /* The daemon says something every two seconds. */
@@ -109,8 +110,8 @@ int command_tail(const struct invocation *invocation)
 	client_target_parameter(&target, "refusals",
 		invocation_option(invocation, "refusals") != NULL ? "true" : NULL);
 	if (target.failed) {
-		fprintf(stderr, "penstockctl: the arguments are too long\n");
-		return EX_USAGE;
+		return problem_say(invocation, EX_USAGE, "too_long", NULL,
+			"the arguments are too long");
 	}
 	if (patient.timeout_s < SILENCE_MIN_S) patient.timeout_s = SILENCE_MIN_S;
 	struct client_answer answer = client_ask(&patient, "GET", target.text, take_line, &patient);
@@ -118,8 +119,8 @@ int command_tail(const struct invocation *invocation)
 	if (exit_code != EX_OK) {
 		exit_code = answer_problem(invocation, &answer);
 	} else {
-		fprintf(stderr, "penstockctl: the daemon is stopping\n");
-		exit_code = EX_TEMPFAIL;
+		exit_code = problem_say(invocation, EX_TEMPFAIL, "stopping", NULL,
+			"the daemon is stopping");
 	}
 	client_answer_free(&answer);
 	return exit_code;

@@ -15,6 +15,7 @@
 #include "answer.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "problem.h"
 #include "terminal.h"
 #include "top_json.h"
 #include "top_view.h"
@@ -50,8 +51,9 @@ static uint64_t mono_us(void)
 
 /* ---- Options --------------------------------------------------------------------------------- */
 
-static bool interval_parse(const char *text, double *ret_s)
+static bool interval_parse(const struct invocation *invocation, double *ret_s)
 {
+	const char *text = invocation_option(invocation, "interval");
 	char *end;
 	if (text == NULL) return true;
 	double s = strtod(text, &end);
@@ -59,16 +61,18 @@ static bool interval_parse(const char *text, double *ret_s)
 		*ret_s = s;
 		return true;
 	}
-	fprintf(stderr, "penstockctl: --interval takes seconds from 0.1 to 3600, not \"%.40s\"\n",
-		text);
+	(void)problem_say(invocation, EX_USAGE, "usage", NULL,
+		"--interval takes seconds from 0.1 to 3600, not \"%.40s\"", text);
 	return false;
 }
 
-static bool count_parse(const char *text, uint64_t *ret)
+static bool count_parse(const struct invocation *invocation, uint64_t *ret)
 {
+	const char *text = invocation_option(invocation, "count");
 	if (text == NULL) return true;
 	if (bytes_parse_u64(bytes_of_text(text), ret) == RESULT_OK && *ret > 0) return true;
-	fprintf(stderr, "penstockctl: --count takes a number from 1 on, not \"%.40s\"\n", text);
+	(void)problem_say(invocation, EX_USAGE, "usage", NULL,
+		"--count takes a number from 1 on, not \"%.40s\"", text);
 	return false;
 }
 
@@ -91,10 +95,9 @@ static bool look(struct top *top)
 
 static int complain(const struct top *top)
 {
-	fputs("penstockctl: ", stderr);
-	table_write_safe(stderr, top->samples[1]->problem);
-	fputc('\n', stderr);
-	return top->samples[1]->exit_code;
+	const struct top_sample *sample = top->samples[1];
+	return problem_say(&top->invocation, sample->exit_code, sample->code,
+		sample->fix[0] != '\0' ? sample->fix : NULL, "%s", sample->problem);
 }
 
 static void sleep_until(uint64_t us)
@@ -232,8 +235,7 @@ int command_top(const struct invocation *invocation)
 	};
 	if (top.invocation.timeout_s > ANSWER_TIMEOUT_S)
 		top.invocation.timeout_s = ANSWER_TIMEOUT_S;
-	if (!interval_parse(invocation_option(invocation, "interval"), &top.interval_s) ||
-		!count_parse(invocation_option(invocation, "count"), &top.count)) {
+	if (!interval_parse(invocation, &top.interval_s) || !count_parse(invocation, &top.count)) {
 		return EX_USAGE;
 	}
 	top.samples[0] = top_sample_create();

@@ -121,9 +121,9 @@ const struct command commands[] = {
 		"  penstockctl dlq replay --all --expect 112",
 		command_dlq_replay, NULL, "penstock.replay/v1" },
 	{ "audit actions", "", 0, 0, { LIMIT_OPTION }, CONTROL_ROLE_READ,
-		"who changed what: reloads, drains, stops, backups, newest first",
-		"Each is a leaf of the audit log. Replays of dead letters are, too: they stand\n"
-		"with their event.\n\n"
+		"who changed what: reloads, upgrades, drains, stops, backups",
+		"Newest first. Each is a leaf of the audit log. Replays of dead letters are, too:\n"
+		"they stand with their event.\n\n"
 		"  penstockctl audit actions --limit 20",
 		command_audit_actions, NULL, "penstock.actions/v1" },
 	{ "audit verify", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_READ,
@@ -192,8 +192,8 @@ const struct command commands[] = {
 		command_config_reference, "it is a document" },
 	{ "config schema", "", 0, 0, NO_OPTIONS, CONTROL_ROLE_NONE,
 		"JSON Schema of the configuration, for editors",
-		"  penstockctl config schema > penstock.schema.json", command_config_schema, NULL,
-		"https://json-schema.org/draft/2020-12/schema" },
+		"  penstockctl config schema > penstock.schema.json", command_config_schema,
+		"it is JSON already" },
 	{ "config show", "[FILE]", 0, 1,
 		{ { "effective", NULL, "with every default that is in force" } }, CONTROL_ROLE_NONE,
 		"a configuration as it is understood, as YAML that loads again",
@@ -248,7 +248,8 @@ const struct command commands[] = {
 		"First it is asked whether it would start with the configuration; if not, nothing\n"
 		"changes (exit code 78). Then the running one finishes what is under way and the\n"
 		"new one takes its sockets over; clients wait in between, well under a second.\n\n"
-		"  install penstockd /usr/sbin/ && penstockctl upgrade",
+		"  install penstockd /usr/sbin/\n"
+		"  penstockctl upgrade",
 		command_upgrade, NULL, "penstock.upgraded/v1" },
 	{ "store check", "", 0, 0, { OFFLINE_OPTIONS }, CONTROL_ROLE_NONE,
 		"looks through a store that no daemon has open",

@@ -32,6 +32,7 @@ struct doctor {
 	uint32_t count;
 	uint32_t dropped_count;
 	uint32_t counts[DOCTOR_LEVEL_COUNT]; /* of all, dropped ones too */
+	bool file_table; /* rings here hold sockets without descriptors: doctor_kernel() sets it */
 	struct doctor_finding findings[DOCTOR_FINDINGS_MAX];
 };
 

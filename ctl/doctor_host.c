@@ -63,6 +63,7 @@ static void check_ring(struct doctor *doctor)
 	enum result result = io_open(&config, &io);
 	if (result == RESULT_OK) {
 		doctor_add(doctor, DOCTOR_OK, "io_uring", NULL, "%s", io_features(io));
+		doctor->file_table = io_table_size(io) > 0;
 		io_close(io);
 		return;
 	}
@@ -173,13 +174,29 @@ void doctor_clock(struct doctor *doctor)
 
 /* ---- Limits ---------------------------------------------------------------------------------- */
 
-static uint64_t channels_needed(const struct config *config)
+/* A daemon with this limit has so many of its descriptors left for connections, and as many again
+ * in the tables of its workers' rings: warn_of_limit() of the daemon has the figures themselves. */
+struct descriptors {
+	uint64_t workers;
+	uint64_t connections; /* of each worker */
+	uint64_t others;      /* open beside them: an estimate */
+	bool file_table;
+};
+
+static bool descriptors_suffice(const struct descriptors *needed, uint64_t limit)
 {
-	uint64_t channels = 0;
-	for (uint32_t i = 0; i < config->target_count; i++) {
-		channels += config->targets[i].connections_max;
-	}
-	return channels < DELIVER_CHANNELS_MAX ? channels : DELIVER_CHANNELS_MAX;
+	uint64_t table_size = limit < needed->connections ? limit : needed->connections;
+	uint64_t in_tables = needed->file_table ? needed->workers * table_size : 0;
+	return in_tables + limit >= needed->workers * needed->connections + needed->others;
+}
+
+/* The least limit that suffices. */
+static uint64_t descriptors_limit(const struct descriptors *needed)
+{
+	uint64_t all = needed->workers * needed->connections + needed->others;
+	if (!needed->file_table) return all;
+	if (needed->others > needed->connections) return needed->others;
+	return (all + needed->workers) / (needed->workers + 1);
 }
 
 static void check_descriptors(struct doctor *doctor, const struct config *config)
@@ -188,20 +205,25 @@ static void check_descriptors(struct doctor *doctor, const struct config *config
 	enum { OTHERS = 64 };
 	struct rlimit limit = { 0 };
 	char texts[2][UNITS_TEXT_SIZE];
-	uint64_t needed = OTHERS +
-		config->cpu_count *
-			(config->connections_max + channels_needed(config) +
-				config->listener_count + OTHERS);
+	uint64_t workers = (uint64_t)config->cpu_count * config->workers_per_cpu;
+	const struct descriptors needed = {
+		.workers = workers,
+		.connections = config->connections_max,
+		.others = OTHERS + workers * (config->listener_count + OTHERS),
+		.file_table = doctor->file_table,
+	};
 	CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-	bool good = limit.rlim_max == RLIM_INFINITY || limit.rlim_max >= needed;
+	bool good = limit.rlim_max == RLIM_INFINITY || descriptors_suffice(&needed, limit.rlim_max);
+	uint64_t wanted = descriptors_limit(&needed);
 	/* The daemon raises the soft limit to the hard one itself. */
 	doctor_add(doctor, good ? DOCTOR_OK : DOCTOR_WARN, "limits", NULL,
 		"open files: %s allowed here, %s needed when all connections are in use",
-		units_number(limit.rlim_max, texts[0]), units_number(needed, texts[1]));
+		limit.rlim_max == RLIM_INFINITY ? "any" : units_number(limit.rlim_max, texts[0]),
+		units_number(wanted, texts[1]));
 	if (good) return;
 	doctor_fix(doctor,
 		"LimitNOFILE=%llu in the unit (ulimit -n in a shell), or fewer connections",
-		(unsigned long long)needed);
+		(unsigned long long)wanted);
 }
 
 static void check_locked_memory(struct doctor *doctor, const struct config *config)
@@ -232,5 +254,5 @@ void doctor_limits(struct doctor *doctor, const struct config *config)
 	bool good = cpus >= (long)config->cpu_count;
 	doctor_add(doctor, good ? DOCTOR_OK : DOCTOR_WARN, "cpus",
 		good ? NULL : "name fewer under workers: cpus", "%u workers on %ld CPUs",
-		config->cpu_count, cpus);
+		config->cpu_count * config->workers_per_cpu, cpus);
 }

@@ -72,10 +72,15 @@ int main(int argc, char **argv)
 			help_print_all(stdout, commands, command_count, result.group);
 		}
 		return finish(EX_OK);
-	case ARGUMENTS_NONE: help_print_all(stderr, commands, command_count, NULL); return EX_USAGE;
+	case ARGUMENTS_NONE:
+		if (invocation.json) return usage(&invocation, "no command was given");
+		help_print_all(stderr, commands, command_count, NULL);
+		return EX_USAGE;
 	case ARGUMENTS_VERSION: printf("penstockctl %s\n", penstock_version); return finish(EX_OK);
 	case ARGUMENTS_GROUP:
-		fprintf(stderr, "penstockctl: %s what?\n", result.group);
+		snprintf(result.error, sizeof result.error, "%.60s what?", result.group);
+		if (invocation.json) return usage(&invocation, result.error);
+		fprintf(stderr, "penstockctl: %s\n", result.error);
 		help_print_all(stderr, commands, command_count, result.group);
 		return EX_USAGE;
 	case ARGUMENTS_WRONG: return usage(&invocation, result.error);

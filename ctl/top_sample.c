@@ -168,6 +168,9 @@ static void take_problem(struct top_sample *sample, const struct client_answer *
 	snprintf(sample->problem, sizeof sample->problem, "%s: %s",
 		member_text_or(problem, "title", "The answer cannot be read"),
 		member_text_or(problem, "detail", "no explanation came with it"));
+	snprintf(sample->code, sizeof sample->code, "%s",
+		member_text_or(problem, "code", "unexplained"));
+	snprintf(sample->fix, sizeof sample->fix, "%s", member_text(problem, "fix"));
 	yyjson_doc_free(document);
 }
 

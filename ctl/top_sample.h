@@ -86,6 +86,8 @@ struct top_sample {
 	bool good;
 	int exit_code;     /* when it is not good */
 	char problem[240]; /* the same for people */
+	char code[48];     /* and for programs */
+	char fix[160];     /* what to do; may be empty */
 	uint64_t mono_us;
 	uint64_t now_us; /* the daemon's wall clock */
 	uint64_t started_us;

@@ -174,6 +174,7 @@ static void visit_value(const struct walk *walk, const struct config_section *se
 		.text = text,
 		.position = config_position_of(walk->config, object + key->offset,
 			(struct config_position){ 0 }),
+		.object = object,
 	};
 
 	walk->visitor->value(walk->owner, &visit);

@@ -18,6 +18,7 @@ struct config_visit {
 	const char *text;  /* of values: as YAML; NULL: none. Lives until the visit ends */
 	const char *label; /* of list elements: what tells them apart; else NULL */
 	struct config_position position; /* line 0: a default */
+	const void *object; /* of values: what the section fills, by the key's offsets */
 };
 
 struct config_visitor {

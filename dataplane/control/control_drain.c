@@ -3,10 +3,11 @@
  *
  * Deliveries go on after the answer, too, until the daemon stops.
  */
+#include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 
 #include "base/alloc.h"
-#include "base/log.h"
 #include "control/control_internal.h"
 
 /* How often it is looked, and said. */
@@ -135,7 +136,9 @@ void control_handle_drain(struct control_call *call)
 		flow_release(flow);
 		return;
 	}
-	log_notice("drain asked for by=\"%s\"", call->peer.actor);
+	char arguments[48];
+	snprintf(arguments, sizeof arguments, "deadline %" PRIu64 " s", deadline_s);
+	control_action(call, SHARD_ACTION_DRAIN, arguments);
 	uint64_t began_us = control_mono().us;
 	daemon->drain(daemon->owner);
 	uint64_t count = left_wait(call, deadline_s);

@@ -2,11 +2,25 @@
 /* control_upgrade — the program on disk takes over. The answer says that it is fit to and that it
  * will; the next daemon at this socket that started later has done it.
  */
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/version.h"
 #include "control/control_internal.h"
+
+/* The store stays open until this is answered. */
+static void upgrade_note(struct control_call *call, enum result result)
+{
+	char outcome[96];
+
+	if (result == RESULT_OK) {
+		snprintf(outcome, sizeof outcome, "from version %s", penstock_version);
+	} else {
+		snprintf(outcome, sizeof outcome, "refused: %s", result_text(result));
+	}
+	control_action(call, SHARD_ACTION_UPGRADE, outcome);
+}
 
 void control_handle_upgrade(struct control_call *call)
 {
@@ -15,6 +29,7 @@ void control_handle_upgrade(struct control_call *call)
 
 	log_notice("upgrade asked for by=\"%s\"", call->peer.actor);
 	enum result result = daemon->upgrade(daemon->owner, error, sizeof error);
+	upgrade_note(call, result);
 	if (result == RESULT_OK) {
 		struct json *json = control_answer(call, "penstock.upgrade/v1");
 		json_text(json, "version", penstock_version);

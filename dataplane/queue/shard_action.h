@@ -19,7 +19,8 @@ struct shard;
 	X(RELOAD, 2, "reload") \
 	X(DRAIN, 3, "drain") \
 	X(STOP, 4, "stop") \
-	X(BACKUP, 5, "backup")
+	X(BACKUP, 5, "backup") \
+	X(UPGRADE, 6, "upgrade")
 enum shard_action_kind {
 #define X(name, number, text) SHARD_ACTION_##name = number,
 	SHARD_ACTION_TABLE(X)

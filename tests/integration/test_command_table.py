@@ -19,6 +19,9 @@ PROGRAMS = ("penstockctl", "penstockd", "penstock-bench")
 MANUAL_SECTIONS = {"penstockctl": 1, "penstockd": 8, "penstock-bench": 1}
 
 
+MINIMAL = "listeners: []\nendpoints: []\ntargets: []\nstore: { path: store }\n"
+
+
 def output(*words):
     return subprocess.check_output([str(word) for word in words], text=True, timeout=20)
 
@@ -47,6 +50,9 @@ def test_json_is_taken_and_errors_are_json_too(name, tmp_path):
     arguments = ["nothing" for word in re.findall(r"(?<![\[A-Z])[A-Z]{2,}(?![A-Z.\]])", usage.replace("[OPTION...]", ""))]
     done = subprocess.run([CTL, "--json", "--socket", tmp_path / "none", *name.split(), *arguments],
                           capture_output=True, text=True, cwd=tmp_path, timeout=20, check=False)
+    if done.returncode == 0 and "\nTakes no --json: " in output(CTL, "help", *name.split()):
+        assert done.stdout and done.stderr == ""  # only errors are JSON
+        return
     document = json.loads(done.stdout)
     assert re.fullmatch(r"penstock\.[a-z_]+/v[0-9]+", document["schema"])
     assert done.stderr == ""
@@ -56,13 +62,36 @@ def test_json_is_taken_and_errors_are_json_too(name, tmp_path):
         assert f"\n.TP\n\\fB{done.returncode}\\fR\n" in output(CTL, "--generate", "man"), "an undocumented exit code"
 
 
-def test_json_wrong_usage():
-    for words in (("--json", "nonsense"), ("--json", "status", "--nonsense"), ("--json", "dlq", "replay"),
-                  ("--json", "events", "list", "--limit", "0")):
-        done = subprocess.run([CTL, *words], capture_output=True, text=True, timeout=20, check=False)
-        assert done.returncode == 64
+@pytest.mark.parametrize("words", [
+    "", "nonsense", "events", "events nonsense", "status --nonsense", "status --timeout 0", "dlq replay",
+    "events list --limit 0", "top --interval 0", "top --count x", "drain --deadline x", "reload --confirm-within x",
+    "rollback --confirm-within 1ms", "config check --level x", "config check --format x", "config reference --format x",
+    "explain", "explain PS1103 --list", "support-bundle", "verify", f"support-bundle {4096 * 'x'}"])
+def test_json_wrong_usage(words, tmp_path):
+    """Wherever --json stands; one document, and nothing beside it."""
+    if "xxx" in words:
+        (tmp_path / "penstock.yaml").write_text(MINIMAL)
+        words += " --config penstock.yaml"
+    for line in (["--json", *words.split()], [*words.split(), "--json"]):
+        done = subprocess.run([CTL, *line], capture_output=True, text=True, timeout=20, check=False, cwd=tmp_path)
+        assert done.returncode == 64 and done.stderr == "", line
         problem = json.loads(done.stdout)
         assert problem["schema"] == "penstock.problem/v1" and problem["code"] == "usage" and problem["detail"]
+
+
+@pytest.mark.parametrize("words,code", [
+    ("explain PS9999", "no_such_code"), ("support-bundle new.tar --config none.yaml", "config_invalid"),
+    ("support-bundle penstock.yaml --config penstock.yaml", "not_written"), ("top", "not_running"),
+    ("tail", "not_running"), ("upgrade", "not_running"), ("drain", "not_running"),
+    ("config diff", "not_running"), ("config reference --format x", "usage")])
+def test_json_of_what_goes_wrong(words, code, tmp_path):
+    """What fails here and not at the daemon has a code, too."""
+    (tmp_path / "penstock.yaml").write_text(MINIMAL)
+    done = subprocess.run([CTL, "--json", "--socket", "none", *words.split()], capture_output=True, text=True, timeout=20,
+                          check=False, cwd=tmp_path)
+    problem = json.loads(done.stdout)
+    assert done.returncode != 0 and done.stderr == ""
+    assert problem["schema"] == "penstock.problem/v1" and problem["code"] == code and problem["detail"]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

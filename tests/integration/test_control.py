@@ -232,6 +232,26 @@ def test_admins_change(shared):
     assert 'www-data uid 33' in shared.ctl('audit', 'actions')
 
 
+def test_every_change_is_in_the_audit_log(tmp_path):
+    """Reload, confirm, rollback, upgrade, drain: each an entry, in the order they were asked for, after the program has
+    changed, too."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
+        daemon.configure(more='log: { level: info }')
+        daemon.ctl('reload', '--confirm-within', '1m')
+        daemon.ctl('confirm')
+        daemon.ctl('rollback')
+        daemon.ctl('upgrade')
+        daemon.ctl('drain', '--deadline', '7s')
+        actions = daemon.ctl_json('audit', 'actions')['actions']
+        assert [one['number'] for one in actions] == [5, 4, 3, 2, 1]
+        assert all(one['actor'].startswith('root uid 0 pid ') for one in actions)
+        found = [(one['action'], one['text'].rstrip('0123456789.')) for one in reversed(actions)]
+        assert found[0] == ('reload', 'generation ') and found[1] == ('reload', 'confirmed, generation ')
+        assert found[2] == ('reload', 'rolled back, generation ') and found[4] == ('drain', 'deadline 7 s')
+        assert actions[1]['action'] == 'upgrade' and actions[1]['text'].startswith('from version ')
+        assert daemon.audit_verify()['valid'] is True
+
+
 def test_operators_operate(shared):
     """A user in control.operators reads, replays and reloads, and is told what he would need for more."""
     assert json.loads(run_as(shared, 'games', 'games', 'version', '--json').stdout)['role'] == 'operate'

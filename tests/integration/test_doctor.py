@@ -174,6 +174,28 @@ def test_limits(host):
                for one in found)
 
 
+@pytest.mark.parametrize('per_cpu', [1, 4])
+def test_limit_of_open_files(host, per_cpu):
+    """Each worker's ring holds as many sockets as the limit says (decision 13), so that more workers hold more of them;
+    without such tables all connections together are under it. The limit that is named is the least that suffices."""
+    host.configure(workers=f', per_cpu: {per_cpu}, connections: 4000')
+    others = 64 + per_cpu * (64 + 2)  # the rest, and two listeners
+    tables = any('file_table=1' in one['text'] for one in findings(host.path) if one['check'] == 'io_uring')
+    least = per_cpu * 4000 + others
+    if tables:
+        least = -(-least // (per_cpu + 1))
+
+    def found(limit):
+        one, = (one for one in findings(host.path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE,
+                (limit, limit))) if one['text'].startswith('open files'))
+        assert f'{limit:,} allowed here, {least:,} needed' in one['text']
+        return one
+
+    assert found(least)['level'] == 'ok'
+    one = found(least - 1)
+    assert one['level'] == 'warn' and f'LimitNOFILE={least} ' in one['fix']
+
+
 @pytest.mark.skipif(not pathlib.Path('/dev/shm').is_dir(), reason='needs a tmpfs')
 def test_state_in_memory_and_state_that_is_missing(host):
     with tempfile.TemporaryDirectory(dir='/dev/shm') as folder:

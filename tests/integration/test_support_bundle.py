@@ -61,7 +61,7 @@ def fixture_daemon(tmp_path):
             daemon.configure(endpoints=endpoints)
             daemon.ctl('reload')
             with open(daemon.folder / 'log', 'a', encoding='utf-8') as log:
-                log.write(f'peer 203.0.113.77:4711 [2001:db8::17] on {socket.gethostname()} asked initechpay\n')
+                log.write(f'peer 203.0.113.77:4711 [2001:db8::17] on {socket.gethostname()} asked initechpay by="dorothea uid 4711 pid 7"\n')
             yield daemon
 
 
@@ -75,7 +75,7 @@ def test_nothing_leaves_the_house(daemon, tmp_path):
     parts = read(target)
     assert list(parts) == ['MANIFEST.txt', *PARTS]
     lowered = data.lower()
-    for word in ('initechpay', 'umbrellacrm', 'goneforever', 'acmebilling', 'globexorders', 'globex', 'umbrella',
+    for word in ('initechpay', 'umbrellacrm', 'goneforever', 'acmebilling', 'dorothea', 'globexorders', 'globex', 'umbrella',
                  'houseofsecrets', TOKEN, 'sesame', '127.0.0.1', '203.0.113.77', '2001:db8::17', 'of-a-customer',
                  lab.GITHUB_SECRET, lab.STANDARD_SECRET, lab.STRIPE_SECRET, lab.ZEN_SECRET, lab.APP_SECRET,
                  lab.APP_SECRET.removeprefix('whsec_'), str(daemon.folder), str(lab.certificates())):
@@ -83,6 +83,68 @@ def test_nothing_leaves_the_house(daemon, tmp_path):
     assert not re.search(rb'(?<![a-z0-9_])' + re.escape(socket.gethostname().lower().encode()) + rb'(?![a-z0-9_])',
                          lowered)
     assert b'BEGIN' not in data  # no key, no certificate
+
+
+class Everything:
+    """A configuration with every key that there is, out of the JSON Schema, which is made from the tables that files are
+    read by; each text that people choose has a word of its own."""
+
+    FIXED = {'scheme': 'github', 'cpus': [0], 'quota': '10GiB', 'tolerance': '5m'}
+
+    def __init__(self, folder):
+        self.schema = json.loads(subprocess.check_output([lab.BUILD / 'penstockctl', 'config', 'schema']))
+        self.words = 0
+        self.path = folder / 'everything.yaml'
+        # A string of JSON is one of YAML, too.
+        self.path.write_text(json.dumps(self.value('', self.schema)))
+
+    def text(self, pattern):
+        self.words += 1
+        word = f'zq{self.words}x'
+        if '://' in pattern:
+            return f'https://{word}.example/{word}/{TOKEN}?{word}' if '[/?]' in pattern else f'http://{word}.example'
+        if pattern.endswith('{1,5}$'):
+            return f'203.0.113.{self.words}:443'
+        if pattern.startswith('^/'):
+            return f'/{word}'
+        if pattern.startswith(r'^(\*\.)?'):
+            return f'*.{word}.example'
+        return f"folder-{word}/it's-{word}" if pattern == '^[^~$]' else word
+
+    def value(self, key, schema):
+        while '$ref' in schema:
+            schema = self.schema['$defs'][schema['$ref'].removeprefix('#/$defs/')]
+        if key in self.FIXED:
+            return self.FIXED[key]
+        if 'enum' in schema:
+            return schema['enum'][-1]
+        if 'anyOf' in schema and 'properties' not in schema:
+            return self.value(key, schema['anyOf'][0])
+        if 'properties' in schema:
+            return {name: self.value(name, one) for name, one in schema['properties'].items() if name != 'target'}
+        if key == 'targets' and '$ref' not in schema['items']:
+            return []  # of an endpoint: the names stand under targets
+        if 'items' in schema:
+            return [self.value('', schema['items'])]
+        if 'default' in schema and schema.get('pattern') != '^[^~$]':
+            return schema['default']
+        return self.text(schema['pattern'])
+
+
+def test_no_key_is_forgotten(tmp_path):
+    everything = Everything(tmp_path)
+    assert everything.words >= 28
+    target, _ = bundle(tmp_path, tmp_path / 'none.sock', '--config', everything.path)
+    parts = read(target)
+    text = parts['configuration.yaml'].decode()
+    for key in ('operators:', 'endpoint:', 'previous_secret_file:', 'client_ca:', 'sample_ratio:', 'per_cpu:', 'group:'):
+        assert key in text, key
+    for name, part in parts.items():
+        assert not re.search(rb'zq[0-9]+x|203\.0\.113|' + TOKEN.encode() + b'|' + re.escape(str(tmp_path).encode()),
+                             part), (name, part.decode())
+    stands_for = ' '.join(names_of(tmp_path / 'out.tar.names').values())
+    for number in range(1, everything.words + 1):
+        assert f'zq{number}x' in stands_for or f'203.0.113.{number}:443' in stands_for, number
 
 
 def test_it_helps(daemon, tmp_path):
@@ -97,9 +159,9 @@ def test_it_helps(daemon, tmp_path):
     assert '"schema":"penstock.status/v1"' in parts['status.json']
     assert f'penstock_events_accepted_total{{endpoint="{alias["initechpay"]}"}} 1' in parts['metrics.txt']
     assert f'- name: {alias["acmebilling"]}' in parts['configuration.yaml']
-    assert 'retry_attempts_max: 2' in parts['configuration.yaml'] and 'retention_s: 604800' in parts['configuration.yaml']
+    assert 'attempts: 2\n' in parts['configuration.yaml'] and 'retention: 7d  # default' in parts['configuration.yaml']
     assert f'peer {alias["203.0.113.77"]}:4711 [{alias["2001:db8::17"]}]' in parts['log.txt']
-    assert parts['log.txt'].splitlines()[-1].endswith(f'asked {alias["initechpay"]}')
+    assert parts['log.txt'].splitlines()[-1].endswith(f'asked {alias["initechpay"]} by="{alias["dorothea"]} uid 4711 pid 7"')
     assert f'{alias["hooks.globex-internal.invalid"]} (target {alias["globexorders"]}) does not resolve' in parts[
         'doctor.txt']
     assert 'io_uring' in parts['doctor.txt'] and 'penstockctl ' in parts['penstockctl.txt']
