@@ -3,7 +3,7 @@
  * leads to in the journal, and the audit log.
  *
  * A shard is opened as the daemon would open it: what its journal has after the last checkpoint is
- * done again first, and a store of an older version is brought up to ours.
+ * done again first.
  */
 #include <inttypes.h>
 #include <stdio.h>
