@@ -86,5 +86,6 @@ int command_version(const struct invocation *invocation);
 int command_backup(const struct invocation *invocation);
 int command_restore(const struct invocation *invocation);
 int command_store_check(const struct invocation *invocation);
+int command_store_compact(const struct invocation *invocation);
 int command_config_fmt(const struct invocation *invocation);
 int command_upgrade(const struct invocation *invocation);

@@ -3,10 +3,8 @@
  * leads to in the journal, and the audit log.
  *
  * A shard is opened as the daemon would open it: what its journal has after the last checkpoint is
- * done again first, and a store of an older version is brought up to ours.
+ * done again first.
  */
-#include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -173,23 +171,6 @@ static void check_shard(struct checking *checking, const char *store_path)
 	}
 }
 
-/* One more than the highest number of a shard; 0: there is none. */
-static unsigned shard_count(const char *path)
-{
-	unsigned count = 0;
-	DIR *folder = opendir(path);
-	if (folder == NULL) return 0;
-	for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-		struct bytes name = bytes_of_text(entry->d_name);
-		uint64_t number;
-		if (!bytes_starts_with(name, BYTES_LITERAL("shard-"))) continue;
-		if (bytes_parse_u64(bytes_from(name, 6), &number) != RESULT_OK) continue;
-		if (number < WORKERS_MAX && number >= count) count = (unsigned)number + 1;
-	}
-	closedir(folder);
-	return count;
-}
-
 static void print_summary(const struct checking *checking, unsigned count)
 {
 	char texts[2][UNITS_TEXT_SIZE];
@@ -217,7 +198,7 @@ int command_store_check(const struct invocation *invocation)
 	int exit_code = offline_store_path(invocation, path);
 	if (exit_code == EX_OK) exit_code = offline_become_owner(invocation, path);
 	if (exit_code != EX_OK) return exit_code;
-	unsigned count = shard_count(path);
+	unsigned count = offline_shard_count(path);
 	if (count == 0) {
 		return problem_say(invocation, EX_NOINPUT, "no_store", "name it with --store",
 			"%s has no store: there is no shard-00 in it", path);

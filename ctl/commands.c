@@ -259,6 +259,15 @@ const struct command commands[] = {
 		"it is not, each finding is listed; 69: a daemon has it open.\n\n"
 		"  penstockctl store check --store /var/lib/penstock",
 		command_store_check, NULL, "penstock.store_check/v1" },
+	{ "store compact", "", 0, 0, { OFFLINE_OPTIONS }, CONTROL_ROLE_NONE,
+		"makes the files of a store that no daemon has open as small as what is in them",
+		"data.mdb keeps the room of what was deleted for what comes; after a backlog or a\n"
+		"shorter retention it can be given back. A copy is written beside it, every row\n"
+		"is compared, then it takes its place: cut off at any point, the store is whole.\n"
+		"The journal stays as it is. Exit code 69: a daemon has it open; 73: no space for\n"
+		"the copy.\n\n"
+		"  penstockctl store compact --store /var/lib/penstock",
+		command_store_compact, NULL, "penstock.store_compact/v1" },
 	{ "verify", "", 0, 0,
 		{ { "scheme", "NAME", "how the provider signs; --list shows the names" },
 			{ "secret-file", "FILE",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "offline.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <grp.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/bytes.h"
 #include "config/config.h"
 #include "problem.h"
 
@@ -60,4 +62,20 @@ int offline_become_owner(const struct invocation *invocation, const char *path)
 	return problem_say(invocation, EX_NOPERM, "not_owner", NULL,
 		"cannot become user %u, who owns %s: %s", (unsigned)status.st_uid, path,
 		strerror(errno));
+}
+
+unsigned offline_shard_count(const char *path)
+{
+	unsigned count = 0;
+	DIR *folder = opendir(path);
+	if (folder == NULL) return 0;
+	for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+		struct bytes name = bytes_of_text(entry->d_name);
+		uint64_t number;
+		if (!bytes_starts_with(name, BYTES_LITERAL("shard-"))) continue;
+		if (bytes_parse_u64(bytes_from(name, 6), &number) != RESULT_OK) continue;
+		if (number < WORKERS_MAX && number >= count) count = (unsigned)number + 1;
+	}
+	closedir(folder);
+	return count;
 }

@@ -25,6 +25,7 @@ CTL_SRC := \
 	ctl/command_restore.c \
 	ctl/command_status.c \
 	ctl/command_store.c \
+	ctl/command_store_compact.c \
 	ctl/command_support.c \
 	ctl/command_tail.c \
 	ctl/command_top.c \

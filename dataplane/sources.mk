@@ -86,6 +86,7 @@ STORE_SRC := \
 	dataplane/store/store.c \
 	dataplane/store/store_backup.c \
 	dataplane/store/store_check.c \
+	dataplane/store/store_compact.c \
 	dataplane/store/store_cursor.c \
 	dataplane/store/store_journal.c \
 	dataplane/store/store_journal_redo.c \

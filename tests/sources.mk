@@ -87,6 +87,7 @@ UNIT_TESTS := \
 	tests/unit/secrets/test_mac.c \
 	tests/unit/secrets/test_secret.c \
 	tests/unit/store/test_store.c \
+	tests/unit/store/test_store_compact.c \
 	tests/unit/store/test_store_cursor.c \
 	tests/unit/store/test_store_journal.c \
 	tests/unit/store/test_store_journal_direct.c \

@@ -103,6 +103,7 @@ static enum result open_folder(struct store *store, const char *path, char *erro
 		snprintf(error, error_size, "%s is open in another process", path);
 		return RESULT_BUSY;
 	}
+	store_compact_clear(store->folder_fd);
 	return RESULT_OK;
 }
 

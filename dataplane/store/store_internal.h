@@ -112,6 +112,10 @@ void store_space_count(const struct store *store, struct store_txn *txn, uint64_
 /* … and publish them after. */
 void store_space_publish(struct store *store, const uint64_t *tree_pages);
 
+/* store_compact.c: a copy that was never finished. Whoever has the store's lock removes it. */
+#define STORE_COMPACT_NAME "data.mdb.new"
+void store_compact_clear(int folder_fd);
+
 /* store_migrate.c */
 struct store_migration {
 	uint32_t from; /* schema version this step reads; it leaves from + 1 */

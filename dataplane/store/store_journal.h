@@ -190,7 +190,8 @@ MUST_USE enum result journal_view_own(const struct journal *journal, struct jour
 MUST_USE enum result journal_view_record(const struct journal *journal, struct journal_place place,
 	const uint8_t *record, enum store_table table, struct bytes key, struct bytes *ret_value);
 
-/* Bytes on the disk of the journal files in a folder. */
+/* Bytes on the disk of the journal files in a folder, whatever numbers they have: a restored store
+ * has gaps. */
 uint64_t journal_files_size(int folder_fd);
 
 /* Whether `size` bytes of events can be written now. Writer thread. */

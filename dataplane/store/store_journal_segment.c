@@ -242,6 +242,16 @@ static uint32_t file_of_name(const char *name)
 	return strcmp(name, again) == 0 ? (uint32_t)file : JOURNAL_SEGMENTS_MAX;
 }
 
+/* Of its own, so that it begins at the first entry. NULL: errno says why. */
+static DIR *open_listing(int folder_fd)
+{
+	int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+
+	if (folder == NULL && fd >= 0) close(fd);
+	return folder;
+}
+
 enum result journal_open(struct journal *journal, bool new, char *error, size_t error_size)
 {
 	enum result result = RESULT_OK;
@@ -260,10 +270,8 @@ enum result journal_open(struct journal *journal, bool new, char *error, size_t 
 		journal->segments[file].file = file;
 		journal->segments[file].fd = -1;
 	}
-	int fd = openat(journal->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+	DIR *folder = open_listing(journal->folder_fd);
 	if (folder == NULL) {
-		if (fd >= 0) close(fd);
 		snprintf(error, error_size, "the store's folder cannot be read: %s",
 			strerror(errno));
 		return RESULT_DISK;
@@ -281,15 +289,17 @@ enum result journal_open(struct journal *journal, bool new, char *error, size_t 
 
 uint64_t journal_files_size(int folder_fd)
 {
-	char name[JOURNAL_FILE_NAME_SIZE];
 	struct stat status;
 	uint64_t size = 0;
 
-	for (uint32_t file = 0; file < JOURNAL_SEGMENTS_MAX; file++) {
-		journal_file_name(file, name);
-		if (fstatat(folder_fd, name, &status, 0) != 0) break;
+	DIR *folder = open_listing(folder_fd);
+	if (folder == NULL) return 0;
+	for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+		if (file_of_name(entry->d_name) == JOURNAL_SEGMENTS_MAX) continue;
+		if (fstatat(folder_fd, entry->d_name, &status, 0) != 0) continue;
 		size += (uint64_t)status.st_blocks * 512;
 	}
+	closedir(folder);
 	return size;
 }
 

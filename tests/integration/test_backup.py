@@ -182,6 +182,55 @@ def test_store_check_leaves_a_running_daemon_alone(tmp_path):
         assert daemon.audit_verify()['valid']
 
 
+def compact(store, code=0):
+    done = subprocess.run([lab.BUILD / 'penstockctl', '--json', 'store', 'compact', '--store', store],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_store_compact_gives_back_what_retention_deleted(tmp_path):
+    """Refused while the daemon runs; then data.mdb is smaller, the store sound, and the daemon goes on with it."""
+    with lab.Target() as target:
+        with lab.Daemon(tmp_path / 'd', target.url, cpus='[0, 1]', store=', retention: 1s') as daemon:
+            store = daemon.folder / 'store'
+            with contextlib.closing(daemon.connect(tls=False)) as connection:
+                for number in range(2000):
+                    body = b'{"number":%d}' % number
+                    assert daemon.post('/github', lab.github(body), body, connection)[0] == 200
+            peers.settled(daemon)
+            lab.wait_for(lambda: daemon.ctl_json('status')['totals']['events_expired'] > 1000, 30)
+            problem = compact(store, code=os.EX_UNAVAILABLE)[-1]
+            assert problem['code'] == 'store_busy' and 'another process' in problem['detail']
+        before = [path.stat().st_size for path in sorted(store.glob('shard-*/data.mdb'))]
+        (store / 'shard-00' / 'data.mdb.new').write_bytes(b'left by one that was killed')
+        lines = compact(store)
+        after = [path.stat().st_size for path in sorted(store.glob('shard-*/data.mdb'))]
+        assert all(line['schema'] == 'penstock.store_compact/v1' for line in lines)
+        assert [line['kind'] for line in lines] == ['shard', 'shard', 'summary']
+        assert [line['size_before'] for line in lines] == [*before, sum(before)]
+        assert [line['size_after'] for line in lines] == [*after, sum(after)]
+        assert all(new < old for old, new in zip(before, after))
+        assert not list(store.glob('shard-*/data.mdb.new'))
+        assert check(store)[-1]['sound']
+        with daemon:
+            assert daemon.audit_verify()['valid']
+            body = b'{"after":"compact"}'
+            assert daemon.post('/github', lab.github(body), body)[0] == 200
+            peers.settled(daemon)
+            assert daemon.audit_verify()['valid']
+        assert check(store)[-1]['sound']
+
+
+def test_store_compact_makes_no_store(tmp_path):
+    """Where there is none, or a shard of it is missing, it says so and makes nothing."""
+    assert compact(tmp_path, code=os.EX_NOINPUT)[-1]['code'] == 'no_store'
+    (tmp_path / 'shard-00').mkdir()
+    problem = compact(tmp_path, code=os.EX_NOINPUT)[-1]
+    assert problem['code'] == 'no_store' and 'shard-00/data.mdb' in problem['detail']
+    assert not os.listdir(tmp_path / 'shard-00')
+
+
 def checksum(xxhash, table, key, value):
     """As store.h has it: XXH3 of the value, seeded with that of the key, seeded with the table's number."""
     function = xxhash.XXH3_64bits_withSeed

@@ -231,6 +231,19 @@ static void test_a_flipped_bit_is_found(void **state)
 	store_read_done(&read);
 }
 
+static void close_with_schema(struct fixture *fixture, uint8_t schema)
+{
+	struct store_txn txn;
+	const uint8_t number[] = { schema, 0, 0, 0 };
+	struct bytes value = bytes_of(number, sizeof number);
+
+	store_write_begin(&txn, fixture->store);
+	store_put(&txn, STORE_META, BYTES_LITERAL("schema"), &value, 1);
+	store_write_through(&txn);
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+	store_close(fixture->store);
+}
+
 /* Another shard's folder, a newer version's and one in use are refused with a sentence. */
 static void test_wrong_stores_are_refused(void **state)
 {
@@ -247,17 +260,23 @@ static void test_wrong_stores_are_refused(void **state)
 	fixture->config.shard = 3;
 	assert_int_equal(open_store(fixture), RESULT_OK);
 
-	struct store_txn txn;
-	const uint8_t newer[] = { STORE_SCHEMA_VERSION + 1, 0, 0, 0 };
-	struct bytes value = bytes_of(newer, sizeof newer);
-	store_write_begin(&txn, fixture->store);
-	store_put(&txn, STORE_META, BYTES_LITERAL("schema"), &value, 1);
-	store_write_through(&txn);
-	assert_int_equal(store_write_commit(&txn), RESULT_OK);
-	store_close(fixture->store);
+	close_with_schema(fixture, STORE_SCHEMA_VERSION + 1);
 	assert_int_equal(open_store(fixture), RESULT_VERSION);
 	assert_non_null(strstr(fixture->error, "newer version"));
 	assert_null(fixture->store);
+}
+
+/* No step leads from schema 1, of before the journal; it stays as it is. */
+static void test_a_schema_without_a_step_is_refused(void **state)
+{
+	struct fixture *fixture = *state;
+
+	close_with_schema(fixture, 1);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(open_store(fixture), RESULT_VERSION);
+		assert_non_null(strstr(fixture->error, "cannot be brought from schema 1 to 2"));
+		assert_null(fixture->store);
+	}
 }
 
 /* A cut-off file and one that is no store are refused, and not read until they fault. */
@@ -350,6 +369,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_errors_stick, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_flipped_bit_is_found, begin, end),
 		cmocka_unit_test_setup_teardown(test_wrong_stores_are_refused, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_schema_without_a_step_is_refused, begin,
+			end),
 		cmocka_unit_test_setup_teardown(test_damaged_files_are_refused, begin, end),
 		cmocka_unit_test_setup_teardown(test_migration_steps, begin, end),
 		cmocka_unit_test_setup_teardown(test_unreachable_folder, begin, end),

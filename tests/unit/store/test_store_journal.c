@@ -263,6 +263,27 @@ static void test_readers_keep_segments(void **state)
 	journal_rig_assert_events(rig, last);
 }
 
+/* A restored store has the files that were in use, whatever numbers they had. */
+static void test_all_files_count_over_gaps(void **state)
+{
+	struct journal_rig *rig = *state;
+	char paths[2][FOLDER_PATH_SIZE];
+
+	journal_rig_commit(rig, 1);
+	journal_rig_fill_segment(rig);
+	int folder_fd = rig->store->folder_fd;
+	uint64_t size = journal_files_size(folder_fd);
+	assert_true(size >= JOURNAL_SEGMENT_SIZE_MIN);
+	journal_rig_path(rig, 0, paths[0]);
+	journal_rig_path(rig, JOURNAL_SEGMENTS_MAX - 1, paths[1]);
+	assert_int_equal(rename(paths[0], paths[1]), 0);
+	assert_int_equal(journal_files_size(folder_fd), size);
+	/* None of ours. */
+	folder_path(paths[0], rig->folder, "journal-00");
+	assert_int_equal(rename(paths[1], paths[0]), 0);
+	assert_true(journal_files_size(folder_fd) < size);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +308,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_segments_are_used_again, journal_rig_begin,
 			journal_rig_end),
 		cmocka_unit_test_setup_teardown(test_readers_keep_segments, journal_rig_begin,
+			journal_rig_end),
+		cmocka_unit_test_setup_teardown(test_all_files_count_over_gaps, journal_rig_begin,
 			journal_rig_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
