@@ -159,7 +159,8 @@ struct store_space store_space(struct store *store);
 /* What has been accepted needs so much more until it is settled: attempts, leaves, rows. Kept
  * from ingest beside STORE_RESERVE_PERCENT. Writer thread. */
 void store_set_promised(struct store *store, uint64_t size);
-/* Whether ingest of `size` more bytes leaves the reserve and what is promised alone. Writer thread. */
+/* Whether ingest of `size` more bytes leaves the reserve and what is promised alone. Writer
+ * thread. */
 bool store_has_room(struct store *store, uint64_t size);
 /* Whether it had room for anything after the last batch or checkpoint. Any thread. */
 bool store_had_room(const struct store *store);
