@@ -53,7 +53,7 @@ static struct config *load(struct doctor *doctor, const char *path)
 		doctor_add(doctor, DOCTOR_OK, "configuration", NULL,
 			"%s: %u endpoints, %u targets, %u listeners, %u workers", path,
 			config->endpoint_count, config->target_count, config->listener_count,
-			config->cpu_count);
+			config->cpu_count * config->workers_per_cpu);
 	} else {
 		const struct config_diagnostic *first = &report->diagnostics[0];
 		bool said = report->count > 0;

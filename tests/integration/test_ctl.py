@@ -171,7 +171,7 @@ def test_config_check_of_a_missing_file(tmp_path):
 
 
 def test_no_command_is_wrong_usage():
-    for arguments in ((), ('--socket', '/tmp/x'), ('--json',)):
+    for arguments in ((), ('--socket', '/tmp/x')):
         done = subprocess.run([lab.BUILD / 'penstockctl', *arguments], capture_output=True, text=True, timeout=20,
                               check=False)
         assert done.returncode == EX_USAGE and 'penstockctl' in done.stderr and not done.stdout
