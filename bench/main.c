@@ -20,7 +20,10 @@ static void on_signal(int number)
 
 int main(int argc, char **argv)
 {
-	struct bench *bench = alloc_array(1, sizeof *bench);
+	/* Static: whatever ends the program early, what it points to is not leaked. */
+	static struct bench *bench;
+
+	bench = alloc_array(1, sizeof *bench);
 	int code = options_parse(argc, argv, &bench->options);
 	if (code >= 0) return code;
 
