@@ -135,7 +135,7 @@ void control_handle_drain(struct control_call *call)
 		flow_release(flow);
 		return;
 	}
-	log_notice("drain asked for by=\"%s\"", call->peer.actor);
+	control_action(call, SHARD_ACTION_DRAIN, "");
 	uint64_t began_us = control_mono().us;
 	daemon->drain(daemon->owner);
 	uint64_t count = left_wait(call, deadline_s);
