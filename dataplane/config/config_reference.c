@@ -156,8 +156,7 @@ void config_reference_print_markdown(void *file)
 	      "`$VARIABLES` are expanded.\n"
 	      "- The file is YAML without anchors, aliases, tags and values of several lines. "
 	      "Unknown keys are errors.\n"
-	      "- ↻: read at the start; a reload names it and leaves it as it was. Addresses of "
-	      "listeners need a restart, too.\n"
+	      "- ↻: read at the start; a reload names it and leaves it as it was.\n"
 	      "- Check a change with `penstockctl config check`, compare it with `config diff`; "
 	      "`penstockctl explain CODE` says what a\n  complaint means.\n\n",
 		file);

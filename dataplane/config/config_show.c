@@ -24,14 +24,6 @@ struct settings_builder {
 	uint32_t depth;
 };
 
-/* Listeners' addresses are opened once; their certificates are read again at every reload. */
-static bool needs_restart(const struct config_visit *visit)
-{
-	if (visit->key->fixed) return true;
-	if (strcmp(visit->section->name, "listener") != 0) return false;
-	return strcmp(visit->key->name, "name") != 0;
-}
-
 static void setting_add(struct settings_builder *builder, const struct config_visit *visit,
 	const char *path, bool opens)
 {
@@ -43,8 +35,7 @@ static void setting_add(struct settings_builder *builder, const struct config_vi
 		.path = config_arena_text(builder->arena, path, strlen(path)),
 		.value = config_arena_text(builder->arena, value, strlen(value)),
 		.position = visit->position,
-		.restart = opens ? strcmp(visit->key->name, "listeners") == 0
-				 : needs_restart(visit),
+		.restart = visit->key->fixed,
 		.opens = opens,
 	};
 }
