@@ -16,6 +16,7 @@ BASE_SRC := \
 	dataplane/base/encoding.c \
 	dataplane/base/hash.c \
 	dataplane/base/hash_avx2.c \
+	dataplane/base/json_string.c \
 	dataplane/base/log.c \
 	dataplane/base/mailbox.c \
 	dataplane/base/pool.c \
@@ -68,7 +69,6 @@ HTTP_SRC := \
 	dataplane/http/http_chunked.c \
 	dataplane/http/http_date.c \
 	dataplane/http/http_fields.c \
-	dataplane/http/http_json.c \
 	dataplane/http/http_reason.c \
 	dataplane/http/http_request.c \
 	dataplane/http/http_response.c \
