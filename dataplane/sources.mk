@@ -18,6 +18,7 @@ BASE_SRC := \
 	dataplane/base/hash_avx2.c \
 	dataplane/base/json_string.c \
 	dataplane/base/log.c \
+	dataplane/base/log_form.c \
 	dataplane/base/mailbox.c \
 	dataplane/base/pool.c \
 	dataplane/base/result.c \
