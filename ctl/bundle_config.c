@@ -116,6 +116,7 @@ void bundle_config_write(const struct config *config, FILE *file)
 	address_format(&config->metrics_address, address);
 	write_text(file, "", "metrics", config->metrics_address.port != 0 ? address : "off");
 	write_number(file, "", "log_level", config->log_level);
+	write_number(file, "", "log_format", config->log_format);
 	write_number(file, "", "drain_timeout_s", config->drain_timeout_s);
 }
 
