@@ -203,7 +203,7 @@ static void reload_and_log(struct daemon *daemon)
 
 	enum result result = daemon_change(daemon, &change);
 	MAYBE(result != RESULT_OK); /* it is in the log */
-	daemon_change_log(daemon, change.report);
+	daemon_report_log(change.report, daemon->config_path);
 	alloc_free(change.report);
 	alloc_free(change.changes);
 }

@@ -23,6 +23,9 @@ MUST_USE enum result daemon_wait(struct daemon *daemon);
 void daemon_reload(struct daemon *daemon);
 void daemon_stop(struct daemon *daemon);
 
+/* A line for each diagnostic. */
+void daemon_report_log(const struct config_report *report, const char *path);
+
 /* From any thread: the program on disk is to take over, if it is fit to. What becomes of it is
  * logged. */
 void daemon_upgrade_ask(struct daemon *daemon);

@@ -256,7 +256,7 @@ static void confirm_expire_locked(struct daemon *daemon)
 	log_warning("generation=%llu was not confirmed in time",
 		(unsigned long long)daemon->confirm_number);
 	if (change_locked(daemon, &change) != RESULT_OK) {
-		daemon_change_log(daemon, change.report);
+		daemon_report_log(change.report, daemon->config_path);
 		/* Once: it would fail in the same way for ever. */
 		confirm_forget(daemon);
 	}
@@ -271,12 +271,16 @@ void daemon_confirm_expire(struct daemon *daemon)
 	pthread_mutex_unlock(&daemon->publish_lock);
 }
 
-void daemon_change_log(const struct daemon *daemon, const struct config_report *report)
+void daemon_report_log(const struct config_report *report, const char *path)
 {
 	for (uint32_t i = 0; i < report->count; i++) {
 		const struct config_diagnostic *found = &report->diagnostics[i];
-		LOG_AT(found->severity == CONFIG_ERROR ? LOG_ERROR : LOG_WARNING,
-			"%s:%u:%u: %s: %s", daemon->config_path, found->position.line,
-			found->position.column, found->code, found->sentence);
+		/* No rate limits them: there are CONFIG_DIAGNOSTICS_MAX at most. */
+		struct log_site site = { .file = __FILE__, .line = __LINE__ };
+		bool hint = found->hint[0] != '\0';
+		log_write(&site, found->severity == CONFIG_ERROR ? LOG_ERROR : LOG_WARNING,
+			"%s:%u:%u: %s: %s%s%s%s", path, found->position.line,
+			found->position.column, found->code, found->sentence,
+			hint ? " hint=\"" : "", found->hint, hint ? "\"" : "");
 	}
 }

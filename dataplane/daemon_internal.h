@@ -86,7 +86,6 @@ MUST_USE enum result daemon_confirm(struct daemon *daemon, const char *actor,
 	uint64_t *ret_generation);
 /* When the time is over: the generation before comes back. */
 void daemon_confirm_expire(struct daemon *daemon);
-void daemon_change_log(const struct daemon *daemon, const struct config_report *report);
 time_t daemon_mono_s(void);
 
 /* daemon_listeners.c, under publish_lock. */

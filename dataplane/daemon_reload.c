@@ -180,6 +180,7 @@ static enum result daemon_serve_next(struct daemon *daemon, struct flow *now, st
 	daemon->stamps = stamps;
 	change->generation = generation;
 	log_set_level((enum log_level)next->config->log_level);
+	log_set_format((enum log_format)next->config->log_format);
 	flow_replace(daemon, next);
 	return RESULT_OK;
 }

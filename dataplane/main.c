@@ -59,6 +59,25 @@ static void report_print(const struct config_report *report, enum config_report_
 	}
 }
 
+/* At a start: for a person, or where log lines have fields, as log lines. */
+static void report_log(const struct config_report *report, const char *path)
+{
+	if (log_format() == LOG_FORMAT_TEXT) {
+		report_print(report, CONFIG_REPORT_HUMAN);
+	} else {
+		daemon_report_log(report, path);
+	}
+}
+
+static void failure_log(const char *error)
+{
+	if (log_format() == LOG_FORMAT_TEXT) {
+		fprintf(stderr, "penstockd: %s\n", error);
+	} else {
+		log_error("%s", error);
+	}
+}
+
 static int exit_code(enum result result)
 {
 	switch (result) {
@@ -221,7 +240,7 @@ static enum result run_to_end(struct signals *signals, struct daemon *daemon, co
 	return result;
 }
 
-static int run(struct config *config, const char *program, char **arguments,
+static int run(struct config *config, const char *path, const char *program, char **arguments,
 	struct config_report *report)
 {
 	static struct signals signals; /* its thread never ends */
@@ -231,13 +250,14 @@ static int run(struct config *config, const char *program, char **arguments,
 	signals_start(&signals);
 	descriptors_raise();
 	log_set_level((enum log_level)config->log_level);
+	log_set_format((enum log_format)config->log_format);
 	enum result result = daemon_open(config, program, report, &daemon, error, sizeof error);
-	report_print(report, CONFIG_REPORT_HUMAN);
+	report_log(report, path);
 	if (result != RESULT_OK) {
 		if (error[0] == '\0' && result != RESULT_CONFIG) {
 			snprintf(error, sizeof error, "cannot start: %s", result_text(result));
 		}
-		if (error[0] != '\0') fprintf(stderr, "penstockd: %s\n", error);
+		if (error[0] != '\0') failure_log(error);
 		/* Threads may be running already: leave without taking them apart. */
 		fflush(NULL);
 		_exit(exit_code(result));
@@ -245,6 +265,24 @@ static int run(struct config *config, const char *program, char **arguments,
 	signals_direct(&signals, daemon);
 	log_notice("penstockd %s is ready", penstock_version);
 	return exit_code(run_to_end(&signals, daemon, program, arguments));
+}
+
+/* Lines from here on have the form that whoever started us expects. */
+static bool log_begin(void)
+{
+	struct log_surroundings surroundings = { .journal_stream = getenv("JOURNAL_STREAM"),
+		.journal_path = LOG_JOURNAL_PATH };
+	const char *word = getenv(LOG_FORMAT_VARIABLE);
+
+	if (word != NULL && !log_format_find(word, &surroundings.format)) {
+		fprintf(stderr,
+			"penstockd: " LOG_FORMAT_VARIABLE "='%s' is not one of auto, text, "
+			"json or journal\n",
+			word);
+		return false;
+	}
+	log_open(&surroundings);
+	return true;
 }
 
 /* Where this program is on disk, which another may have taken the place of by the time of an
@@ -263,10 +301,10 @@ static int config_run(const struct options *options, const char *program, char *
 	struct config *config = NULL;
 
 	if (config_load(options->config_path, &config, report) != RESULT_OK) {
-		report_print(report, CONFIG_REPORT_HUMAN);
+		report_log(report, options->config_path);
 		return EX_CONFIG;
 	}
-	return run(config, program, arguments, report);
+	return run(config, options->config_path, program, arguments, report);
 }
 
 int main(int argc, char **argv)
@@ -283,6 +321,7 @@ int main(int argc, char **argv)
 	case OPTIONS_DONE: return EX_OK;
 	case OPTIONS_WRONG: return EX_USAGE;
 	}
+	if (!log_begin()) return EX_USAGE;
 	const char *program = program_path();
 	core_dumps_forbid();
 

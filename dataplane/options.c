@@ -50,6 +50,12 @@ static const char *const synopsis[] = { "[-f FILE]",
 
 static const struct program_entry environment[] = {
 	{ CORE_DUMPS_VARIABLE, "1 allows core dumps, which hold private keys; they are off" },
+	{ LOG_FORMAT_VARIABLE,
+		"text, json (an object a line) or journal (fields PENSTOCK_*): the form "
+		"of log lines where the configuration has no log.format" },
+	{ "JOURNAL_STREAM",
+		"set by systemd: where it is standard error, lines are sent to the "
+		"journal with their fields" },
 	{ NULL, NULL },
 };
 
@@ -76,7 +82,7 @@ static const struct program program = {
 	.section = 8,
 	.summary = "takes webhooks in, proves who sent them, keeps them, delivers them",
 	.synopsis = synopsis,
-	.text = "Runs in the foreground and logs to standard error.\n"
+	.text = "Runs in the foreground and logs to standard error, or to systemd's journal.\n"
 		"SIGHUP reloads, SIGTERM and SIGINT stop after finishing what is under way; the\n"
 		"second of them stops at once.\n"
 		"Everything else is done with penstockctl; begin with: penstockctl status",

@@ -9,6 +9,8 @@
 #define CONFIG_PATH_DEFAULT "/etc/penstock/penstock.yaml"
 /* "1" in this variable of the environment allows core dumps and debuggers. */
 #define CORE_DUMPS_VARIABLE "PENSTOCK_CORE_DUMPS"
+/* The form of log lines where the configuration says nothing of it, or is not read yet. */
+#define LOG_FORMAT_VARIABLE "PENSTOCK_LOG_FORMAT"
 
 struct options {
 	const char *config_path;

@@ -16,7 +16,9 @@ BASE_SRC := \
 	dataplane/base/encoding.c \
 	dataplane/base/hash.c \
 	dataplane/base/hash_avx2.c \
+	dataplane/base/json_string.c \
 	dataplane/base/log.c \
+	dataplane/base/log_form.c \
 	dataplane/base/mailbox.c \
 	dataplane/base/pool.c \
 	dataplane/base/result.c \
@@ -68,7 +70,6 @@ HTTP_SRC := \
 	dataplane/http/http_chunked.c \
 	dataplane/http/http_date.c \
 	dataplane/http/http_fields.c \
-	dataplane/http/http_json.c \
 	dataplane/http/http_reason.c \
 	dataplane/http/http_request.c \
 	dataplane/http/http_response.c \

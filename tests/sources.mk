@@ -16,6 +16,8 @@ UNIT_TESTS := \
 	tests/unit/base/test_encoding.c \
 	tests/unit/base/test_hash.c \
 	tests/unit/base/test_list.c \
+	tests/unit/base/test_log.c \
+	tests/unit/base/test_log_form.c \
 	tests/unit/base/test_mailbox.c \
 	tests/unit/base/test_pool.c \
 	tests/unit/base/test_sha256_blocks.c \
@@ -119,6 +121,7 @@ UNIT_TESTS := \
 
 # Those of UNIT_TESTS that start threads: `make test` runs them once more under ThreadSanitizer.
 THREAD_TESTS := \
+	tests/unit/base/test_log.c \
 	tests/unit/base/test_mailbox.c \
 	tests/unit/base/test_tap.c \
 	tests/unit/bench/test_disk_load.c \

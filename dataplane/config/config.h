@@ -108,6 +108,13 @@ enum config_log_level {
 	CONFIG_LOG_DEBUG,
 };
 
+enum config_log_format {
+	CONFIG_LOG_AUTO,
+	CONFIG_LOG_TEXT,
+	CONFIG_LOG_JSON,
+	CONFIG_LOG_JOURNAL,
+};
+
 struct config {
 	const char *path; /* of the file */
 	struct config_listener *listeners;
@@ -119,7 +126,7 @@ struct config {
 	struct config_store store;
 	uint16_t *cpus; /* from "workers: {cpus: auto | [0, 2, 4-7]}" */
 	uint32_t cpu_count;
-	bool cpus_auto;           /* all that the process may run on */
+	bool cpus_auto; /* all that the process may run on */
 	uint32_t workers_per_cpu;
 	uint32_t connections_max; /* per worker */
 	uint32_t requests_max;    /* per worker, between first byte and answer */
@@ -134,6 +141,7 @@ struct config {
 	const char *otlp_endpoint; /* "http://host[:port]" of a collector; NULL: no traces */
 	uint32_t otlp_sample_ppm;  /* of traces that begin here */
 	enum config_log_level log_level;
+	enum config_log_format log_format;
 	uint32_t drain_timeout_s;
 	void *arena;      /* private: all strings and arrays above */
 	const char *text; /* private: the file, for excerpts in diagnostics */

@@ -21,6 +21,8 @@ static const char *const client_certificate_choices[] = { "none", "optional", "r
 BOUND(CONFIG_CLIENT_CERTIFICATE_REQUIRED == 2);
 static const char *const log_level_choices[] = { "error", "warning", "notice", "info", "debug" };
 BOUND(CONFIG_LOG_DEBUG == 4);
+static const char *const log_format_choices[] = { "auto", "text", "json", "journal" };
+BOUND(CONFIG_LOG_JOURNAL == 3);
 
 static const struct config_key certificate_keys[] = {
 	{ "certificate", CONFIG_TYPE_FILE, .required = true,
@@ -326,11 +328,15 @@ static const struct config_key log_keys[] = {
 	{ "level", CONFIG_TYPE_CHOICE, AT(config, log_level), CHOICES(log_level_choices),
 		DEFAULT(CONFIG_LOG_NOTICE), .example = "notice",
 		.help = "least severe line written" },
+	{ "format", CONFIG_TYPE_CHOICE, AT(config, log_format), CHOICES(log_format_choices),
+		DEFAULT(CONFIG_LOG_AUTO), .example = "json",
+		.help = "auto: journal where standard error is systemd's journal, text elsewhere, "
+			"or what PENSTOCK_LOG_FORMAT says; json: an object a line" },
 };
 
 static const struct config_section log_section = {
 	.name = "log",
-	.help = "log lines, written to standard error",
+	.help = "log lines, written to standard error or to systemd's journal",
 	KEYS(log_keys),
 	.position = CONFIG_NO_OFFSET,
 };

@@ -94,7 +94,7 @@ static enum result enter(struct io *io, uint64_t wait_us)
 	case EBUSY: /* overflown completions must be fetched first */ return RESULT_OK;
 	default: /* EBADR: the kernel had to drop completions; all else is our bug */
 		errno = -ret;
-		log_error("io_uring_enter failed error=%s", strerror(errno));
+		log_error("io_uring_enter failed error=\"%s\"", strerror(errno));
 		return RESULT_KERNEL;
 	}
 }

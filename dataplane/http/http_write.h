@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/cursor.h"
+#include "base/json_string.h"
 #include "http/http.h"
 
 /* "OK", "Service Unavailable" …; "Status" for one without a registered phrase. */
@@ -42,5 +43,8 @@ struct http_problem {
 };
 void http_write_problem(struct writer *writer, const struct http_problem *problem);
 
-/* JSON string with quotes; invalid UTF-8 becomes U+FFFD. */
-void http_write_json_string(struct writer *writer, struct bytes text);
+/* The same as write_json_string(). */
+static inline void http_write_json_string(struct writer *writer, struct bytes text)
+{
+	write_json_string(writer, text);
+}

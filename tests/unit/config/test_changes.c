@@ -76,6 +76,8 @@ static const struct {
 		"listener 127.0.0.1:8443: tls" },
 	{ LISTENERS ENDPOINTS TARGETS REST,
 		LISTENERS ENDPOINTS TARGETS REST "log: { level: error }\n", "log.level" },
+	{ LISTENERS ENDPOINTS TARGETS REST,
+		LISTENERS ENDPOINTS TARGETS REST "log: { format: json }\n", "log.format" },
 	{ LISTENERS ENDPOINTS TARGETS REST, LISTENERS ENDPOINTS TARGETS REST "drain_timeout: 9s\n",
 		"drain_timeout" },
 	{ LISTENERS ENDPOINTS TARGETS REST,

@@ -90,7 +90,7 @@ static const char everything[] =
 	"control: { socket: /run/x.sock, group: adm, admins: [alice, Bob_1], operators: [carol] }\n"
 	"metrics: { address: '127.0.0.1:9464' }\n"
 	"telemetry: { otlp: { endpoint: 'http://[::1]', sample_ratio: 0.05 } }\n"
-	"log: { level: debug }\n"
+	"log: { level: debug, format: journal }\n"
 	"drain_timeout: 1m\n";
 
 static void check_listeners(const struct config *config)
@@ -218,6 +218,7 @@ static void every_key_ends_up_in_its_field(void **state)
 	assert_string_equal(config->otlp_endpoint, "http://[::1]");
 	assert_int_equal(config->otlp_sample_ppm, 50000);
 	assert_int_equal(config->log_level, CONFIG_LOG_DEBUG);
+	assert_int_equal(config->log_format, CONFIG_LOG_JOURNAL);
 	assert_int_equal(config->drain_timeout_s, 60);
 	config_free(config);
 }
@@ -265,6 +266,7 @@ static void what_is_not_written_has_its_default(void **state)
 	assert_int_equal(config->control_admin_count, 0);
 	assert_int_equal(config->metrics_address.port, 0);
 	assert_int_equal(config->log_level, CONFIG_LOG_NOTICE);
+	assert_int_equal(config->log_format, CONFIG_LOG_AUTO);
 	assert_int_equal(config->drain_timeout_s, DRAIN_TIMEOUT_S_DEFAULT);
 	/* auto: the CPUs of this process, in order */
 	assert_true(config->cpu_count > 0);

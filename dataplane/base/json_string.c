@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* http_json — the one piece of JSON that HTTP answers need: a string. */
+#include "base/json_string.h"
+
 #include "base/check.h"
-#include "http/http_write.h"
 
 /* Size of the well-formed UTF-8 sequence at the start of the text, or 0 (RFC 3629 §4: no
  * overlong forms, no surrogates, nothing above U+10FFFF). The text is not empty. */
@@ -69,7 +69,7 @@ static void write_escape(struct writer *writer, uint8_t c)
 	write_u8(writer, (uint8_t)digits[c & 15]);
 }
 
-void http_write_json_string(struct writer *writer, struct bytes text)
+void write_json_string(struct writer *writer, struct bytes text)
 {
 	write_bytes(writer, BYTES_LITERAL("\""));
 	while (text.size > 0) {
