@@ -29,7 +29,7 @@
 #define FOLDER "penstock-support/"
 /* A constant: nothing of anybody's goes through a shell. */
 #define JOURNAL_COMMAND \
-	"exec /usr/bin/journalctl --quiet --no-pager --unit=penstock --lines=5000 " \
+	"exec /usr/bin/journalctl --quiet --no-pager --unit=penstockd --lines=5000 " \
 	"--output=short-iso 2>/dev/null"
 
 enum { PARTS_MAX = 10, LOG_SIZE_MAX = 1024 * 1024, ANSWER_TIMEOUT_S = 10 };
