@@ -55,7 +55,7 @@ forbidden 'internal header of another folder' 'is internal to store/' \
 forbidden 'internal header, from main.c' 'is internal to store/' dataplane/main.c '#include "store/store_internal.h"'
 forbidden 'a path upwards' 'not at ../' dataplane/http/http.c '#include "../base/bytes.h"'
 forbidden 'a folder without a rule' 'folder newcomer/ has no line' dataplane/newcomer/x.c '#include "base/bytes.h"'
-forbidden 'ctl includes the daemon' 'ctl may not include store/store.h' ctl/main.c '#include "store/store.h"'
+forbidden 'ctl includes the daemon' 'ctl may not include worker/worker.h' ctl/main.c '#include "worker/worker.h"'
 forbidden 'ctl includes another header of control' 'ctl may not include control/control.h' \
 	ctl/main.c '#include "control/control.h"'
 forbidden 'bench includes the queue' 'bench may not include queue/queue.h' bench/main.c '#include "queue/queue.h"'
