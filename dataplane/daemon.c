@@ -557,6 +557,7 @@ enum result daemon_close(struct daemon *daemon, struct handed *ret_handed)
 		state_set(daemon, DAEMON_STOPPING);
 		notify_stopping(stop_patience_us(daemon));
 	}
+	if (upgrade) daemon_watchdog_give_way(daemon);
 	daemon_watchdog_stop(daemon);
 	atomic_store(&daemon->ticker_stop, true);
 	sem_post(&daemon->ticker_wanted);

@@ -71,6 +71,8 @@ void daemon_status_notify(struct daemon *daemon);
  * and their stop; the latter accepts a daemon without one. */
 MUST_USE enum result daemon_watchdog_start(struct daemon *daemon);
 void daemon_watchdog_stop(struct daemon *daemon);
+/* Before the stop: nobody is alive until the next program has opened everything. */
+void daemon_watchdog_give_way(const struct daemon *daemon);
 
 /* daemon_reload.c: publishes what `config` says, when it is right; takes it over in any case. Under
  * publish_lock. Fills what control_change has for answers. */

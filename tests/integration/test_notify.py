@@ -130,6 +130,23 @@ def test_watchdog(tmp_path, systemd):
     assert 'WATCHDOG=1' not in systemd.messages[systemd.messages.index(systemd.wait('STOPPING=1')) + 2:]
 
 
+def test_watchdog_of_an_upgrade(tmp_path, systemd):
+    """While one program gives way to the next nobody can say WATCHDOG=1: systemd is told to wait for as long as for a
+    start, and the unit's own interval once the next one can."""
+    with lab.Daemon(tmp_path / 'd') as daemon:
+        daemon.stop()
+        daemon.start(env=systemd.environment(WATCHDOG_USEC=str(WATCHDOG_US)))
+        systemd.wait('WATCHDOG=1')
+        count = len(systemd.read())
+        daemon.ctl('upgrade')
+        systemd.wait('READY=1', count)
+        assert systemd.beats(1) >= 2
+        came = [one for one in systemd.messages[count:] if 'WATCHDOG' in one]
+        longer, own = came.index('WATCHDOG_USEC=300000000'), came.index(f'WATCHDOG_USEC={WATCHDOG_US}')
+        assert longer < own
+        assert set(came[own + 1:]) == {'WATCHDOG=1'}
+
+
 @pytest.mark.parametrize('pid', ['1', 'nonsense'])
 def test_watchdog_of_another_process(tmp_path, systemd, pid):
     """WATCHDOG_PID names another process, or none: the watchdog is not for us."""
