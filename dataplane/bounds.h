@@ -317,6 +317,9 @@ BOUND(WORKERS_MAX <= CPU_INDEX_LIMIT);
  * then are cut, as everybody else waits in the backlog meanwhile. */
 #define UPGRADE_INTAKE_MS_MAX 3000u
 #define UPGRADE_LOOK_MS 10u
+/* How long the ticker is waited for in an upgrade: it may be with a name server, and everybody
+ * waits in the backlog meanwhile. */
+#define UPGRADE_TICKER_MS_MAX 1000u
 /* How long penstockctl waits for the next program: attempts under way come first. */
 #define UPGRADE_PATIENCE_S 120u
 /* Threads that wait for name servers while a flow is compiled. */

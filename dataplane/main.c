@@ -221,21 +221,27 @@ static void upgrade(struct signals *signals, const char *program, char **argumen
 	pthread_mutex_unlock(&signals->lock);
 }
 
+/* Threads may be at work still: the process ends without taking them apart. */
+_Noreturn static void leave(enum result result)
+{
+	fflush(NULL);
+	_exit(exit_code(result));
+}
+
 static enum result run_to_end(struct signals *signals, struct daemon *daemon, const char *program,
 	char **arguments)
 {
 	struct handed handed;
 
 	enum result result = daemon_wait(daemon);
-	if (result == RESULT_DISK) {
-		/* Nothing may be written any more, so there is nothing to finish. */
-		fflush(NULL);
-		_exit(exit_code(result));
-	}
+	/* Nothing may be written any more, so there is nothing to finish. */
+	if (result == RESULT_DISK) leave(result);
 	signals_direct(signals, NULL);
 	result = daemon_close(daemon, &handed);
-	if (handed.count > 0) upgrade(signals, program, arguments, &handed);
+	bool upgrading = handed.count > 0;
+	if (upgrading) upgrade(signals, program, arguments, &handed);
 	log_notice("stopped");
+	if (upgrading || result != RESULT_OK) leave(result);
 	tls_library_close();
 	return result;
 }
@@ -258,9 +264,7 @@ static int run(struct config *config, const char *path, const char *program, cha
 			snprintf(error, sizeof error, "cannot start: %s", result_text(result));
 		}
 		if (error[0] != '\0') failure_log(error);
-		/* Threads may be running already: leave without taking them apart. */
-		fflush(NULL);
-		_exit(exit_code(result));
+		leave(result);
 	}
 	signals_direct(&signals, daemon);
 	log_notice("penstockd %s is ready", penstock_version);

@@ -4,9 +4,7 @@
 Question answered: would systemd know in time that a thread hangs, and never be told that all is well meanwhile?
 """
 import contextlib
-import ctypes
 import os
-import pathlib
 import re
 import signal
 import socket
@@ -157,26 +155,14 @@ def test_watchdog_of_another_process(tmp_path, systemd, pid):
     daemon.stop()
 
 
-PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
-WAIT_ALL = 0x40000000
-
-
 @contextlib.contextmanager
 def stuck(daemon, name):
     """One thread stands still, the others go on."""
-    for entry in pathlib.Path(f'/proc/{daemon.process.pid}/task').iterdir():
-        if (entry / 'comm').read_text().strip() == name:
-            thread = int(entry.name)
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-    libc.ptrace.restype = ctypes.c_long
-    assert libc.ptrace(PTRACE_SEIZE, thread, None, None) == 0, os.strerror(ctypes.get_errno())
-    assert libc.ptrace(PTRACE_INTERRUPT, thread, None, None) == 0
-    os.waitpid(thread, WAIT_ALL)
+    thread = peers.thread_stop(daemon, name)
     try:
         yield
     finally:
-        assert libc.ptrace(PTRACE_DETACH, thread, None, None) == 0
+        assert peers.thread_go(thread)
 
 
 @pytest.mark.skipif(not peers.is_root(), reason='needs root, to stop one thread of the daemon')

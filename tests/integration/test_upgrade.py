@@ -194,6 +194,48 @@ def test_stop_during_an_upgrade_is_a_stop(tmp_path):
         assert daemon.log().count('is ready') == 1
 
 
+def from_last_accept_to_exec(daemon, upgrades):
+    """How long nobody is accepted before the next program is executed, s."""
+    lab.wait_for(lambda: daemon.log().count('nobody is accepted') == upgrades, every=0.001)
+    began = time.monotonic()
+    lab.wait_for(lambda: daemon.log().count('takes over') == upgrades, 10, every=0.001)
+    return time.monotonic() - began
+
+
+def test_a_silent_collector_is_not_waited_for(tmp_path):
+    """A collector that takes spans and does not answer for 3 s holds up nobody."""
+    with lab.Target() as target, peers.Script(lambda *_: time.sleep(30)) as collector:
+        url = f'http://127.0.0.1:{collector.port}'
+        with lab.Daemon(tmp_path / 'd', target.url, more=f"telemetry: {{ otlp: {{ endpoint: '{url}', sample_ratio: 1 }} }}"
+                        ) as daemon:
+            peers.send(daemon, {'one': 1})
+            target.wait(1)
+            seen = len(collector.seen)
+            lab.wait_for(lambda: len(collector.seen) > seen)
+            peers.send(daemon, {'other': 1})
+            daemon.process.send_signal(signal.SIGUSR2)
+            assert from_last_accept_to_exec(daemon, 1) < 1.5
+            lab.wait_for(lambda: daemon.log().count('is ready') == 2)
+            target.wait(2)
+
+
+@pytest.mark.skipif(not peers.is_root(), reason='needs root, to stop one thread of the daemon')
+def test_a_thread_with_a_name_server_is_not_waited_for(tmp_path):
+    """The thread that resolves names is waited for no longer than a second."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
+        thread = peers.thread_stop(daemon, 'ticker')
+        try:
+            with subprocess.Popen([lab.BUILD / 'penstockctl', '--socket', daemon.folder / 'control.sock', 'upgrade']
+                                  ) as asked:
+                assert 0.9 < from_last_accept_to_exec(daemon, 1) < 3
+                peers.thread_reap(thread)
+                assert asked.wait(20) == 0
+        finally:
+            peers.thread_go(thread)
+        assert 'a name server does not answer' in daemon.log()
+        peers.wait_state(daemon, peers.send(daemon, {'and': 'again'}), 'delivered')
+
+
 def test_drain_says_what_is_left(tmp_path):
     """drain waits until all is delivered, or says at the deadline what is left by endpoint, with exit code 1."""
     with lab.Target() as target:
