@@ -138,7 +138,8 @@ static void change_taken(struct daemon *daemon, struct control_change *change)
 
 	log_notice("configuration reloaded generation=%llu by=\"%s\" changes=\"%s\"",
 		(unsigned long long)change->generation, change->actor, row.changes);
-	if (change->kind != CONTROL_CHANGE_RELOAD) {
+	daemon->gone_back = change->kind != CONTROL_CHANGE_RELOAD;
+	if (daemon->gone_back) {
 		generations_decide(daemon->generations, daemon->row_number,
 			CONTROL_OUTCOME_ROLLED_BACK);
 		log_warning("%s still says what was gone back from: a start or a reload will load "

@@ -38,6 +38,7 @@ struct daemon {
 	uint64_t row_text;
 	uint64_t confirm_number;      /* that is to be confirmed; 0: none */
 	uint64_t confirm_back_to;     /* whose text comes back when it is not */
+	bool gone_back;               /* the file says something else than what is served */
 	_Atomic time_t confirm_end_s; /* mono; 0: nothing is waited for */
 	struct listening listening;
 	struct listening listening_next; /* while starting */

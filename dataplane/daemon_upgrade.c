@@ -134,12 +134,19 @@ static enum result upgrade_possible(struct daemon *daemon, char *error, size_t e
 	pthread_mutex_lock(&daemon->publish_lock);
 	listening_each(&daemon->listening, fd_count, &count);
 	uint64_t unconfirmed = daemon->confirm_number;
+	bool gone_back = daemon->gone_back;
 	pthread_mutex_unlock(&daemon->publish_lock);
 	if (unconfirmed != 0) {
 		snprintf(error, error_size,
 			"generation %llu is to be confirmed, and the next program would begin with "
 			"the file: first penstockctl confirm, or rollback",
 			(unsigned long long)unconfirmed);
+		return RESULT_BUSY;
+	}
+	if (gone_back) {
+		snprintf(error, error_size,
+			"%s still says what was gone back from: put it right and reload first",
+			daemon->config_path);
 		return RESULT_BUSY;
 	}
 	if (atomic_load(&daemon->state) != DAEMON_READY || atomic_load(&daemon->stop_wanted)) {

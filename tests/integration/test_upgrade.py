@@ -170,6 +170,29 @@ def test_unfit_program_changes_nothing(tmp_path, installed):
         peers.wait_state(daemon, peers.send(daemon, {'and': 'again'}), 'delivered')
 
 
+@pytest.mark.parametrize('back', ['rollback', 'expiry'])
+def test_what_was_gone_back_from_does_not_come_back(tmp_path, back):
+    """After a rollback, or when nobody has confirmed, the file still says what was not wanted: no upgrade, which would
+    serve that, before the file has been reloaded."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
+        began = started(daemon)
+        good = (tmp_path / 'd' / 'penstock.yaml').read_text()
+        daemon.configure(more='drain_timeout: 7s')
+        daemon.ctl('reload', '--confirm-within', '1s' if back == 'expiry' else '1m')
+        if back == 'rollback':
+            daemon.ctl('rollback')
+        lab.wait_for(lambda: 'still says what was gone back from' in daemon.log())
+        found = json.loads(daemon.ctl('--json', 'upgrade', code=os.EX_TEMPFAIL))
+        assert 'still says what was gone back from: put it right and reload first' in found['detail']
+        daemon.process.send_signal(signal.SIGUSR2)
+        lab.wait_for(lambda: daemon.log().count('no upgrade: ') == 2)
+        assert started(daemon) == began
+        (tmp_path / 'd' / 'penstock.yaml').write_text(good)
+        daemon.ctl('reload')
+        daemon.ctl('upgrade')
+        assert started(daemon) > began
+
+
 def test_program_that_vanishes_late(tmp_path, installed):
     """When the program cannot be executed after all, the one that was running does it once more, with the sockets."""
     shutil.copy(installed, tmp_path / 'kept')
