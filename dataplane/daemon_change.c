@@ -182,6 +182,13 @@ static enum result earlier_text_load(struct daemon *daemon, struct control_chang
 static enum result change_load(struct daemon *daemon, struct control_change *change,
 	struct config **ret)
 {
+	if (atomic_load(&daemon->upgrade_wanted) &&
+		(change->kind != CONTROL_CHANGE_RELOAD || change->confirm_within_s != 0)) {
+		snprintf(change->error, sizeof change->error,
+			"an upgrade is under way, and the next program begins with the file, to "
+			"stay: wait until it serves");
+		return RESULT_BUSY;
+	}
 	if (change->kind != CONTROL_CHANGE_RELOAD) return earlier_text_load(daemon, change, ret);
 	if (daemon->confirm_number == 0) {
 		return config_load(daemon->config_path, ret, change->report);

@@ -193,6 +193,23 @@ def test_what_was_gone_back_from_does_not_come_back(tmp_path, back):
         assert started(daemon) > began
 
 
+def test_no_change_on_trial_during_an_upgrade(tmp_path):
+    """The next program begins with the file, to stay: nothing that could be gone back from is taken meanwhile, nor is
+    anything gone back to."""
+    with peers.Script(lambda *_: time.sleep(3)) as slow, lab.Daemon(tmp_path / 'd', slow.url) as daemon:
+        daemon.ctl('reload')
+        peers.send(daemon, {'first': 1})
+        slow.wait(1)
+        daemon.process.send_signal(signal.SIGUSR2)
+        lab.wait_for(lambda: 'attempts under way' in daemon.log())
+        for change in (['reload', '--confirm-within', '1m'], ['rollback', '1']):
+            found = json.loads(daemon.ctl('--json', *change, code=os.EX_TEMPFAIL))
+            assert 'an upgrade is under way' in json.dumps(found)
+        daemon.ctl('reload')
+        assert 'nobody is accepted' not in daemon.log()
+        lab.wait_for(lambda: daemon.log().count('is ready') == 2)
+
+
 def test_program_that_vanishes_late(tmp_path, installed):
     """When the program cannot be executed after all, the one that was running does it once more, with the sockets."""
     shutil.copy(installed, tmp_path / 'kept')
