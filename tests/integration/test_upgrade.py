@@ -3,8 +3,10 @@
 
 Question answered: does nobody who sends events notice, and does nothing change when the new program is not fit?
 """
+import contextlib
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -274,6 +276,58 @@ def test_a_thread_with_a_name_server_is_not_waited_for(tmp_path):
             peers.thread_go(thread)
         assert 'a name server does not answer' in daemon.log()
         peers.wait_state(daemon, peers.send(daemon, {'and': 'again'}), 'delivered')
+
+
+FUTEX = '202 '
+WRITE_TO_STDERR = '1 0x2 '
+
+
+def waits_in(daemon, thread, call):
+    """Whether the daemon's thread of that name is in that system call."""
+    for entry in pathlib.Path(f'/proc/{daemon.process.pid}/task').iterdir():
+        if (entry / 'comm').read_text().strip() == thread:
+            return (entry / 'syscall').read_text().startswith(call)
+    return False
+
+
+def pipe_fill(end):
+    for size in (4096, 1):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(end, b'-' * size)
+
+
+@pytest.mark.skipif(not peers.is_root(), reason='needs root, to see what the threads of the daemon wait for')
+def test_stop_while_the_next_program_is_executed(tmp_path):
+    """A SIGTERM that comes when all is decided is not lost: the next program stops for it. The daemon is held there by a
+    pipe for its log that is full."""
+    reader, writer = os.pipe()
+    filler = os.open(f'/proc/self/fd/{writer}', os.O_WRONLY | os.O_NONBLOCK)
+    daemon = lab.Daemon(tmp_path / 'd')
+    with open(reader, 'rb', buffering=0) as log, subprocess.Popen(
+            [lab.BUILD / 'penstockd', '-f', daemon.folder / 'penstock.yaml'], stderr=writer) as daemon.process:
+        os.close(writer)
+        try:
+            daemon.wait_ready()
+            idle = peers.Wire(daemon)  # waited for for 300 ms: the time to fill the pipe
+            daemon.process.send_signal(signal.SIGUSR2)
+            text = b''
+            while b'nobody is accepted' not in text:
+                text += log.read(65536)
+            pipe_fill(filler)
+            lab.wait_for(lambda: waits_in(daemon, 'penstockd', WRITE_TO_STDERR))
+            daemon.process.send_signal(signal.SIGTERM)
+            lab.wait_for(lambda: waits_in(daemon, 'signals', FUTEX))
+            rest = []
+            draining = threading.Thread(target=lambda: rest.extend(iter(lambda: log.read(65536), b'')))
+            draining.start()
+            assert daemon.process.wait(20) == 0 and idle.ends()
+        finally:
+            daemon.process.kill()
+            os.close(filler)
+        draining.join()
+        text += b''.join(rest)
+        assert b'takes over' in text and text.count(b'is ready') == 1
 
 
 def test_drain_says_what_is_left(tmp_path):
