@@ -306,6 +306,9 @@ BOUND(WORKERS_MAX <= CPU_INDEX_LIMIT);
 #define CLOSE_PATIENCE_US 60000000u
 /* Looks of the watchdog at the threads in one WatchdogSec=: two may find somebody busy. */
 #define WATCHDOG_LOOKS 4u
+/* WatchdogSec= while one program gives way to the next, and neither can say that it is alive: as
+ * long as a start may take, which is TimeoutStartSec= of the unit. */
+#define WATCHDOG_UPGRADE_US (300 * US_PER_S)
 /* The program on disk, asked whether it would start: names may take their time. */
 #define UPGRADE_CHECK_MS_MAX 60000u
 /* What it says when it would not. */
@@ -314,6 +317,9 @@ BOUND(WORKERS_MAX <= CPU_INDEX_LIMIT);
  * then are cut, as everybody else waits in the backlog meanwhile. */
 #define UPGRADE_INTAKE_MS_MAX 3000u
 #define UPGRADE_LOOK_MS 10u
+/* How long the ticker is waited for in an upgrade: it may be with a name server, and everybody
+ * waits in the backlog meanwhile. */
+#define UPGRADE_TICKER_MS_MAX 1000u
 /* How long penstockctl waits for the next program: attempts under way come first. */
 #define UPGRADE_PATIENCE_S 120u
 /* Threads that wait for name servers while a flow is compiled. */

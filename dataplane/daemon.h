@@ -32,5 +32,6 @@ void daemon_upgrade_ask(struct daemon *daemon);
 
 /* Finishes what is under way and frees everything. RESULT_DISK when the store failed meanwhile.
  * When it ends for an upgrade *ret_handed has the sockets, for the program that comes; none
- * otherwise. */
+ * otherwise. Then threads may still be at work, and memory in use: the process is to execute that
+ * program or to end with _exit(). */
 MUST_USE enum result daemon_close(struct daemon *daemon, struct handed *ret_handed);

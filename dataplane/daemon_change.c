@@ -138,7 +138,8 @@ static void change_taken(struct daemon *daemon, struct control_change *change)
 
 	log_notice("configuration reloaded generation=%llu by=\"%s\" changes=\"%s\"",
 		(unsigned long long)change->generation, change->actor, row.changes);
-	if (change->kind != CONTROL_CHANGE_RELOAD) {
+	daemon->gone_back = change->kind != CONTROL_CHANGE_RELOAD;
+	if (daemon->gone_back) {
 		generations_decide(daemon->generations, daemon->row_number,
 			CONTROL_OUTCOME_ROLLED_BACK);
 		log_warning("%s still says what was gone back from: a start or a reload will load "
@@ -181,6 +182,13 @@ static enum result earlier_text_load(struct daemon *daemon, struct control_chang
 static enum result change_load(struct daemon *daemon, struct control_change *change,
 	struct config **ret)
 {
+	if (atomic_load(&daemon->upgrade_wanted) &&
+		(change->kind != CONTROL_CHANGE_RELOAD || change->confirm_within_s != 0)) {
+		snprintf(change->error, sizeof change->error,
+			"an upgrade is under way, and the next program begins with the file, to "
+			"stay: wait until it serves");
+		return RESULT_BUSY;
+	}
 	if (change->kind != CONTROL_CHANGE_RELOAD) return earlier_text_load(daemon, change, ret);
 	if (daemon->confirm_number == 0) {
 		return config_load(daemon->config_path, ret, change->report);

@@ -38,6 +38,7 @@ struct daemon {
 	uint64_t row_text;
 	uint64_t confirm_number;      /* that is to be confirmed; 0: none */
 	uint64_t confirm_back_to;     /* whose text comes back when it is not */
+	bool gone_back;               /* the file says something else than what is served */
 	_Atomic time_t confirm_end_s; /* mono; 0: nothing is waited for */
 	struct listening listening;
 	struct listening listening_next; /* while starting */
@@ -71,6 +72,8 @@ void daemon_status_notify(struct daemon *daemon);
  * and their stop; the latter accepts a daemon without one. */
 MUST_USE enum result daemon_watchdog_start(struct daemon *daemon);
 void daemon_watchdog_stop(struct daemon *daemon);
+/* Before the stop: nobody is alive until the next program has opened everything. */
+void daemon_watchdog_give_way(const struct daemon *daemon);
 
 /* daemon_reload.c: publishes what `config` says, when it is right; takes it over in any case. Under
  * publish_lock. Fills what control_change has for answers. */

@@ -127,19 +127,23 @@ static void fd_count(void *owner, int fd, const struct io_address *address)
 	(*count)++;
 }
 
+/* Under publish_lock. */
 static enum result upgrade_possible(struct daemon *daemon, char *error, size_t error_size)
 {
 	uint32_t count = 0;
 
-	pthread_mutex_lock(&daemon->publish_lock);
 	listening_each(&daemon->listening, fd_count, &count);
-	uint64_t unconfirmed = daemon->confirm_number;
-	pthread_mutex_unlock(&daemon->publish_lock);
-	if (unconfirmed != 0) {
+	if (daemon->confirm_number != 0) {
 		snprintf(error, error_size,
 			"generation %llu is to be confirmed, and the next program would begin with "
 			"the file: first penstockctl confirm, or rollback",
-			(unsigned long long)unconfirmed);
+			(unsigned long long)daemon->confirm_number);
+		return RESULT_BUSY;
+	}
+	if (daemon->gone_back) {
+		snprintf(error, error_size,
+			"%s still says what was gone back from: put it right and reload first",
+			daemon->config_path);
 		return RESULT_BUSY;
 	}
 	if (atomic_load(&daemon->state) != DAEMON_READY || atomic_load(&daemon->stop_wanted)) {
@@ -156,23 +160,32 @@ static enum result upgrade_possible(struct daemon *daemon, char *error, size_t e
 	return RESULT_OK;
 }
 
+/* Under the lock under which changes look at it: none is begun that the next program, which begins
+ * with the file, would make permanent. */
+static enum result upgrade_decide(struct daemon *daemon, char *error, size_t error_size)
+{
+	pthread_mutex_lock(&daemon->publish_lock);
+	enum result result = upgrade_possible(daemon, error, error_size);
+	if (result == RESULT_OK) atomic_store(&daemon->upgrade_wanted, true);
+	pthread_mutex_unlock(&daemon->publish_lock);
+	if (result == RESULT_OK) sem_post(&daemon->wanted);
+	return result;
+}
+
 enum result daemon_upgrade(struct daemon *daemon, char *error, size_t error_size)
 {
 	char *output = alloc_array(UPGRADE_OUTPUT_SIZE, 1);
 
+	pthread_mutex_lock(&daemon->publish_lock);
 	enum result result = upgrade_possible(daemon, error, error_size);
+	pthread_mutex_unlock(&daemon->publish_lock);
 	if (result == RESULT_OK) {
 		result = check_run(daemon, output, UPGRADE_OUTPUT_SIZE);
 		if (result != RESULT_OK) snprintf(error, error_size, "%s", output);
 	}
 	/* That took its time. */
-	if (result == RESULT_OK) result = upgrade_possible(daemon, error, error_size);
-	if (result == RESULT_OK) {
-		atomic_store(&daemon->upgrade_wanted, true);
-		sem_post(&daemon->wanted);
-	} else {
-		log_error("no upgrade: %s", error);
-	}
+	if (result == RESULT_OK) result = upgrade_decide(daemon, error, error_size);
+	if (result != RESULT_OK) log_error("no upgrade: %s", error);
 	alloc_free(output);
 	return result;
 }

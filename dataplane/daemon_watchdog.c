@@ -96,12 +96,22 @@ enum result daemon_watchdog_start(struct daemon *daemon)
 	watchdog->daemon = daemon;
 	watchdog->interval_us = interval_us;
 	CHECK(sem_init(&watchdog->stop, 0, 0) == 0);
+	/* The program before may have asked for more, for the time of an upgrade. */
+	notify_watchdog_set(interval_us);
 	if (pthread_create(&watchdog->thread, NULL, watchdog_main, watchdog) != 0) {
 		alloc_free(watchdog);
 		return RESULT_KERNEL;
 	}
 	daemon->watchdog = watchdog;
 	return RESULT_OK;
+}
+
+void daemon_watchdog_give_way(const struct daemon *daemon)
+{
+	if (daemon->watchdog == NULL) return;
+	if (daemon->watchdog->interval_us < WATCHDOG_UPGRADE_US) {
+		notify_watchdog_set(WATCHDOG_UPGRADE_US);
+	}
 }
 
 void daemon_watchdog_stop(struct daemon *daemon)

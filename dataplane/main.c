@@ -6,6 +6,7 @@
  * control socket or an address, 71 the system refused something, 74 the store failed, 77
  * permission, 78 configuration.
  */
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -119,7 +121,7 @@ static int config_test(const struct options *options, struct config_report *repo
 /* ---- Signals --------------------------------------------------------------------------------- */
 
 struct signals {
-	sigset_t set;
+	int fd;                /* of a signalfd */
 	pthread_mutex_t lock;  /* guards what follows */
 	struct daemon *daemon; /* NULL until it is open, and once it closes */
 	bool opening;
@@ -149,17 +151,21 @@ static void signal_taken(struct signals *signals, int signal)
 	if (signals->daemon != NULL) daemon_stop(signals->daemon);
 }
 
-/* Blocked in every thread and taken here, one after the other. */
+/* Blocked in every thread and taken here, one after the other. Taken with the lock, not before: one
+ * that comes while an upgrade has it stays with the process, for the next program. */
 static void *signals_main(void *owner)
 {
 	struct signals *signals = owner;
 
 	pthread_setname_np(pthread_self(), "signals");
 	for (;;) {
-		int signal = 0;
-		CHECK(sigwait(&signals->set, &signal) == 0);
+		struct pollfd wait = { .fd = signals->fd, .events = POLLIN };
+		struct signalfd_siginfo info;
+		if (poll(&wait, 1, -1) != 1) continue; /* EINTR */
 		pthread_mutex_lock(&signals->lock);
-		signal_taken(signals, signal);
+		if (read(signals->fd, &info, sizeof info) == (ssize_t)sizeof info) {
+			signal_taken(signals, (int)info.ssi_signo);
+		}
 		pthread_mutex_unlock(&signals->lock);
 	}
 	return NULL;
@@ -169,15 +175,18 @@ static void *signals_main(void *owner)
 static void signals_start(struct signals *signals)
 {
 	pthread_t thread;
+	sigset_t set;
 
 	signals->opening = true;
 	CHECK(pthread_mutex_init(&signals->lock, NULL) == 0);
-	sigemptyset(&signals->set);
-	sigaddset(&signals->set, SIGHUP);
-	sigaddset(&signals->set, SIGINT);
-	sigaddset(&signals->set, SIGTERM);
-	sigaddset(&signals->set, SIGUSR2);
-	CHECK(pthread_sigmask(SIG_BLOCK, &signals->set, NULL) == 0);
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGUSR2);
+	CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+	signals->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	CHECK(signals->fd >= 0);
 	CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
 	/* A write past RLIMIT_FSIZE fails instead: a log line is lost, or the store is full. */
 	CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
@@ -221,21 +230,27 @@ static void upgrade(struct signals *signals, const char *program, char **argumen
 	pthread_mutex_unlock(&signals->lock);
 }
 
+/* Threads may be at work still: the process ends without taking them apart. */
+_Noreturn static void leave(enum result result)
+{
+	fflush(NULL);
+	_exit(exit_code(result));
+}
+
 static enum result run_to_end(struct signals *signals, struct daemon *daemon, const char *program,
 	char **arguments)
 {
 	struct handed handed;
 
 	enum result result = daemon_wait(daemon);
-	if (result == RESULT_DISK) {
-		/* Nothing may be written any more, so there is nothing to finish. */
-		fflush(NULL);
-		_exit(exit_code(result));
-	}
+	/* Nothing may be written any more, so there is nothing to finish. */
+	if (result == RESULT_DISK) leave(result);
 	signals_direct(signals, NULL);
 	result = daemon_close(daemon, &handed);
-	if (handed.count > 0) upgrade(signals, program, arguments, &handed);
+	bool upgrading = handed.count > 0;
+	if (upgrading) upgrade(signals, program, arguments, &handed);
 	log_notice("stopped");
+	if (upgrading || result != RESULT_OK) leave(result);
 	tls_library_close();
 	return result;
 }
@@ -258,9 +273,7 @@ static int run(struct config *config, const char *path, const char *program, cha
 			snprintf(error, sizeof error, "cannot start: %s", result_text(result));
 		}
 		if (error[0] != '\0') failure_log(error);
-		/* Threads may be running already: leave without taking them apart. */
-		fflush(NULL);
-		_exit(exit_code(result));
+		leave(result);
 	}
 	signals_direct(&signals, daemon);
 	log_notice("penstockd %s is ready", penstock_version);

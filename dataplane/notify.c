@@ -109,6 +109,14 @@ void notify_alive(void)
 	notify_send("WATCHDOG=1", -1);
 }
 
+void notify_watchdog_set(uint64_t interval_us)
+{
+	char message[64];
+
+	snprintf(message, sizeof message, "WATCHDOG_USEC=%llu", (unsigned long long)interval_us);
+	notify_send(message, -1);
+}
+
 void notify_status(const char *status)
 {
 	char message[256];

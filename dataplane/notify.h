@@ -14,6 +14,8 @@ void notify_stopping(uint64_t patience_us);
 /* How often systemd wants to hear notify_alive() at least (WatchdogSec=), us; 0: never. */
 uint64_t notify_watchdog_us(void);
 void notify_alive(void);
+/* Another interval from now on, whatever the unit says. */
+void notify_watchdog_set(uint64_t interval_us);
 /* systemd keeps the descriptor under this name and hands it to the next process of the unit
  * (FileDescriptorStoreMax= in the unit); several may have one name. */
 void notify_fd_store(int fd, const char *name);

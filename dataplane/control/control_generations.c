@@ -53,7 +53,7 @@ static void answer_refused(struct control_call *call, const struct control_chang
 			"the daemon goes on with the configuration it has");
 	} else if (result == RESULT_BUSY) {
 		json = control_problem_open(call, 409, "unconfirmed",
-			"A generation is to be confirmed", detail);
+			"The change has to wait", detail);
 	} else if (result == RESULT_NOT_FOUND) {
 		json = control_problem_open(call, 404, "no_such_generation",
 			"There is no such generation", detail);

@@ -6,8 +6,10 @@ Not a test. What the daemon itself needs (its folder, its configuration, signing
 """
 import collections
 import contextlib
+import ctypes
 import functools
 import json
+import os
 import pathlib
 import pwd
 import shutil
@@ -422,6 +424,39 @@ def is_root():
 
 
 # ---- Events and their ways ------------------------------------------------------------------------------------------
+
+PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
+WAIT_ALL = 0x40000000
+
+
+def ptrace(request, thread):
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    libc.ptrace.restype = ctypes.c_long
+    return libc.ptrace(request, thread, None, None) == 0
+
+
+def thread_stop(daemon, name):
+    """Has the daemon's thread of that name stand still, needs root; returns its number. All from one thread of ours."""
+    for entry in pathlib.Path(f'/proc/{daemon.process.pid}/task').iterdir():
+        if (entry / 'comm').read_text().strip() == name:
+            thread = int(entry.name)
+    assert ptrace(PTRACE_SEIZE, thread), os.strerror(ctypes.get_errno())
+    assert ptrace(PTRACE_INTERRUPT, thread)
+    os.waitpid(thread, WAIT_ALL)
+    return thread
+
+
+def thread_go(thread):
+    """False when it has gone."""
+    return ptrace(PTRACE_DETACH, thread)
+
+
+def thread_reap(thread):
+    """One that stood still when its process executed a program: the kernel waits until we have seen its end."""
+    while os.WIFSTOPPED(os.waitpid(thread, WAIT_ALL)[1]):
+        pass
+
 
 def retry(attempts=5, base='50ms', longest='100ms'):
     """A target's setting."""

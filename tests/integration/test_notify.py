@@ -4,9 +4,7 @@
 Question answered: would systemd know in time that a thread hangs, and never be told that all is well meanwhile?
 """
 import contextlib
-import ctypes
 import os
-import pathlib
 import re
 import signal
 import socket
@@ -130,6 +128,23 @@ def test_watchdog(tmp_path, systemd):
     assert 'WATCHDOG=1' not in systemd.messages[systemd.messages.index(systemd.wait('STOPPING=1')) + 2:]
 
 
+def test_watchdog_of_an_upgrade(tmp_path, systemd):
+    """While one program gives way to the next nobody can say WATCHDOG=1: systemd is told to wait for as long as for a
+    start, and the unit's own interval once the next one can."""
+    with lab.Daemon(tmp_path / 'd') as daemon:
+        daemon.stop()
+        daemon.start(env=systemd.environment(WATCHDOG_USEC=str(WATCHDOG_US)))
+        systemd.wait('WATCHDOG=1')
+        count = len(systemd.read())
+        daemon.ctl('upgrade')
+        systemd.wait('READY=1', count)
+        assert systemd.beats(1) >= 2
+        came = [one for one in systemd.messages[count:] if 'WATCHDOG' in one]
+        longer, own = came.index('WATCHDOG_USEC=300000000'), came.index(f'WATCHDOG_USEC={WATCHDOG_US}')
+        assert longer < own
+        assert set(came[own + 1:]) == {'WATCHDOG=1'}
+
+
 @pytest.mark.parametrize('pid', ['1', 'nonsense'])
 def test_watchdog_of_another_process(tmp_path, systemd, pid):
     """WATCHDOG_PID names another process, or none: the watchdog is not for us."""
@@ -140,26 +155,14 @@ def test_watchdog_of_another_process(tmp_path, systemd, pid):
     daemon.stop()
 
 
-PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
-WAIT_ALL = 0x40000000
-
-
 @contextlib.contextmanager
 def stuck(daemon, name):
     """One thread stands still, the others go on."""
-    for entry in pathlib.Path(f'/proc/{daemon.process.pid}/task').iterdir():
-        if (entry / 'comm').read_text().strip() == name:
-            thread = int(entry.name)
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-    libc.ptrace.restype = ctypes.c_long
-    assert libc.ptrace(PTRACE_SEIZE, thread, None, None) == 0, os.strerror(ctypes.get_errno())
-    assert libc.ptrace(PTRACE_INTERRUPT, thread, None, None) == 0
-    os.waitpid(thread, WAIT_ALL)
+    thread = peers.thread_stop(daemon, name)
     try:
         yield
     finally:
-        assert libc.ptrace(PTRACE_DETACH, thread, None, None) == 0
+        assert peers.thread_go(thread)
 
 
 @pytest.mark.skipif(not peers.is_root(), reason='needs root, to stop one thread of the daemon')

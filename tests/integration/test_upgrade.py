@@ -3,8 +3,10 @@
 
 Question answered: does nobody who sends events notice, and does nothing change when the new program is not fit?
 """
+import contextlib
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -170,6 +172,46 @@ def test_unfit_program_changes_nothing(tmp_path, installed):
         peers.wait_state(daemon, peers.send(daemon, {'and': 'again'}), 'delivered')
 
 
+@pytest.mark.parametrize('back', ['rollback', 'expiry'])
+def test_what_was_gone_back_from_does_not_come_back(tmp_path, back):
+    """After a rollback, or when nobody has confirmed, the file still says what was not wanted: no upgrade, which would
+    serve that, before the file has been reloaded."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
+        began = started(daemon)
+        good = (tmp_path / 'd' / 'penstock.yaml').read_text()
+        daemon.configure(more='drain_timeout: 7s')
+        daemon.ctl('reload', '--confirm-within', '1s' if back == 'expiry' else '1m')
+        if back == 'rollback':
+            daemon.ctl('rollback')
+        lab.wait_for(lambda: 'still says what was gone back from' in daemon.log())
+        found = json.loads(daemon.ctl('--json', 'upgrade', code=os.EX_TEMPFAIL))
+        assert 'still says what was gone back from: put it right and reload first' in found['detail']
+        daemon.process.send_signal(signal.SIGUSR2)
+        lab.wait_for(lambda: daemon.log().count('no upgrade: ') == 2)
+        assert started(daemon) == began
+        (tmp_path / 'd' / 'penstock.yaml').write_text(good)
+        daemon.ctl('reload')
+        daemon.ctl('upgrade')
+        assert started(daemon) > began
+
+
+def test_no_change_on_trial_during_an_upgrade(tmp_path):
+    """The next program begins with the file, to stay: nothing that could be gone back from is taken meanwhile, nor is
+    anything gone back to."""
+    with peers.Script(lambda *_: time.sleep(3)) as slow, lab.Daemon(tmp_path / 'd', slow.url) as daemon:
+        daemon.ctl('reload')
+        peers.send(daemon, {'first': 1})
+        slow.wait(1)
+        daemon.process.send_signal(signal.SIGUSR2)
+        lab.wait_for(lambda: 'attempts under way' in daemon.log())
+        for change in (['reload', '--confirm-within', '1m'], ['rollback', '1']):
+            found = json.loads(daemon.ctl('--json', *change, code=os.EX_TEMPFAIL))
+            assert 'an upgrade is under way' in json.dumps(found)
+        daemon.ctl('reload')
+        assert 'nobody is accepted' not in daemon.log()
+        lab.wait_for(lambda: daemon.log().count('is ready') == 2)
+
+
 def test_program_that_vanishes_late(tmp_path, installed):
     """When the program cannot be executed after all, the one that was running does it once more, with the sockets."""
     shutil.copy(installed, tmp_path / 'kept')
@@ -192,6 +234,100 @@ def test_stop_during_an_upgrade_is_a_stop(tmp_path):
         lab.wait_for(lambda: 'attempts under way' in daemon.log())
         daemon.stop()
         assert daemon.log().count('is ready') == 1
+
+
+def from_last_accept_to_exec(daemon, upgrades):
+    """How long nobody is accepted before the next program is executed, s."""
+    lab.wait_for(lambda: daemon.log().count('nobody is accepted') == upgrades, every=0.001)
+    began = time.monotonic()
+    lab.wait_for(lambda: daemon.log().count('takes over') == upgrades, 10, every=0.001)
+    return time.monotonic() - began
+
+
+def test_a_silent_collector_is_not_waited_for(tmp_path):
+    """A collector that takes spans and does not answer for 3 s holds up nobody."""
+    with lab.Target() as target, peers.Script(lambda *_: time.sleep(30)) as collector:
+        url = f'http://127.0.0.1:{collector.port}'
+        with lab.Daemon(tmp_path / 'd', target.url, more=f"telemetry: {{ otlp: {{ endpoint: '{url}', sample_ratio: 1 }} }}"
+                        ) as daemon:
+            peers.send(daemon, {'one': 1})
+            target.wait(1)
+            seen = len(collector.seen)
+            lab.wait_for(lambda: len(collector.seen) > seen)
+            peers.send(daemon, {'other': 1})
+            daemon.process.send_signal(signal.SIGUSR2)
+            assert from_last_accept_to_exec(daemon, 1) < 1.5
+            lab.wait_for(lambda: daemon.log().count('is ready') == 2)
+            target.wait(2)
+
+
+@pytest.mark.skipif(not peers.is_root(), reason='needs root, to stop one thread of the daemon')
+def test_a_thread_with_a_name_server_is_not_waited_for(tmp_path):
+    """The thread that resolves names is waited for no longer than a second."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
+        thread = peers.thread_stop(daemon, 'ticker')
+        try:
+            with subprocess.Popen([lab.BUILD / 'penstockctl', '--socket', daemon.folder / 'control.sock', 'upgrade']
+                                  ) as asked:
+                assert 0.9 < from_last_accept_to_exec(daemon, 1) < 3
+                peers.thread_reap(thread)
+                assert asked.wait(20) == 0
+        finally:
+            peers.thread_go(thread)
+        assert 'a name server does not answer' in daemon.log()
+        peers.wait_state(daemon, peers.send(daemon, {'and': 'again'}), 'delivered')
+
+
+FUTEX = '202 '
+WRITE_TO_STDERR = '1 0x2 '
+
+
+def waits_in(daemon, thread, call):
+    """Whether the daemon's thread of that name is in that system call."""
+    for entry in pathlib.Path(f'/proc/{daemon.process.pid}/task').iterdir():
+        if (entry / 'comm').read_text().strip() == thread:
+            return (entry / 'syscall').read_text().startswith(call)
+    return False
+
+
+def pipe_fill(end):
+    for size in (4096, 1):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(end, b'-' * size)
+
+
+@pytest.mark.skipif(not peers.is_root(), reason='needs root, to see what the threads of the daemon wait for')
+def test_stop_while_the_next_program_is_executed(tmp_path):
+    """A SIGTERM that comes when all is decided is not lost: the next program stops for it. The daemon is held there by a
+    pipe for its log that is full."""
+    reader, writer = os.pipe()
+    filler = os.open(f'/proc/self/fd/{writer}', os.O_WRONLY | os.O_NONBLOCK)
+    daemon = lab.Daemon(tmp_path / 'd')
+    with open(reader, 'rb', buffering=0) as log, subprocess.Popen(
+            [lab.BUILD / 'penstockd', '-f', daemon.folder / 'penstock.yaml'], stderr=writer) as daemon.process:
+        os.close(writer)
+        try:
+            daemon.wait_ready()
+            idle = peers.Wire(daemon)  # waited for for 300 ms: the time to fill the pipe
+            daemon.process.send_signal(signal.SIGUSR2)
+            text = b''
+            while b'nobody is accepted' not in text:
+                text += log.read(65536)
+            pipe_fill(filler)
+            lab.wait_for(lambda: waits_in(daemon, 'penstockd', WRITE_TO_STDERR))
+            daemon.process.send_signal(signal.SIGTERM)
+            lab.wait_for(lambda: waits_in(daemon, 'signals', FUTEX))
+            rest = []
+            draining = threading.Thread(target=lambda: rest.extend(iter(lambda: log.read(65536), b'')))
+            draining.start()
+            assert daemon.process.wait(20) == 0 and idle.ends()
+        finally:
+            daemon.process.kill()
+            os.close(filler)
+        draining.join()
+        text += b''.join(rest)
+        assert b'takes over' in text and text.count(b'is ready') == 1
 
 
 def test_drain_says_what_is_left(tmp_path):
