@@ -189,7 +189,7 @@ static const char *key_find(struct bytes key)
 
 static void add_value(struct line *line, const char *key, struct bytes value)
 {
-	if (memchr(value.data, '\\', value.size) != NULL) line->doubt = true;
+	if (bytes_find(value, '\\') < value.size) line->doubt = true;
 	if (strcmp(key, "by") == 0) {
 		add_actor(line, value);
 	} else if (strcmp(key, "text") == 0) {
@@ -293,7 +293,7 @@ static void take_path(struct line *line, struct bytes text)
 	size_t size = span(text, " \"\\,;()");
 	struct bytes word = bytes_of(text.data, size);
 	struct bytes after = bytes_from(text, size);
-	if (memchr(word.data, '/', word.size) == NULL) return;
+	if (bytes_find(word, '/') == word.size) return;
 	if (after.size > 0 && after.data[0] == ' ' && !is_pair(bytes_from(after, 1)) &&
 		word.data[word.size - 1] != ':' &&
 		!begins_any(after, behind, ARRAY_COUNT(behind))) {
@@ -301,6 +301,11 @@ static void take_path(struct line *line, struct bytes text)
 	}
 	if (!has(word, "://")) word.size = bytes_find(word, ':');
 	add(line, "path", word);
+	/* The sentence's colon, or a place in the file. */
+	for (; word.size < size; word.size++) {
+		uint8_t c = word.data[word.size];
+		if (c != ':' && !is_digit(c)) line->doubt = true;
+	}
 }
 
 /* ---- Lines ----------------------------------------------------------------------------------- */

@@ -178,6 +178,7 @@ LOGGED = [
     ('generations: /var/lib/gekko/generations cannot be written: No space; rollback will not know it',
      ['/var/lib/gekko/generations']),
     ('generations: /var/lib/my nakatomi/generations cannot be written: No space; rollback will not know it', None),
+    ('backup failed path="/b" error="/srv/x:ingen/bk: No space left on device"', None),
     ('removed a stale control socket path=/run/lexcorp/control.sock', ['/run/lexcorp/control.sock']),
     ('reload failed, generation=8 stays: 3:1: unknown target weyland', None),
     ('name=yutani-one host=h.zorin.example:443 url=https://u.zorg.example/hook/zorgtoken99 n=1',
@@ -185,7 +186,7 @@ LOGGED = [
     ('watchdog: all threads answer again', []),
 ]
 GONE = ('mallory', 'erin', 'trudy', 'wonka', 'stark', 'tyrell', 'cyberdyne', 'wayne', 'oscorp', 'hooli', 'piedpiper',
-        'dunder', 'soylent', 'massivedynamic', 'bluth', 'vandelay', 'gekko', 'nakatomi', 'lexcorp', 'weyland', 'yutani',
+        'dunder', 'soylent', 'massivedynamic', 'bluth', 'vandelay', 'gekko', 'nakatomi', 'ingen', 'lexcorp', 'weyland', 'yutani',
         'zorin', 'zorg', '0.0.0.0')
 
 
