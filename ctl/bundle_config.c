@@ -32,7 +32,7 @@ static void add(struct anonymizer *anonymizer, const char *kind, const char *tex
 }
 
 /* The file and its folder: a line may have either. */
-static void add_path(struct anonymizer *anonymizer, const char *path)
+void bundle_config_path(struct anonymizer *anonymizer, const char *path)
 {
 	add(anonymizer, "path", path);
 	const char *slash = strrchr(path, '/');
@@ -55,6 +55,20 @@ static void add_url_path(struct anonymizer *anonymizer, const char *path)
 	}
 }
 
+void bundle_config_url(struct anonymizer *anonymizer, const char *url)
+{
+	add(anonymizer, "url", url);
+	const char *host = strstr(url, "://");
+	if (host == NULL) return;
+	host += 3;
+	size_t size = strcspn(host, "/?");
+	add_url_path(anonymizer, host + size);
+	/* An address in brackets is found by its form. */
+	if (host[0] == '[') return;
+	add_bytes(anonymizer, "host", bytes_of(host, size));
+	add_bytes(anonymizer, "host", bytes_of(host, strcspn(host, ":/?")));
+}
+
 /* ---- By type --------------------------------------------------------------------------------- */
 
 typedef void add_fn(struct anonymizer *anonymizer, const struct config_visit *visit,
@@ -64,7 +78,7 @@ static void add_file(struct anonymizer *anonymizer, const struct config_visit *v
 	const char *path)
 {
 	(void)visit;
-	add_path(anonymizer, path);
+	bundle_config_path(anonymizer, path);
 }
 
 static void add_request_path(struct anonymizer *anonymizer, const struct config_visit *visit,
@@ -78,16 +92,7 @@ static void add_url(struct anonymizer *anonymizer, const struct config_visit *vi
 	const char *url)
 {
 	(void)visit;
-	add(anonymizer, "url", url);
-	const char *host = strstr(url, "://");
-	if (host == NULL) return;
-	host += 3;
-	size_t size = strcspn(host, "/?");
-	add_url_path(anonymizer, host + size);
-	/* An address in brackets is found by its form. */
-	if (host[0] == '[') return;
-	add_bytes(anonymizer, "host", bytes_of(host, size));
-	add_bytes(anonymizer, "host", bytes_of(host, strcspn(host, ":/?")));
+	bundle_config_url(anonymizer, url);
 }
 
 static void add_host(struct anonymizer *anonymizer, const struct config_visit *visit,
@@ -200,5 +205,5 @@ void bundle_config_names(const struct config *config, struct anonymizer *anonymi
 	static const struct config_visitor visitor = { visit_value, visit_section, visit_section };
 
 	config_walk(config, &visitor, anonymizer);
-	add_path(anonymizer, config->path);
+	bundle_config_path(anonymizer, config->path);
 }

@@ -11,3 +11,7 @@
 void bundle_config_names(const struct config *config, struct anonymizer *anonymizer);
 /* A user, unless every host has it: root, penstock. */
 void bundle_config_user(struct anonymizer *anonymizer, struct bytes name);
+/* The path of a file, and its folder. */
+void bundle_config_path(struct anonymizer *anonymizer, const char *path);
+/* With its host, its path, and the parts of it that may be tokens. */
+void bundle_config_url(struct anonymizer *anonymizer, const char *url);

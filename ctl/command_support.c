@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "base/version.h"
 #include "bundle_config.h"
+#include "bundle_log.h"
 #include "config/config_show.h"
 #include "doctor.h"
 #include "problem.h"
@@ -39,7 +40,8 @@ struct part {
 	const char *what;
 	char *text; /* as it is, then anonymised; NULL: not there */
 	size_t size;
-	char why[200]; /* it is not there */
+	char why[200];     /* it is not there */
+	unsigned left_out; /* lines that may have had names nobody can find */
 };
 
 struct bundle {
@@ -216,17 +218,12 @@ static void add_labels(struct bundle *bundle, const char *label)
 	}
 }
 
-/* Users may have gone from the configuration, or be no more than members of the group: log lines
- * have them as by="alice uid 1000 pid 4711". */
-static void add_actors(struct bundle *bundle)
+/* Users, targets and others that are nowhere else any more. */
+static void add_logged(struct bundle *bundle)
 {
-	const char *at = part_named(bundle, "log.txt")->text;
-	while (at != NULL && (at = strstr(at, "by=\"")) != NULL) {
-		at += strlen("by=\"");
-		size_t size = strcspn(at, " \"\n");
-		if (strncmp(at + size, " uid ", 5) != 0) continue;
-		bundle_config_user(bundle->anonymizer, bytes_of(at, size));
-	}
+	struct part *part = &bundle->parts[part_named(bundle, "log.txt") - bundle->parts];
+	if (part->text == NULL) return;
+	part->left_out = bundle_log_names(bundle->anonymizer, part->text, &part->size);
 }
 
 static void collect_names(struct bundle *bundle)
@@ -238,7 +235,7 @@ static void collect_names(struct bundle *bundle)
 	add_members(bundle, "targets.json", "targets", "target");
 	add_labels(bundle, "endpoint");
 	add_labels(bundle, "target");
-	add_actors(bundle);
+	add_logged(bundle);
 }
 
 static void anonymize(struct bundle *bundle)
@@ -275,6 +272,9 @@ static void write_manifest(const struct bundle *bundle, FILE *file)
 		hex_encode(bytes_of(digest, sizeof digest), hex);
 		fprintf(file, "%-19s %s, %zu bytes\n%-19s sha256 %.*s\n", part->name, part->what,
 			part->size, "", (int)sizeof hex, hex);
+		if (part->left_out == 0) continue;
+		fprintf(file, "%-19s %u lines left out: names may stand in them\n", "",
+			part->left_out);
 	}
 }
 

@@ -6,6 +6,7 @@ CTL_SRC := \
 	ctl/answer.c \
 	ctl/arguments.c \
 	ctl/bundle_config.c \
+	ctl/bundle_log.c \
 	ctl/certificate_chain.c \
 	ctl/client.c \
 	ctl/command_audit.c \

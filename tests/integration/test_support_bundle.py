@@ -147,6 +147,70 @@ def test_no_key_is_forgotten(tmp_path):
         assert f'zq{number}x' in stands_for or f'203.0.113.{number}:443' in stands_for, number
 
 
+def logged(message, as_json):
+    """A line as log_form.c writes it."""
+    if not as_json:
+        return f'<5>penstock: notice: {message}\n'
+    line = {'time': '2026-11-22T19:45:14.000001Z', 'level': 'notice', 'message': message}
+    for key, quoted, bare in re.findall(r'(?:^| )([a-z_]+)=(?:"([^"]*)"|([^ "]+))', message):
+        line.setdefault(key, quoted or bare)
+    return json.dumps(line, separators=(',', ':')) + '\n'
+
+
+# What a line says, and the names in it; nothing but the log has these any more.
+LOGGED = [
+    ('dead letters replayed by="mallory uid 1000 pid 4711" count=3 of=3', ['mallory']),
+    ('reload asked for by="ACME\\erin smith uid 1000 pid 4711"', None),
+    ('reload asked for by="trudy of wonka uid 1001 pid 12"', ['trudy of wonka']),
+    ('backup by="root uid 0 pid 9" text="/mnt/customer-stark/bk"', ['/mnt/customer-stark/bk', '/mnt/customer-stark']),
+    ('backup by="root uid 0 pid 9" text="/mnt/customer "tyrell" old/bk"', None),
+    ('backup by="root uid 0 pid 9" text="of cyberdyne"', None),
+    ('backup made path="/srv/wayne corp/bk2" files=3 size=77', ['/srv/wayne corp/bk2']),
+    ('backup failed path="/srv/oscorp/bk3" error="/srv/oscorp/bk3.part: No space left on device"', ['/srv/oscorp/bk3']),
+    ('configuration reloaded generation=7 by="SIGHUP" changes="endpoint hooli.pay: removed; listener piedpiper: tls, '
+     'address; listener 0.0.0.0:8443: added; target dunder-mifflin: removed; metrics; and more"',
+     ['hooli.pay', 'piedpiper', 'dunder-mifflin']),
+    ('configuration reloaded generation=8 by="SIGHUP" changes="endpoint soylent', None),
+    ('no connection to target massivedynamic: no descriptors', ['massivedynamic']),
+    ('no route to target bluthcompany at all', None),
+    ('telemetry: the collector at otel.vandelay.example:4318 does not take traces: refused; they are dropped',
+     ['otel.vandelay.example']),
+    ('generations: /var/lib/gekko/generations cannot be written: No space; rollback will not know it',
+     ['/var/lib/gekko/generations']),
+    ('generations: /var/lib/my nakatomi/generations cannot be written: No space; rollback will not know it', None),
+    ('backup failed path="/b" error="/srv/x:ingen/bk: No space left on device"', None),
+    ('removed a stale control socket path=/run/lexcorp/control.sock', ['/run/lexcorp/control.sock']),
+    ('reload failed, generation=8 stays: 3:1: unknown target weyland', None),
+    ('name=yutani-one host=h.zorin.example:443 url=https://u.zorg.example/hook/zorgtoken99 n=1',
+     ['yutani-one', 'h.zorin.example', 'u.zorg.example']),
+    ('watchdog: all threads answer again', []),
+]
+GONE = ('mallory', 'erin', 'trudy', 'wonka', 'stark', 'tyrell', 'cyberdyne', 'wayne', 'oscorp', 'hooli', 'piedpiper',
+        'dunder', 'soylent', 'massivedynamic', 'bluth', 'vandelay', 'gekko', 'nakatomi', 'ingen', 'lexcorp', 'weyland', 'yutani',
+        'zorin', 'zorg', '0.0.0.0')
+
+
+@pytest.mark.parametrize('as_json', [False, True], ids=['text', 'json'])
+def test_names_that_only_the_log_has(tmp_path, as_json):
+    """After a restart neither the file nor the metrics have them. What cannot be judged is left out, and counted."""
+    daemon = lab.Daemon(tmp_path / 'd', targets=peers.target_line('acmebilling', 'http://127.0.0.1:1/'))
+    log = tmp_path / 'made.log'
+    log.write_text(''.join(logged(message, as_json) for message, _ in LOGGED))
+    target, _ = bundle(tmp_path, daemon.folder / 'control.sock', '--config', daemon.folder / 'penstock.yaml', '--log', log)
+    data = target.read_bytes().lower()
+    for word in GONE:
+        assert word.encode() not in data, word
+    parts = {name: text.decode() for name, text in read(target).items()}
+    assert f"{sum(names is None for _, names in LOGGED)} lines left out" in parts['MANIFEST.txt']
+
+    names = names_of(tmp_path / 'out.tar.names')
+    assert {name for _, some in LOGGED for name in some or []} <= set(names.values())
+    text = parts['log.txt']
+    for key, name in names.items():
+        text = text.replace(key, name)
+    assert text == ''.join(logged(message, as_json) for message, some in LOGGED if some is not None)
+
+
 def test_it_helps(daemon, tmp_path):
     target, done = bundle(tmp_path, daemon.folder / 'control.sock', *options(daemon))
     parts = {name: text.decode() for name, text in read(target).items()}
