@@ -209,6 +209,8 @@ static enum result change_locked(struct daemon *daemon, struct control_change *c
 	} else {
 		change_refused(daemon, change, result);
 	}
+	/* Who gave them up meanwhile may not have waited for us. */
+	if (atomic_load(&daemon->listening_over)) daemon_listeners_give_up(daemon);
 	daemon_status_notify(daemon);
 	notify_ready();
 	return result;

@@ -41,7 +41,7 @@ struct daemon {
 	_Atomic time_t confirm_end_s; /* mono; 0: nothing is waited for */
 	struct listening listening;
 	struct listening listening_next; /* while starting */
-	bool listening_over;             /* given up: a reload listens no more */
+	atomic_bool listening_over;      /* given up: a reload listens no more */
 	bool closing;                    /* they are going: nothing is handed to them any more */
 	pthread_mutex_t flow_lock;       /* guards `flow` alone */
 	struct flow *flow;
@@ -102,7 +102,7 @@ void daemon_listeners_drop(const struct daemon *daemon, struct worker_listeners 
 void daemon_listeners_hush(const struct daemon *daemon, const struct listening *next);
 /* Once the workers accept on them: closes the others. systemd is told. */
 void daemon_listeners_replace(struct daemon *daemon, const struct listening *next);
-/* Nobody is to wait there any more, unless systemd has them too. */
+/* With listening_over. Nobody is to wait there any more, unless systemd has them too. */
 void daemon_listeners_give_up(struct daemon *daemon);
 
 /* daemon_upgrade.c */

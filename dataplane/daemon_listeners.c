@@ -88,7 +88,7 @@ enum result daemon_listeners_next(const struct daemon *daemon, const struct conf
 
 	*ret = (struct listening){ 0 };
 	/* Draining: none, and no new ones either. */
-	if (daemon->listening_over) return RESULT_OK;
+	if (atomic_load(&daemon->listening_over)) return RESULT_OK;
 	if (listening_open(config, daemon->worker_count, &daemon->listening, NULL,
 		    LISTEN_RELOAD_PATIENCE_MS, ret, &failed, error, sizeof error) == RESULT_OK) {
 		return RESULT_OK;
@@ -127,6 +127,6 @@ void daemon_listeners_replace(struct daemon *daemon, const struct listening *nex
 
 void daemon_listeners_give_up(struct daemon *daemon)
 {
-	daemon->listening_over = true;
+	CHECK(atomic_load(&daemon->listening_over));
 	listening_close(&daemon->listening, NULL);
 }

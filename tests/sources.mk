@@ -86,6 +86,7 @@ UNIT_TESTS := \
 	tests/unit/queue/test_shard_full.c \
 	tests/unit/queue/test_shard_ledger.c \
 	tests/unit/queue/test_shard_retention.c \
+	tests/unit/receive/test_listener.c \
 	tests/unit/secrets/test_mac.c \
 	tests/unit/secrets/test_secret.c \
 	tests/unit/store/test_store.c \
