@@ -182,6 +182,14 @@ static enum result change_load(struct daemon *daemon, struct control_change *cha
 	struct config **ret)
 {
 	if (change->kind != CONTROL_CHANGE_RELOAD) return earlier_text_load(daemon, change, ret);
+	if (change->confirm_within_s != 0 && daemon->row_text == 0) {
+		snprintf(change->error, sizeof change->error,
+			"the text of generation %llu is not kept, so nothing could come back: see "
+			"that the store's folder `generations` can be written, reload without "
+			"--confirm-within",
+			(unsigned long long)daemon->row_number);
+		return RESULT_NOT_FOUND;
+	}
 	if (daemon->confirm_number == 0) {
 		return config_load(daemon->config_path, ret, change->report);
 	}

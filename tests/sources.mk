@@ -50,6 +50,7 @@ UNIT_TESTS := \
 	tests/unit/ctl/test_certificate_chain.c \
 	tests/unit/ctl/test_table.c \
 	tests/unit/ctl/test_top.c \
+	tests/unit/daemon/test_generations.c \
 	tests/unit/deliver/test_backoff.c \
 	tests/unit/deliver/test_outcome.c \
 	tests/unit/engine/test_address.c \
