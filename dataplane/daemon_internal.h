@@ -93,8 +93,8 @@ time_t daemon_mono_s(void);
 /* What `config` says to listen on; RESULT_CONFIG with a diagnostic. */
 MUST_USE enum result daemon_listeners_next(const struct daemon *daemon, const struct config *config,
 	struct config_report *report, struct listening *ret);
-/* Copies of what is new in `next`, for each worker; NULL when descriptors ran out. To be handed to
- * them, or dropped. */
+/* Copies of `next` for each worker, also of what it should have already: it may have found no room
+ * for it. NULL when descriptors ran out. To be handed to them, or dropped. */
 struct worker_listeners *daemon_listeners_copy(const struct daemon *daemon,
 	const struct listening *next);
 void daemon_listeners_drop(const struct daemon *daemon, struct worker_listeners *copies);

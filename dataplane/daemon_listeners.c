@@ -50,12 +50,9 @@ struct worker_listeners *daemon_listeners_copy(const struct daemon *daemon,
 			uint32_t share = listening_share(next, i, workers, worker);
 			for (uint32_t nth = 0; nth < share; nth++) {
 				int held = listening_fd(next, i, workers, worker, nth);
-				int fd = -1;
 				if (to->count == RECEIVE_LISTENERS_MAX) goto full;
-				if (!listening_has(&daemon->listening, held)) {
-					fd = fcntl(held, F_DUPFD_CLOEXEC, 0);
-					if (fd < 0) goto full;
-				}
+				int fd = fcntl(held, F_DUPFD_CLOEXEC, 0);
+				if (fd < 0) goto full;
 				to->all[to->count++] = (struct worker_listener){ held, fd, i };
 			}
 		}
@@ -71,8 +68,7 @@ void daemon_listeners_drop(const struct daemon *daemon, struct worker_listeners 
 {
 	for (uint32_t worker = 0; worker < daemon->worker_count; worker++) {
 		for (uint32_t i = 0; i < copies[worker].count; i++) {
-			int fd = copies[worker].all[i].fd;
-			if (fd >= 0) close(fd);
+			close(copies[worker].all[i].fd);
 		}
 	}
 	alloc_free(copies);

@@ -51,6 +51,7 @@ UNIT_TESTS := \
 	tests/unit/ctl/test_table.c \
 	tests/unit/ctl/test_top.c \
 	tests/unit/daemon/test_generations.c \
+	tests/unit/daemon/test_listeners.c \
 	tests/unit/deliver/test_backoff.c \
 	tests/unit/deliver/test_outcome.c \
 	tests/unit/engine/test_address.c \

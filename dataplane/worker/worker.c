@@ -103,6 +103,7 @@ static enum result listener_take(struct worker *worker, const struct worker_list
 	struct accepting *known = accepting_find(worker, listener->held);
 	if (known != NULL) {
 		receive_listener_context(worker->wiring.receive, known->index, context);
+		close(listener->fd);
 		return RESULT_OK;
 	}
 	struct accepting *new = &worker->accepting[worker->accepting_count];

@@ -15,7 +15,7 @@ struct worker;
 /* A socket that a worker accepts on: a copy of one that the daemon holds. */
 struct worker_listener {
 	int held;       /* the daemon's descriptor: which one it is */
-	int fd;         /* the copy, the worker's; -1: the worker has it already */
+	int fd;         /* the copy, the worker's; it closes one of what it accepts on already */
 	uint32_t index; /* of the configuration's listener, and of its TLS context */
 };
 
