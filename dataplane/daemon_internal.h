@@ -100,6 +100,8 @@ struct worker_listeners *daemon_listeners_copy(const struct daemon *daemon,
 void daemon_listeners_drop(const struct daemon *daemon, struct worker_listeners *copies);
 /* Before they are handed: nobody shall connect to what goes. */
 void daemon_listeners_hush(const struct daemon *daemon, const struct listening *next);
+/* They were not handed: what was to go stays. */
+void daemon_listeners_unhush(const struct daemon *daemon, const struct listening *next);
 /* Once the workers accept on them: closes the others. systemd is told. */
 void daemon_listeners_replace(struct daemon *daemon, const struct listening *next);
 /* With listening_over. Nobody is to wait there any more, unless systemd has them too. */

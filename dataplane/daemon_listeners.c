@@ -111,6 +111,19 @@ void daemon_listeners_hush(const struct daemon *daemon, const struct listening *
 	listening_each(&daemon->listening, fd_hush, (void *)(uintptr_t)next);
 }
 
+static void fd_unhush(void *owner, int fd, const struct io_address *address)
+{
+	const struct listening *kept = owner;
+
+	(void)address;
+	if (!listening_has(kept, fd)) listener_unhush(fd);
+}
+
+void daemon_listeners_unhush(const struct daemon *daemon, const struct listening *next)
+{
+	listening_each(&daemon->listening, fd_unhush, (void *)(uintptr_t)next);
+}
+
 void daemon_listeners_replace(struct daemon *daemon, const struct listening *next)
 {
 	struct listening before = daemon->listening;

@@ -116,6 +116,7 @@ static enum result snapshot_publish_with(struct daemon *daemon, struct flow *flo
 	if (result == RESULT_OK) {
 		daemon_listeners_hush(daemon, next);
 		result = snapshot_hand_over(daemon, flow, contexts, listeners);
+		if (result != RESULT_OK) daemon_listeners_unhush(daemon, next);
 	}
 	if (result == RESULT_OK) {
 		alloc_free(listeners);

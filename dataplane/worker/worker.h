@@ -30,7 +30,7 @@ struct worker_config {
 	const struct config *config; /* sizes and addresses; read only while starting */
 	struct shard *shard;         /* outlives the worker */
 	struct replay *replay;
-	struct spans *spans; /* NULL: no traces */
+	struct spans *spans;                      /* NULL: no traces */
 	const struct worker_listeners *listeners; /* read only while starting */
 };
 

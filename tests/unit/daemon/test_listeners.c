@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The daemon's sockets on their way to the workers: every worker gets a copy of all of its own. */
+/* The daemon's sockets on their way to the workers: every worker gets a copy of all of its own, and
+ * those that were to go are as before when they stay after all. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -55,10 +57,34 @@ static void known_sockets_are_copied_too(void **state)
 	assert_true(fcntl(copy, F_GETFD) < 0);
 }
 
+/* How many instructions its filter has; 0: it has none. */
+static socklen_t filter_size(int fd)
+{
+	socklen_t size = 0;
+	CHECK(getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &size) == 0);
+	return size;
+}
+
+static void what_stays_after_all_is_heard_again(void **state)
+{
+	const struct listening none = { 0 };
+	int fd = listening_fd(&daemon_of_test.listening, 0, WORKERS, 0, 0);
+
+	(void)state;
+	daemon_listeners_hush(&daemon_of_test, &none);
+	if (filter_size(fd) == 0) skip(); /* the host does not let us */
+	daemon_listeners_unhush(&daemon_of_test, &daemon_of_test.listening);
+	assert_true(filter_size(fd) > 0); /* it was in both: not ours to change */
+	daemon_listeners_unhush(&daemon_of_test, &none);
+	assert_int_equal(filter_size(fd), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(known_sockets_are_copied_too, open_it, close_it),
+		cmocka_unit_test_setup_teardown(what_stays_after_all_is_heard_again, open_it,
+			close_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
