@@ -92,8 +92,8 @@ static enum result snapshot_hand_over(struct daemon *daemon, struct flow *flow,
 	}
 	pthread_mutex_unlock(&daemon->worker_lock);
 	if (failed > 0) {
-		log_error("%u new listeners found all sockets of their worker taken: restart, or "
-			  "raise workers.connections",
+		log_error("%u new listeners found all sockets of their worker taken: reload again "
+			  "once others are gone",
 			failed);
 	}
 	return result;

@@ -46,7 +46,7 @@ MUST_USE enum result worker_start(const struct worker_config *config, struct flo
 /* Serves the new snapshot from its next turn on, and has let go of the old one when this
  * returns. Takes `contexts` over, and accepts on `listeners` and no others; both are NULL when the
  * flow was readdressed, and TLS and listeners stay as they are. Synchronous. Returns how many new
- * listeners there was no room for. */
+ * listeners there was no room for: the next call takes them when there is. */
 uint32_t worker_publish(struct worker *worker, struct flow *flow, struct contexts *contexts,
 	const struct worker_listeners *listeners);
 
