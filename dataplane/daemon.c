@@ -121,18 +121,20 @@ static void state_set(struct daemon *daemon, enum daemon_state state)
 	daemon_status_notify(daemon);
 }
 
-/* A reload that waits for a name server is not waited for: then they go with the process. */
+/* A reload that waits for a name server is not waited for: it gives them up when it is over. */
 static void listeners_give_up(struct daemon *daemon)
 {
 	time_t until_s = daemon_mono_s() + GIVE_UP_PATIENCE_S;
 
+	/* For a reload that comes later, or is under way. */
+	atomic_store(&daemon->listening_over, true);
 	/* ThreadSanitizer does not know pthread_mutex_clocklock(). */
 	while (pthread_mutex_trylock(&daemon->publish_lock) != 0) {
 		if (daemon_mono_s() < until_s) {
 			(void)poll(NULL, 0, GIVE_UP_LOOK_MS);
 			continue;
 		}
-		log_warning("a reload is under way: the listeners stay open until the end");
+		log_warning("a reload is under way: the listeners stay open until it is over");
 		return;
 	}
 	daemon_listeners_give_up(daemon);
@@ -570,22 +572,35 @@ static enum result close_for_upgrade(struct daemon *daemon, struct handed *ret_h
 	return RESULT_OK;
 }
 
+/* Without sockets there is nothing to take over: a drain was faster. */
+static bool upgrade_stands(const struct daemon *daemon)
+{
+	return atomic_load(&daemon->upgrade_wanted) && !atomic_load(&daemon->listening_over);
+}
+
+static void stopping_say(struct daemon *daemon)
+{
+	state_set(daemon, DAEMON_STOPPING);
+	notify_stopping(stop_patience_us(daemon));
+}
+
 enum result daemon_close(struct daemon *daemon, struct handed *ret_handed)
 {
-	/* Without sockets there is nothing to take over: a drain was faster. */
-	bool upgrade = atomic_load(&daemon->upgrade_wanted) && !daemon->listening_over;
+	bool upgrade = upgrade_stands(daemon);
 
 	*ret_handed = (struct handed){ 0 };
-	if (!upgrade) {
-		state_set(daemon, DAEMON_STOPPING);
-		notify_stopping(stop_patience_us(daemon));
-	}
+	if (!upgrade) stopping_say(daemon);
 	if (upgrade) daemon_watchdog_give_way(daemon);
 	daemon_watchdog_stop(daemon);
 	atomic_store(&daemon->ticker_stop, true);
 	sem_post(&daemon->ticker_wanted);
 	/* Control first: it asks workers that are about to go. */
 	control_stop(daemon->control);
+	/* A drain may have come through it until now. */
+	if (upgrade && !upgrade_stands(daemon)) {
+		upgrade = false;
+		stopping_say(daemon);
+	}
 	if (upgrade) log_notice("upgrading: nobody is accepted until the next program serves");
 	workers_stop(daemon, upgrade);
 	if (upgrade) return close_for_upgrade(daemon, ret_handed);

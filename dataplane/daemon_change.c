@@ -190,6 +190,14 @@ static enum result change_load(struct daemon *daemon, struct control_change *cha
 		return RESULT_BUSY;
 	}
 	if (change->kind != CONTROL_CHANGE_RELOAD) return earlier_text_load(daemon, change, ret);
+	if (change->confirm_within_s != 0 && daemon->row_text == 0) {
+		snprintf(change->error, sizeof change->error,
+			"the text of generation %llu is not kept, so nothing could come back: see "
+			"that the store's folder `generations` can be written, reload without "
+			"--confirm-within",
+			(unsigned long long)daemon->row_number);
+		return RESULT_NOT_FOUND;
+	}
 	if (daemon->confirm_number == 0) {
 		return config_load(daemon->config_path, ret, change->report);
 	}
@@ -217,6 +225,8 @@ static enum result change_locked(struct daemon *daemon, struct control_change *c
 	} else {
 		change_refused(daemon, change, result);
 	}
+	/* Who gave them up meanwhile may not have waited for us. */
+	if (atomic_load(&daemon->listening_over)) daemon_listeners_give_up(daemon);
 	daemon_status_notify(daemon);
 	notify_ready();
 	return result;

@@ -186,6 +186,18 @@ static uint64_t text_find(const struct generations *generations, struct bytes te
 	return found;
 }
 
+static void text_remove(const struct generations *generations, uint64_t number)
+{
+	char path[FILE_NAME_SIZE_MAX + 1];
+	char name[32];
+
+	text_name(number, name);
+	path_of(generations, name, path);
+	if (unlink(path) != 0 && errno != ENOENT) {
+		log_warning("generations: %s cannot be removed: %s", path, strerror(errno));
+	}
+}
+
 static bool text_listed(const uint64_t *numbers, size_t count, uint64_t number)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -199,8 +211,6 @@ static void texts_prune(struct generations *generations)
 {
 	uint64_t kept[GENERATION_TEXTS_MAX];
 	size_t kept_count = 0;
-	char path[FILE_NAME_SIZE_MAX + 1];
-	char name[32];
 
 	for (size_t i = generations->count; i > 0; i--) {
 		struct control_generation *row = &generations->rows[i - 1];
@@ -209,13 +219,36 @@ static void texts_prune(struct generations *generations)
 			kept[kept_count++] = row->text;
 			continue;
 		}
-		text_name(row->text, name);
-		path_of(generations, name, path);
-		if (unlink(path) != 0 && errno != ENOENT) {
-			log_warning("generations: %s cannot be removed: %s", path, strerror(errno));
-		}
+		text_remove(generations, row->text);
 		row->text = 0;
 	}
+}
+
+/* ---- Making room ----------------------------------------------------------------------------- */
+
+/* The oldest that was refused, for nobody can go back to it; else the oldest. */
+static size_t row_least_wanted(const struct generations *generations)
+{
+	for (size_t i = 0; i < generations->count; i++) {
+		if (generations->rows[i].outcome == CONTROL_OUTCOME_REFUSED) return i;
+	}
+	return 0;
+}
+
+/* `next`: the row that needs the room. */
+static void row_push_out(struct generations *generations, const struct control_generation *next)
+{
+	size_t index = row_least_wanted(generations);
+	struct control_generation *row = &generations->rows[index];
+	uint64_t text = row->text;
+
+	generations->count--;
+	memmove(row, row + 1, (generations->count - index) * sizeof *row);
+	if (text == 0 || text == next->text) return;
+	for (size_t i = 0; i < generations->count; i++) {
+		if (generations->rows[i].text == text) return;
+	}
+	text_remove(generations, text);
 }
 
 /* ---- The whole ------------------------------------------------------------------------------- */
@@ -263,11 +296,7 @@ void generations_add(struct generations *generations, struct control_generation 
 		if (file_put(generations, name, text)) row->text = row->number;
 	}
 	pthread_mutex_lock(&generations->lock);
-	if (generations->count == GENERATIONS_MAX) {
-		generations->count--;
-		memmove(generations->rows, generations->rows + 1,
-			generations->count * sizeof *generations->rows);
-	}
+	if (generations->count == GENERATIONS_MAX) row_push_out(generations, row);
 	generations->rows[generations->count++] = *row;
 	texts_prune(generations);
 	pthread_mutex_unlock(&generations->lock);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* daemon_generations — the configurations that were served, on disk: rows of a history, and the
- * texts to go back to, in the folder `generations` of the store. Bounded; the oldest go.
+ * texts to go back to, in the folder `generations` of the store. Bounded; the oldest go, those that
+ * were refused before those that were served.
  *
  * What cannot be written is a warning: events flow without it. One file of rows, written anew each
  * time, and `<number>.yaml` for each text. Mode 0600: a URL may hold a secret.

@@ -42,7 +42,7 @@ struct daemon {
 	_Atomic time_t confirm_end_s; /* mono; 0: nothing is waited for */
 	struct listening listening;
 	struct listening listening_next; /* while starting */
-	bool listening_over;             /* given up: a reload listens no more */
+	atomic_bool listening_over;      /* given up: a reload listens no more */
 	bool closing;                    /* they are going: nothing is handed to them any more */
 	pthread_mutex_t flow_lock;       /* guards `flow` alone */
 	struct flow *flow;
@@ -96,16 +96,18 @@ time_t daemon_mono_s(void);
 /* What `config` says to listen on; RESULT_CONFIG with a diagnostic. */
 MUST_USE enum result daemon_listeners_next(const struct daemon *daemon, const struct config *config,
 	struct config_report *report, struct listening *ret);
-/* Copies of what is new in `next`, for each worker; NULL when descriptors ran out. To be handed to
- * them, or dropped. */
+/* Copies of `next` for each worker, also of what it should have already: it may have found no room
+ * for it. NULL when descriptors ran out. To be handed to them, or dropped. */
 struct worker_listeners *daemon_listeners_copy(const struct daemon *daemon,
 	const struct listening *next);
 void daemon_listeners_drop(const struct daemon *daemon, struct worker_listeners *copies);
 /* Before they are handed: nobody shall connect to what goes. */
 void daemon_listeners_hush(const struct daemon *daemon, const struct listening *next);
+/* They were not handed: what was to go stays. */
+void daemon_listeners_unhush(const struct daemon *daemon, const struct listening *next);
 /* Once the workers accept on them: closes the others. systemd is told. */
 void daemon_listeners_replace(struct daemon *daemon, const struct listening *next);
-/* Nobody is to wait there any more, unless systemd has them too. */
+/* With listening_over. Nobody is to wait there any more, unless systemd has them too. */
 void daemon_listeners_give_up(struct daemon *daemon);
 
 /* daemon_upgrade.c */

@@ -50,12 +50,9 @@ struct worker_listeners *daemon_listeners_copy(const struct daemon *daemon,
 			uint32_t share = listening_share(next, i, workers, worker);
 			for (uint32_t nth = 0; nth < share; nth++) {
 				int held = listening_fd(next, i, workers, worker, nth);
-				int fd = -1;
 				if (to->count == RECEIVE_LISTENERS_MAX) goto full;
-				if (!listening_has(&daemon->listening, held)) {
-					fd = fcntl(held, F_DUPFD_CLOEXEC, 0);
-					if (fd < 0) goto full;
-				}
+				int fd = fcntl(held, F_DUPFD_CLOEXEC, 0);
+				if (fd < 0) goto full;
 				to->all[to->count++] = (struct worker_listener){ held, fd, i };
 			}
 		}
@@ -71,8 +68,7 @@ void daemon_listeners_drop(const struct daemon *daemon, struct worker_listeners 
 {
 	for (uint32_t worker = 0; worker < daemon->worker_count; worker++) {
 		for (uint32_t i = 0; i < copies[worker].count; i++) {
-			int fd = copies[worker].all[i].fd;
-			if (fd >= 0) close(fd);
+			close(copies[worker].all[i].fd);
 		}
 	}
 	alloc_free(copies);
@@ -88,7 +84,7 @@ enum result daemon_listeners_next(const struct daemon *daemon, const struct conf
 
 	*ret = (struct listening){ 0 };
 	/* Draining: none, and no new ones either. */
-	if (daemon->listening_over) return RESULT_OK;
+	if (atomic_load(&daemon->listening_over)) return RESULT_OK;
 	if (listening_open(config, daemon->worker_count, &daemon->listening, NULL,
 		    LISTEN_RELOAD_PATIENCE_MS, ret, &failed, error, sizeof error) == RESULT_OK) {
 		return RESULT_OK;
@@ -115,6 +111,19 @@ void daemon_listeners_hush(const struct daemon *daemon, const struct listening *
 	listening_each(&daemon->listening, fd_hush, (void *)(uintptr_t)next);
 }
 
+static void fd_unhush(void *owner, int fd, const struct io_address *address)
+{
+	const struct listening *kept = owner;
+
+	(void)address;
+	if (!listening_has(kept, fd)) listener_unhush(fd);
+}
+
+void daemon_listeners_unhush(const struct daemon *daemon, const struct listening *next)
+{
+	listening_each(&daemon->listening, fd_unhush, (void *)(uintptr_t)next);
+}
+
 void daemon_listeners_replace(struct daemon *daemon, const struct listening *next)
 {
 	struct listening before = daemon->listening;
@@ -127,6 +136,6 @@ void daemon_listeners_replace(struct daemon *daemon, const struct listening *nex
 
 void daemon_listeners_give_up(struct daemon *daemon)
 {
-	daemon->listening_over = true;
+	CHECK(atomic_load(&daemon->listening_over));
 	listening_close(&daemon->listening, NULL);
 }

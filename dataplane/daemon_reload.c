@@ -92,8 +92,8 @@ static enum result snapshot_hand_over(struct daemon *daemon, struct flow *flow,
 	}
 	pthread_mutex_unlock(&daemon->worker_lock);
 	if (failed > 0) {
-		log_error("%u new listeners found all sockets of their worker taken: restart, or "
-			  "raise workers.connections",
+		log_error("%u new listeners found all sockets of their worker taken: reload again "
+			  "once others are gone",
 			failed);
 	}
 	return result;
@@ -116,6 +116,7 @@ static enum result snapshot_publish_with(struct daemon *daemon, struct flow *flo
 	if (result == RESULT_OK) {
 		daemon_listeners_hush(daemon, next);
 		result = snapshot_hand_over(daemon, flow, contexts, listeners);
+		if (result != RESULT_OK) daemon_listeners_unhush(daemon, next);
 	}
 	if (result == RESULT_OK) {
 		alloc_free(listeners);

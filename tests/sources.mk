@@ -50,6 +50,8 @@ UNIT_TESTS := \
 	tests/unit/ctl/test_certificate_chain.c \
 	tests/unit/ctl/test_table.c \
 	tests/unit/ctl/test_top.c \
+	tests/unit/daemon/test_generations.c \
+	tests/unit/daemon/test_listeners.c \
 	tests/unit/deliver/test_backoff.c \
 	tests/unit/deliver/test_outcome.c \
 	tests/unit/engine/test_address.c \
@@ -86,6 +88,7 @@ UNIT_TESTS := \
 	tests/unit/queue/test_shard_full.c \
 	tests/unit/queue/test_shard_ledger.c \
 	tests/unit/queue/test_shard_retention.c \
+	tests/unit/receive/test_listener.c \
 	tests/unit/secrets/test_mac.c \
 	tests/unit/secrets/test_secret.c \
 	tests/unit/store/test_store.c \

@@ -47,7 +47,8 @@ void receive_close(struct receive *receive);
  * receive_listener_context(). */
 MUST_USE enum result receive_listen(struct receive *receive, const struct io_address *address,
 	struct tls_context *context, uint32_t *ret_index);
-/* The same with a descriptor that listens already; it is ours when RESULT_OK. */
+/* The same with a descriptor that listens already; it is ours when RESULT_OK. RESULT_CLOSED after
+ * receive_drain(): a reload may come that late. */
 MUST_USE enum result receive_listen_on(struct receive *receive, int fd, struct tls_context *context,
 	uint32_t *ret_index);
 /* No more connections from it; those it has accepted are served. The index is free for another. */

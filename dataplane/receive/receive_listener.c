@@ -125,6 +125,8 @@ enum result receive_listen(struct receive *receive, const struct io_address *add
 enum result receive_listen_on(struct receive *receive, int fd, struct tls_context *context,
 	uint32_t *ret_index)
 {
+	if (receive->draining) return RESULT_CLOSED;
+
 	struct listener *listener = listener_find_free(receive);
 	if (listener == NULL) return RESULT_FULL;
 

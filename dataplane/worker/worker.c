@@ -103,6 +103,7 @@ static enum result listener_take(struct worker *worker, const struct worker_list
 	struct accepting *known = accepting_find(worker, listener->held);
 	if (known != NULL) {
 		receive_listener_context(worker->wiring.receive, known->index, context);
+		close(listener->fd);
 		return RESULT_OK;
 	}
 	struct accepting *new = &worker->accepting[worker->accepting_count];
@@ -140,7 +141,9 @@ static uint32_t listeners_take(struct worker *worker, const struct worker_listen
 	for (uint32_t i = 0; i < listeners->count; i++) {
 		const struct worker_listener *one = &listeners->all[i];
 		struct tls_context *context = listener_context(contexts, one->index);
-		if (listener_take(worker, one, context) != RESULT_OK) failed++;
+		enum result result = listener_take(worker, one, context);
+		/* One that drains takes none, and lacks none. */
+		if (result != RESULT_OK && result != RESULT_CLOSED) failed++;
 	}
 	return failed;
 }

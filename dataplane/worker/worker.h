@@ -15,7 +15,7 @@ struct worker;
 /* A socket that a worker accepts on: a copy of one that the daemon holds. */
 struct worker_listener {
 	int held;       /* the daemon's descriptor: which one it is */
-	int fd;         /* the copy, the worker's; -1: the worker has it already */
+	int fd;         /* the copy, the worker's; it closes one of what it accepts on already */
 	uint32_t index; /* of the configuration's listener, and of its TLS context */
 };
 
@@ -30,7 +30,7 @@ struct worker_config {
 	const struct config *config; /* sizes and addresses; read only while starting */
 	struct shard *shard;         /* outlives the worker */
 	struct replay *replay;
-	struct spans *spans; /* NULL: no traces */
+	struct spans *spans;                      /* NULL: no traces */
 	const struct worker_listeners *listeners; /* read only while starting */
 };
 
@@ -46,7 +46,7 @@ MUST_USE enum result worker_start(const struct worker_config *config, struct flo
 /* Serves the new snapshot from its next turn on, and has let go of the old one when this
  * returns. Takes `contexts` over, and accepts on `listeners` and no others; both are NULL when the
  * flow was readdressed, and TLS and listeners stay as they are. Synchronous. Returns how many new
- * listeners there was no room for. */
+ * listeners there was no room for: the next call takes them when there is. */
 uint32_t worker_publish(struct worker *worker, struct flow *flow, struct contexts *contexts,
 	const struct worker_listeners *listeners);
 

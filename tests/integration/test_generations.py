@@ -129,6 +129,21 @@ def test_refused_is_remembered(tmp_path):
         assert rows[0]['by'] == 'SIGHUP' and generation(daemon) == 1
 
 
+def test_no_way_back_no_trial(tmp_path):
+    """When the text in force could not be kept nothing could come back: a generation to be confirmed is refused."""
+    with lab.Target() as target:
+        daemon = lab.Daemon(tmp_path / 'd', target.url)
+        (tmp_path / 'd' / 'store').mkdir(mode=0o700)
+        (tmp_path / 'd' / 'store' / 'generations').touch()
+        with daemon:
+            daemon.configure(endpoints=more('tried'))
+            found = json.loads(daemon.ctl('--json', 'reload', '--confirm-within', '60s', code=os.EX_NOINPUT))
+            assert found['code'] == 'no_such_generation' and 'text of generation 1 is not kept' in found['detail']
+            assert status(daemon, '/tried') == 404
+            daemon.ctl('reload')
+            assert status(daemon, '/tried') == 200
+
+
 def test_history_is_bounded(tmp_path):
     """A hundred rows and ten texts are kept, however many generations there were."""
     with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:

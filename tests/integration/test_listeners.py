@@ -7,6 +7,7 @@ import array
 import contextlib
 import json
 import os
+import signal
 import socket
 
 import pytest
@@ -81,6 +82,47 @@ def test_all_addresses_of_a_port_we_have(tmp_path):
         daemon.configure(listeners=listener(port))
         daemon.ctl('reload')
         assert post(daemon, port) == 200
+
+
+def no_such_name(name_server, query, peer):
+    """A response, recursion available, code 3 (RFC 1035 §4.1.1)."""
+    name_server.sendto(query[:2] + bytes([0x81, 0x83]) + query[4:], peer)
+
+
+def answer_others(name_server):
+    """For IPv6, and with the host's own domain."""
+    name_server.settimeout(0.1)
+    with contextlib.suppress(TimeoutError):
+        for _ in range(64):
+            no_such_name(name_server, *name_server.recvfrom(512))
+
+
+@pytest.mark.skipif(not peers.is_root(), reason='needs root, to be the name server of the daemon')
+def test_drain_while_a_reload_waits(tmp_path):
+    """A reload that waits for a name server while the daemon drains opens nothing afterwards, closes what the drain
+    could not, and holds up no stop."""
+    port = lab.free_port()
+    resolv = tmp_path / 'resolv.conf'
+    resolv.write_text('nameserver 127.0.0.99\noptions timeout:20 attempts:1\n')
+    daemon = lab.Daemon(tmp_path / 'd', 'http://127.0.0.1:1/')
+    shell = f'mount --bind {resolv} /etc/resolv.conf && exec "$@"'
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as name_server:
+        name_server.bind(('127.0.0.99', 53))
+        name_server.settimeout(20)
+        daemon.start(command=['unshare', '--mount', 'sh', '-c', shell, 'sh'])
+        try:
+            daemon.configure(listeners=listener(port), targets=peers.target_line('slow', 'http://slow.test/'))
+            daemon.process.send_signal(signal.SIGHUP)
+            query, peer = name_server.recvfrom(512)
+            daemon.ctl('drain')
+            assert 'a reload is under way' in daemon.log()
+            no_such_name(name_server, query, peer)
+            lab.wait_for(lambda: answer_others(name_server) or 'configuration reloaded' in daemon.log())
+            lab.wait_for(lambda: peers_refused(daemon.plain_port))
+            assert peers_refused(port)
+            daemon.stop(15)
+        finally:
+            daemon.process.kill()
 
 
 def test_taken_address_is_refused_with_its_place(tmp_path):
