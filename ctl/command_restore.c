@@ -2,8 +2,9 @@
 /* command_restore — makes a store from a backup, in a folder that has none. No daemon is asked.
  *
  * Happy path: read the manifest → compare every file's checksum → copy into "restoring" →
- * flush → give the shards their names. Until the last step there is no store, so one that was
- * cut off in the middle cannot be taken for whole.
+ * flush → give the shards their names → remove "restoring". While that is there the daemon and
+ * the commands for stores refuse the folder, so that one that was cut off in the middle cannot be
+ * taken for whole.
  * What is refused: no manifest, a newer backup, a file that is missing or different, a folder with
  * anything in it, no space. Nothing is changed then, or the folder "restoring" is what is left.
  */
@@ -27,7 +28,6 @@
 #include "units.h"
 
 #define BACKUP_SCHEMA "penstock.backup/v1"
-#define RESTORING "restoring"
 
 enum { COPY_SIZE = 1 << 20, MANIFEST_SIZE_MAX = 64 << 20, NAME_SIZE = 64, HEX_SIZE = 65 };
 
@@ -281,12 +281,12 @@ static int file_restore(struct restoring *restoring, yyjson_val *file, int from)
 static int folders_make(struct restoring *restoring)
 {
 	char name[NAME_SIZE];
-	if (mkdirat(restoring->store_fd, RESTORING, 0700) != 0) {
-		return io_problem(restoring, "cannot make", RESTORING);
+	if (mkdirat(restoring->store_fd, STORE_RESTORING, 0700) != 0) {
+		return io_problem(restoring, "cannot make", STORE_RESTORING);
 	}
 	restoring->to_fd =
-		openat(restoring->store_fd, RESTORING, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (restoring->to_fd < 0) return io_problem(restoring, "cannot open", RESTORING);
+		openat(restoring->store_fd, STORE_RESTORING, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (restoring->to_fd < 0) return io_problem(restoring, "cannot open", STORE_RESTORING);
 	for (uint32_t i = 0; i < restoring->shard_count; i++) {
 		snprintf(name, sizeof name, "shard-%02u", (unsigned)i);
 		if (mkdirat(restoring->to_fd, name, 0700) != 0) {
@@ -307,16 +307,21 @@ static int shards_name(struct restoring *restoring)
 		if (fd >= 0) close(fd);
 		if (!good) return io_problem(restoring, "cannot flush", name);
 	}
-	/* The last first: a daemon counts them by the highest number. */
+	/* No daemon and no store check takes it for a store while STORE_RESTORING is there. */
+	if (fsync(restoring->store_fd) != 0) {
+		return io_problem(restoring, "cannot flush", STORE_RESTORING);
+	}
+	/* The last first: they are counted by the highest number. */
 	for (uint32_t i = restoring->shard_count; i-- > 0;) {
 		snprintf(name, sizeof name, "shard-%02u", (unsigned)i);
 		if (renameat(restoring->to_fd, name, restoring->store_fd, name) != 0) {
 			return io_problem(restoring, "cannot name", name);
 		}
 	}
-	if (unlinkat(restoring->store_fd, RESTORING, AT_REMOVEDIR) != 0 ||
+	if (fsync(restoring->store_fd) != 0 ||
+		unlinkat(restoring->store_fd, STORE_RESTORING, AT_REMOVEDIR) != 0 ||
 		fsync(restoring->store_fd) != 0) {
-		return io_problem(restoring, "cannot finish", RESTORING);
+		return io_problem(restoring, "cannot finish", STORE_RESTORING);
 	}
 	return EX_OK;
 }

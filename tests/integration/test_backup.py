@@ -177,6 +177,26 @@ def test_store_check_finds_what_was_damaged(made, tmp_path):
     assert not (store / 'shard-01' / 'data.mdb').exists()
 
 
+def test_a_restore_that_was_cut_short_is_no_store(made, tmp_path):
+    """While restoring/ is there, nothing opens the shards that have their names or makes the others."""
+    daemon = lab.Daemon(tmp_path / 'd', cpus='[0, 1]')
+    store = tmp_path / 'd' / 'store'
+    restore(made[0], store)
+    (store / 'restoring').mkdir()
+    (store / 'shard-00').rename(store / 'restoring' / 'shard-00')
+    sentence = 'a restore is under way or was cut short: empty the folder and restore again'
+    daemon.start(wait=False)
+    assert daemon.process.wait(20) != 0
+    assert sentence in daemon.log()
+    for command in (check, compact):
+        problem = command(store, code=os.EX_DATAERR)[-1]
+        assert problem['code'] == 'restore_unfinished' and sentence in problem['detail'] and problem['fix']
+    assert sorted(os.listdir(store)) == ['restoring', 'shard-01']
+    (store / 'restoring' / 'shard-00').rename(store / 'shard-00')
+    (store / 'restoring').rmdir()
+    assert check(store)[-1]['sound']
+
+
 def test_store_check_leaves_a_running_daemon_alone(tmp_path):
     with lab.Daemon(tmp_path / 'd') as daemon:
         problem = check(daemon.folder / 'store', code=os.EX_UNAVAILABLE)[-1]
