@@ -159,7 +159,7 @@ static int file_verify(struct restoring *restoring, yyjson_val *file, int fd)
 		member_number(file, "full_size") < size) {
 		return damaged(restoring, name, "has another size than the manifest says");
 	}
-	if (store_backup_hash(fd, size, sha256) != RESULT_OK) {
+	if (!hash_sha256_fd(fd, size, sha256)) {
 		return io_problem(restoring, "cannot read", name);
 	}
 	for (size_t i = 0; i < SHA256_SIZE; i++) {

@@ -46,6 +46,3 @@ MUST_USE enum result store_backup(struct store *store, struct store_writer *writ
 /* Whether the folder of the shards has STORE_RESTORING: then shards may be missing in it, and an
  * empty one in their place would hide that. */
 bool store_is_restoring(const char *path);
-
-/* SHA-256 of the first `size` bytes of a file, read through a map. RESULT_DISK: errno says why. */
-MUST_USE enum result store_backup_hash(int fd, uint64_t size, uint8_t sha256[static SHA256_SIZE]);
