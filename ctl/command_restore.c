@@ -335,6 +335,20 @@ static void print_done(const struct restoring *restoring, const char *path)
 		       "\"files\":%" PRIu64 ",\"size\":%" PRIu64 "}\n",
 			(unsigned)restoring->shard_count, restoring->file_count,
 			restoring->done_size);
+/* The store's own name. A folder that may not be read is not the one that it was made in here. */
+static int parent_flush(struct restoring *restoring)
+{
+	int fd = openat(restoring->store_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == EACCES) return EX_OK;
+	int exit_code = EX_OK;
+	if (fd < 0 || fsync(fd) != 0) {
+		exit_code =
+			io_problem(restoring, "cannot flush", "the folder that the store is in");
+	}
+	if (fd >= 0) close(fd);
+	return exit_code;
+}
+
 		return;
 	}
 	printf("restored %s in %s files to ", units_size(restoring->done_size, texts[0]),
@@ -364,6 +378,7 @@ int command_restore(const struct invocation *invocation)
 		.invocation = invocation,
 		.from_fd = -1,
 		.store_fd = -1,
+	if (exit_code == EX_OK) exit_code = parent_flush(restoring);
 		.to_fd = -1,
 		.live = !invocation->json && isatty(STDERR_FILENO),
 	};
