@@ -56,6 +56,14 @@ static int damaged(const struct restoring *restoring, const char *name, const ch
 		"take another backup; nothing was restored", "%s %s", name, what);
 }
 
+static int unreadable(const struct restoring *restoring, const char *name)
+{
+	return problem_say(restoring->invocation, EX_NOINPUT, "backup_unreadable",
+		errno == EACCES ? "give the backup to the owner of the store's folder (chown -R)"
+				: NULL,
+		"cannot read %s: %s", name, strerror(errno));
+}
+
 static void show(const struct restoring *restoring, const char *what)
 {
 	char done[UNITS_TEXT_SIZE];
@@ -140,7 +148,8 @@ static int each_file(struct restoring *restoring,
 			return damaged(restoring, "manifest.json", "names a file of no store");
 		}
 		int fd = openat(restoring->from_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		if (fd < 0) return damaged(restoring, name, "is missing or cannot be read");
+		if (fd < 0 && errno == ENOENT) return damaged(restoring, name, "is missing");
+		if (fd < 0) return unreadable(restoring, name);
 		int exit_code = each(restoring, file, fd);
 		close(fd);
 		if (exit_code != EX_OK) return exit_code;
@@ -326,15 +335,6 @@ static int shards_name(struct restoring *restoring)
 	return EX_OK;
 }
 
-static void print_done(const struct restoring *restoring, const char *path)
-{
-	char texts[2][UNITS_TEXT_SIZE];
-	if (restoring->live) fputs("\r\x1b[K", stderr);
-	if (restoring->invocation->json) {
-		printf("{\"schema\":\"penstock.restore/v1\",\"complete\":true,\"shards\":%u,"
-		       "\"files\":%" PRIu64 ",\"size\":%" PRIu64 "}\n",
-			(unsigned)restoring->shard_count, restoring->file_count,
-			restoring->done_size);
 /* The store's own name. A folder that may not be read is not the one that it was made in here. */
 static int parent_flush(struct restoring *restoring)
 {
@@ -349,6 +349,15 @@ static int parent_flush(struct restoring *restoring)
 	return exit_code;
 }
 
+static void print_done(const struct restoring *restoring, const char *path)
+{
+	char texts[2][UNITS_TEXT_SIZE];
+	if (restoring->live) fputs("\r\x1b[K", stderr);
+	if (restoring->invocation->json) {
+		printf("{\"schema\":\"penstock.restore/v1\",\"complete\":true,\"shards\":%u,"
+		       "\"files\":%" PRIu64 ",\"size\":%" PRIu64 "}\n",
+			(unsigned)restoring->shard_count, restoring->file_count,
+			restoring->done_size);
 		return;
 	}
 	printf("restored %s in %s files to ", units_size(restoring->done_size, texts[0]),
@@ -362,12 +371,14 @@ static int restore(struct restoring *restoring, const char *store_path)
 	int exit_code = manifest_open(restoring, restoring->invocation->arguments[0]);
 	if (exit_code == EX_OK) exit_code = store_open_empty(restoring, store_path);
 	if (exit_code == EX_OK) exit_code = check_space(restoring, store_path);
+	/* Before the comparison: what the owner cannot read is found before anything is written. */
+	if (exit_code == EX_OK) exit_code = offline_become_owner(restoring->invocation, store_path);
 	if (exit_code == EX_OK) exit_code = each_file(restoring, file_verify);
 	restoring->done_size = 0;
-	if (exit_code == EX_OK) exit_code = offline_become_owner(restoring->invocation, store_path);
 	if (exit_code == EX_OK) exit_code = folders_make(restoring);
 	if (exit_code == EX_OK) exit_code = each_file(restoring, file_restore);
 	if (exit_code == EX_OK) exit_code = shards_name(restoring);
+	if (exit_code == EX_OK) exit_code = parent_flush(restoring);
 	return exit_code;
 }
 
@@ -378,7 +389,6 @@ int command_restore(const struct invocation *invocation)
 		.invocation = invocation,
 		.from_fd = -1,
 		.store_fd = -1,
-	if (exit_code == EX_OK) exit_code = parent_flush(restoring);
 		.to_fd = -1,
 		.live = !invocation->json && isatty(STDERR_FILENO),
 	};

@@ -321,6 +321,24 @@ def test_bad_backups_are_refused(made, tmp_path, damage, code, exit_code):
     assert not (tmp_path / 'store').exists() or not os.listdir(tmp_path / 'store')
 
 
+def test_a_backup_that_the_owner_cannot_read(made, tmp_path):
+    """Root restores as the owner of the store's folder: what he cannot read is named, and nothing is written."""
+    if os.geteuid() != 0:
+        pytest.skip('needs root')
+    nobody = 65534
+    backup, store = tmp_path / 'backup', tmp_path / 'store'
+    shutil.copytree(made[0], backup)
+    store.mkdir(mode=0o700)
+    os.chown(store, nobody, nobody)
+    problem = restore(backup, store, code=os.EX_NOINPUT)
+    assert problem['code'] == 'backup_unreadable' and 'Permission denied' in problem['detail']
+    assert 'chown' in problem['fix'] and not os.listdir(store)
+    for path in [backup, *backup.rglob('*')]:
+        os.chown(path, nobody, nobody)
+    restore(backup, store)
+    assert all(path.stat().st_uid == nobody for path in store.rglob('*'))
+
+
 def test_a_backup_needs_a_new_folder(tmp_path):
     with lab.Daemon(tmp_path / 'd') as daemon:
         (tmp_path / 'there').mkdir()
