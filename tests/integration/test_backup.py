@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import struct
 import subprocess
 import threading
@@ -337,6 +338,22 @@ def test_a_backup_that_the_owner_cannot_read(made, tmp_path):
         os.chown(path, nobody, nobody)
     restore(backup, store)
     assert all(path.stat().st_uid == nobody for path in store.rglob('*'))
+
+
+def test_a_backup_whose_client_goes_ends(tmp_path):
+    """Soon, and not with a manifest; the next one can be made."""
+    with lab.Daemon(tmp_path / 'd', store=', quota: 512MiB') as daemon:
+        with Load(daemon) as load:
+            lab.wait_for(lambda: len(load.acknowledged) > 800, 60)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(daemon.folder / 'control.sock'))
+            client.sendall(f'POST /v1/backup?path={tmp_path}/cut HTTP/1.1\r\nHost: penstock\r\n'
+                           'Content-Length: 0\r\n\r\n'.encode())
+            lab.wait_for((tmp_path / 'cut' / 'shard-00' / 'data.mdb').exists, 20)
+        lab.wait_for(lambda: 'the client has gone' in daemon.log(), 20)
+        assert not (tmp_path / 'cut' / 'manifest.json').exists()
+        daemon.ctl('backup', tmp_path / 'whole')
+        assert (tmp_path / 'whole' / 'manifest.json').exists()
 
 
 def test_a_backup_needs_a_new_folder(tmp_path):
