@@ -111,8 +111,14 @@ static bool folder_make(struct backing_up *backing_up)
 {
 	const char *path = backing_up->path;
 	if (mkdir(path, 0700) != 0) return fail(backing_up, "cannot make the folder", path);
-	backing_up->folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	backing_up->folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (backing_up->folder_fd < 0) return fail(backing_up, "cannot open the folder", path);
+	/* Who may write in its parent may have put another in its place. */
+	struct stat status;
+	if (fstat(backing_up->folder_fd, &status) != 0 || status.st_uid != geteuid()) {
+		errno = EPERM;
+		return fail(backing_up, "another user's folder took the place of", path);
+	}
 	int fd = openat(backing_up->folder_fd, "manifest.json.new",
 		O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	backing_up->manifest = fd < 0 ? NULL : fdopen(fd, "w");
