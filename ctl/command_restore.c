@@ -2,8 +2,9 @@
 /* command_restore — makes a store from a backup, in a folder that has none. No daemon is asked.
  *
  * Happy path: read the manifest → compare every file's checksum → copy into "restoring" →
- * flush → give the shards their names. Until the last step there is no store, so one that was
- * cut off in the middle cannot be taken for whole.
+ * flush → give the shards their names → remove "restoring". While that is there the daemon and
+ * the commands for stores refuse the folder, so that one that was cut off in the middle cannot be
+ * taken for whole.
  * What is refused: no manifest, a newer backup, a file that is missing or different, a folder with
  * anything in it, no space. Nothing is changed then, or the folder "restoring" is what is left.
  */
@@ -27,7 +28,6 @@
 #include "units.h"
 
 #define BACKUP_SCHEMA "penstock.backup/v1"
-#define RESTORING "restoring"
 
 enum { COPY_SIZE = 1 << 20, MANIFEST_SIZE_MAX = 64 << 20, NAME_SIZE = 64, HEX_SIZE = 65 };
 
@@ -54,6 +54,14 @@ static int damaged(const struct restoring *restoring, const char *name, const ch
 {
 	return problem_say(restoring->invocation, EX_DATAERR, "backup_damaged",
 		"take another backup; nothing was restored", "%s %s", name, what);
+}
+
+static int unreadable(const struct restoring *restoring, const char *name)
+{
+	return problem_say(restoring->invocation, EX_NOINPUT, "backup_unreadable",
+		errno == EACCES ? "give the backup to the owner of the store's folder (chown -R)"
+				: NULL,
+		"cannot read %s: %s", name, strerror(errno));
 }
 
 static void show(const struct restoring *restoring, const char *what)
@@ -140,7 +148,8 @@ static int each_file(struct restoring *restoring,
 			return damaged(restoring, "manifest.json", "names a file of no store");
 		}
 		int fd = openat(restoring->from_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		if (fd < 0) return damaged(restoring, name, "is missing or cannot be read");
+		if (fd < 0 && errno == ENOENT) return damaged(restoring, name, "is missing");
+		if (fd < 0) return unreadable(restoring, name);
 		int exit_code = each(restoring, file, fd);
 		close(fd);
 		if (exit_code != EX_OK) return exit_code;
@@ -159,7 +168,7 @@ static int file_verify(struct restoring *restoring, yyjson_val *file, int fd)
 		member_number(file, "full_size") < size) {
 		return damaged(restoring, name, "has another size than the manifest says");
 	}
-	if (store_backup_hash(fd, size, sha256) != RESULT_OK) {
+	if (!hash_sha256_fd(fd, size, sha256)) {
 		return io_problem(restoring, "cannot read", name);
 	}
 	for (size_t i = 0; i < SHA256_SIZE; i++) {
@@ -281,12 +290,12 @@ static int file_restore(struct restoring *restoring, yyjson_val *file, int from)
 static int folders_make(struct restoring *restoring)
 {
 	char name[NAME_SIZE];
-	if (mkdirat(restoring->store_fd, RESTORING, 0700) != 0) {
-		return io_problem(restoring, "cannot make", RESTORING);
+	if (mkdirat(restoring->store_fd, STORE_RESTORING, 0700) != 0) {
+		return io_problem(restoring, "cannot make", STORE_RESTORING);
 	}
 	restoring->to_fd =
-		openat(restoring->store_fd, RESTORING, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (restoring->to_fd < 0) return io_problem(restoring, "cannot open", RESTORING);
+		openat(restoring->store_fd, STORE_RESTORING, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (restoring->to_fd < 0) return io_problem(restoring, "cannot open", STORE_RESTORING);
 	for (uint32_t i = 0; i < restoring->shard_count; i++) {
 		snprintf(name, sizeof name, "shard-%02u", (unsigned)i);
 		if (mkdirat(restoring->to_fd, name, 0700) != 0) {
@@ -307,18 +316,37 @@ static int shards_name(struct restoring *restoring)
 		if (fd >= 0) close(fd);
 		if (!good) return io_problem(restoring, "cannot flush", name);
 	}
-	/* The last first: a daemon counts them by the highest number. */
+	/* No daemon and no store check takes it for a store while STORE_RESTORING is there. */
+	if (fsync(restoring->store_fd) != 0) {
+		return io_problem(restoring, "cannot flush", STORE_RESTORING);
+	}
+	/* The last first: they are counted by the highest number. */
 	for (uint32_t i = restoring->shard_count; i-- > 0;) {
 		snprintf(name, sizeof name, "shard-%02u", (unsigned)i);
 		if (renameat(restoring->to_fd, name, restoring->store_fd, name) != 0) {
 			return io_problem(restoring, "cannot name", name);
 		}
 	}
-	if (unlinkat(restoring->store_fd, RESTORING, AT_REMOVEDIR) != 0 ||
+	if (fsync(restoring->store_fd) != 0 ||
+		unlinkat(restoring->store_fd, STORE_RESTORING, AT_REMOVEDIR) != 0 ||
 		fsync(restoring->store_fd) != 0) {
-		return io_problem(restoring, "cannot finish", RESTORING);
+		return io_problem(restoring, "cannot finish", STORE_RESTORING);
 	}
 	return EX_OK;
+}
+
+/* The store's own name. A folder that may not be read is not the one that it was made in here. */
+static int parent_flush(struct restoring *restoring)
+{
+	int fd = openat(restoring->store_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == EACCES) return EX_OK;
+	int exit_code = EX_OK;
+	if (fd < 0 || fsync(fd) != 0) {
+		exit_code =
+			io_problem(restoring, "cannot flush", "the folder that the store is in");
+	}
+	if (fd >= 0) close(fd);
+	return exit_code;
 }
 
 static void print_done(const struct restoring *restoring, const char *path)
@@ -343,12 +371,14 @@ static int restore(struct restoring *restoring, const char *store_path)
 	int exit_code = manifest_open(restoring, restoring->invocation->arguments[0]);
 	if (exit_code == EX_OK) exit_code = store_open_empty(restoring, store_path);
 	if (exit_code == EX_OK) exit_code = check_space(restoring, store_path);
+	/* Before the comparison: what the owner cannot read is found before anything is written. */
+	if (exit_code == EX_OK) exit_code = offline_become_owner(restoring->invocation, store_path);
 	if (exit_code == EX_OK) exit_code = each_file(restoring, file_verify);
 	restoring->done_size = 0;
-	if (exit_code == EX_OK) exit_code = offline_become_owner(restoring->invocation, store_path);
 	if (exit_code == EX_OK) exit_code = folders_make(restoring);
 	if (exit_code == EX_OK) exit_code = each_file(restoring, file_restore);
 	if (exit_code == EX_OK) exit_code = shards_name(restoring);
+	if (exit_code == EX_OK) exit_code = parent_flush(restoring);
 	return exit_code;
 }
 

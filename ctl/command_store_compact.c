@@ -116,12 +116,9 @@ int command_store_compact(const struct invocation *invocation)
 	};
 	int exit_code = offline_store_path(invocation, path);
 	if (exit_code == EX_OK) exit_code = offline_become_owner(invocation, path);
+	unsigned count = 0;
+	if (exit_code == EX_OK) exit_code = offline_shard_count(invocation, path, &count);
 	if (exit_code != EX_OK) return exit_code;
-	unsigned count = offline_shard_count(path);
-	if (count == 0) {
-		return problem_say(invocation, EX_NOINPUT, "no_store", "name it with --store",
-			"%s has no store: there is no shard-00 in it", path);
-	}
 	for (; compacting.shard < count && exit_code == EX_OK; compacting.shard++) {
 		exit_code = compact_shard(&compacting, path);
 	}

@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "config/config.h"
 #include "problem.h"
+#include "store/store_backup.h"
 
 #define CONFIG_PATH_DEFAULT "/etc/penstock/penstock.yaml"
 
@@ -64,7 +65,7 @@ int offline_become_owner(const struct invocation *invocation, const char *path)
 		strerror(errno));
 }
 
-unsigned offline_shard_count(const char *path)
+static unsigned shard_count(const char *path)
 {
 	unsigned count = 0;
 	DIR *folder = opendir(path);
@@ -78,4 +79,20 @@ unsigned offline_shard_count(const char *path)
 	}
 	closedir(folder);
 	return count;
+}
+
+int offline_shard_count(const struct invocation *invocation, const char *path, unsigned *ret_count)
+{
+	if (store_is_restoring(path)) {
+		return problem_say(invocation, EX_DATAERR, "restore_unfinished",
+			"empty the folder and restore again", "%s: " STORE_RESTORING_SENTENCE,
+			path);
+	}
+	unsigned count = shard_count(path);
+	if (count == 0) {
+		return problem_say(invocation, EX_NOINPUT, "no_store", "name it with --store",
+			"%s has no store: there is no shard-00 in it", path);
+	}
+	*ret_count = count;
+	return EX_OK;
 }

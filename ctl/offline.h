@@ -22,5 +22,6 @@ int offline_store_path(const struct invocation *invocation, char to[static OFFLI
 /* From here on the process is the folder's owner, when it was root: what is made in it belongs to
  * the daemon's user. EX_OK, or the exit code of a complaint. */
 int offline_become_owner(const struct invocation *invocation, const char *path);
-/* One more than the highest number of a shard in a store; 0: there is none. */
-unsigned offline_shard_count(const char *path);
+/* One more than the highest number of a shard in a store. EX_OK, or the exit code of a complaint:
+ * there is none, or a restore did not finish. */
+int offline_shard_count(const struct invocation *invocation, const char *path, unsigned *ret_count);

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "config/config_values.h"
 #include "notify.h"
+#include "store/store_backup.h"
 
 /* How often ticket keys are rotated; a ticket lives for two of these at most. */
 #define TICKET_ROTATION_S 3600
@@ -295,6 +296,10 @@ static enum result daemon_open_shards(struct daemon *daemon, const struct config
 	if (mkdir(config->store.path, 0700) != 0 && errno != EEXIST) {
 		snprintf(error, error_size, "cannot make the folder %s: %s", config->store.path,
 			strerror(errno));
+		return RESULT_DISK;
+	}
+	if (store_is_restoring(config->store.path)) {
+		snprintf(error, error_size, "%s: " STORE_RESTORING_SENTENCE, config->store.path);
 		return RESULT_DISK;
 	}
 	for (uint32_t i = 0; i < daemon->worker_count; i++) {

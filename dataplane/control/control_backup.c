@@ -50,12 +50,18 @@ static void line_send(struct control_call *call, bool may_drop)
 	control_stream_line(call, may_drop);
 }
 
+static bool goes_on(const struct backing_up *backing_up)
+{
+	const struct control_call *call = backing_up->call;
+	return !atomic_load(&call->control->stopping) && !atomic_load(&call->task->abandoned);
+}
+
 static bool take_progress(void *owner, const char *name, uint64_t done, uint64_t all)
 {
 	struct backing_up *backing_up = owner;
 	struct control_call *call = backing_up->call;
 	uint64_t now_us = control_mono().us;
-	if (atomic_load(&call->control->stopping)) return false;
+	if (!goes_on(backing_up)) return false;
 	if (now_us < backing_up->next_us) return true;
 	backing_up->next_us = now_us + PROGRESS_INTERVAL_MS * US_PER_MS;
 	struct json *json = line_open(call, "progress");
@@ -88,7 +94,7 @@ static bool take_file(void *owner, const struct store_backup_file *file)
 	fputs("\"}", backing_up->manifest);
 	backing_up->file_count++;
 	backing_up->size += file->size;
-	return !atomic_load(&backing_up->call->control->stopping);
+	return goes_on(backing_up);
 }
 
 /* ---- The folder ------------------------------------------------------------------------------ */
@@ -105,8 +111,14 @@ static bool folder_make(struct backing_up *backing_up)
 {
 	const char *path = backing_up->path;
 	if (mkdir(path, 0700) != 0) return fail(backing_up, "cannot make the folder", path);
-	backing_up->folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	backing_up->folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (backing_up->folder_fd < 0) return fail(backing_up, "cannot open the folder", path);
+	/* Who may write in its parent may have put another in its place. */
+	struct stat status;
+	if (fstat(backing_up->folder_fd, &status) != 0 || status.st_uid != geteuid()) {
+		errno = EPERM;
+		return fail(backing_up, "another user's folder took the place of", path);
+	}
 	int fd = openat(backing_up->folder_fd, "manifest.json.new",
 		O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	backing_up->manifest = fd < 0 ? NULL : fdopen(fd, "w");
@@ -145,7 +157,7 @@ static bool shard_copy(struct backing_up *backing_up, uint32_t number)
 	close(fd);
 	if (result == RESULT_OK) return true;
 	snprintf(backing_up->error, sizeof backing_up->error, "%s: %s", name,
-		result == RESULT_CLOSED ? "the daemon is stopping" : error);
+		result == RESULT_CLOSED ? "the client has gone or the daemon is stopping" : error);
 	return false;
 }
 

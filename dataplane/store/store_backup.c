@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,8 +17,6 @@
 
 enum {
 	COPY_SIZE = 1 << 20,
-	HASH_PART_SIZE = 1 << 30, /* what wolfCrypt takes at once is 32 bits */
-	HASH_PARTS_MAX = 1024,
 	PROGRESS_MS = 200,
 	TABLES = 2,
 };
@@ -33,33 +30,18 @@ struct backup {
 	struct journal journal; /* its settings only */
 };
 
+bool store_is_restoring(const char *path)
+{
+	char name[4096];
+	struct stat status;
+	int size = snprintf(name, sizeof name, "%s/" STORE_RESTORING, path);
+	return size > 0 && (size_t)size < sizeof name && lstat(name, &status) == 0;
+}
+
 static enum result refuse(const struct backup *backup, const char *what, const char *name, int code)
 {
 	snprintf(backup->error, backup->error_size, "%s %s: %s", what, name, mdb_strerror(code));
 	return store_result(code) == RESULT_SPACE ? RESULT_SPACE : RESULT_DISK;
-}
-
-enum result store_backup_hash(int fd, uint64_t size, uint8_t sha256[static SHA256_SIZE])
-{
-	struct bytes parts[HASH_PARTS_MAX];
-	size_t count = 0;
-
-	CHECK(size <= (uint64_t)HASH_PART_SIZE * HASH_PARTS_MAX);
-	if (size == 0) {
-		hash_sha256(BYTES_EMPTY, sha256);
-		return RESULT_OK;
-	}
-	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED) return RESULT_DISK;
-	(void)madvise(map, size, MADV_SEQUENTIAL); /* a hint */
-	for (uint64_t at = 0; at < size; at += HASH_PART_SIZE) {
-		uint64_t left = size - at;
-		parts[count++] = bytes_of((const uint8_t *)map + at,
-			left < HASH_PART_SIZE ? (size_t)left : HASH_PART_SIZE);
-	}
-	hash_sha256_parts(parts, count, sha256);
-	munmap(map, size);
-	return RESULT_OK;
 }
 
 /* The file is written: makes it durable and tells of it. Closes fd. */
@@ -71,7 +53,7 @@ static enum result finish_file(const struct backup *backup, int fd, const char *
 
 	snprintf(file.name, sizeof file.name, "%s", name);
 	if (fsync(fd) != 0) result = refuse(backup, "cannot flush", name, errno);
-	if (result == RESULT_OK && store_backup_hash(fd, size, file.sha256) != RESULT_OK) {
+	if (result == RESULT_OK && !hash_sha256_fd(fd, size, file.sha256)) {
 		result = refuse(backup, "cannot read back", name, errno);
 	}
 	close(fd);

@@ -14,6 +14,11 @@
 #include "base/hash.h"
 #include "store/store_writer.h"
 
+/* The folder in a store that a restore makes first and removes last. */
+#define STORE_RESTORING "restoring"
+#define STORE_RESTORING_SENTENCE \
+	"a restore is under way or was cut short: empty the folder and restore again"
+
 enum { STORE_BACKUP_NAME_SIZE = 24 };
 
 /* A file of the copy, on disk. A segment is cut off where it ends; restored it has full_size. */
@@ -38,5 +43,6 @@ struct store_backup {
 MUST_USE enum result store_backup(struct store *store, struct store_writer *writer,
 	const struct store_backup *backup, char *error, size_t error_size);
 
-/* SHA-256 of the first `size` bytes of a file, read through a map. RESULT_DISK: errno says why. */
-MUST_USE enum result store_backup_hash(int fd, uint64_t size, uint8_t sha256[static SHA256_SIZE]);
+/* Whether the folder of the shards has STORE_RESTORING: then shards may be missing in it, and an
+ * empty one in their place would hide that. */
+bool store_is_restoring(const char *path);

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import struct
 import subprocess
 import threading
@@ -177,6 +178,26 @@ def test_store_check_finds_what_was_damaged(made, tmp_path):
     assert not (store / 'shard-01' / 'data.mdb').exists()
 
 
+def test_a_restore_that_was_cut_short_is_no_store(made, tmp_path):
+    """While restoring/ is there, nothing opens the shards that have their names or makes the others."""
+    daemon = lab.Daemon(tmp_path / 'd', cpus='[0, 1]')
+    store = tmp_path / 'd' / 'store'
+    restore(made[0], store)
+    (store / 'restoring').mkdir()
+    (store / 'shard-00').rename(store / 'restoring' / 'shard-00')
+    sentence = 'a restore is under way or was cut short: empty the folder and restore again'
+    daemon.start(wait=False)
+    assert daemon.process.wait(20) != 0
+    assert sentence in daemon.log()
+    for command in (check, compact):
+        problem = command(store, code=os.EX_DATAERR)[-1]
+        assert problem['code'] == 'restore_unfinished' and sentence in problem['detail'] and problem['fix']
+    assert sorted(os.listdir(store)) == ['restoring', 'shard-01']
+    (store / 'restoring' / 'shard-00').rename(store / 'shard-00')
+    (store / 'restoring').rmdir()
+    assert check(store)[-1]['sound']
+
+
 def test_store_check_leaves_a_running_daemon_alone(tmp_path):
     with lab.Daemon(tmp_path / 'd') as daemon:
         problem = check(daemon.folder / 'store', code=os.EX_UNAVAILABLE)[-1]
@@ -299,6 +320,40 @@ def test_bad_backups_are_refused(made, tmp_path, damage, code, exit_code):
     problem = restore(backup, tmp_path / 'store', code=exit_code)
     assert problem['code'] == code and problem['detail']
     assert not (tmp_path / 'store').exists() or not os.listdir(tmp_path / 'store')
+
+
+def test_a_backup_that_the_owner_cannot_read(made, tmp_path):
+    """Root restores as the owner of the store's folder: what he cannot read is named, and nothing is written."""
+    if os.geteuid() != 0:
+        pytest.skip('needs root')
+    nobody = 65534
+    backup, store = tmp_path / 'backup', tmp_path / 'store'
+    shutil.copytree(made[0], backup)
+    store.mkdir(mode=0o700)
+    os.chown(store, nobody, nobody)
+    problem = restore(backup, store, code=os.EX_NOINPUT)
+    assert problem['code'] == 'backup_unreadable' and 'Permission denied' in problem['detail']
+    assert 'chown' in problem['fix'] and not os.listdir(store)
+    for path in [backup, *backup.rglob('*')]:
+        os.chown(path, nobody, nobody)
+    restore(backup, store)
+    assert all(path.stat().st_uid == nobody for path in store.rglob('*'))
+
+
+def test_a_backup_whose_client_goes_ends(tmp_path):
+    """Soon, and not with a manifest; the next one can be made."""
+    with lab.Daemon(tmp_path / 'd', store=', quota: 512MiB') as daemon:
+        with Load(daemon) as load:
+            lab.wait_for(lambda: len(load.acknowledged) > 800, 60)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(daemon.folder / 'control.sock'))
+            client.sendall(f'POST /v1/backup?path={tmp_path}/cut HTTP/1.1\r\nHost: penstock\r\n'
+                           'Content-Length: 0\r\n\r\n'.encode())
+            lab.wait_for((tmp_path / 'cut' / 'shard-00' / 'data.mdb').exists, 20)
+        lab.wait_for(lambda: 'the client has gone' in daemon.log(), 20)
+        assert not (tmp_path / 'cut' / 'manifest.json').exists()
+        daemon.ctl('backup', tmp_path / 'whole')
+        assert (tmp_path / 'whole' / 'manifest.json').exists()
 
 
 def test_a_backup_needs_a_new_folder(tmp_path):

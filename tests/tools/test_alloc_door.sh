@@ -13,7 +13,7 @@ doors='
 malloc calloc realloc reallocarray posix_memalign aligned_alloc memalign : alloc.o tls_library.o
 free : alloc.o tls_library.o config_format.o config_walk.o
 strdup strndup asprintf vasprintf __asprintf_chk __vasprintf_chk getline getdelim __getdelim :
-mmap mmap64 mremap brk sbrk : alloc.o store_journal_segment.o store_backup.o
+mmap mmap64 mremap brk sbrk : alloc.o store_journal_segment.o
 open_memstream : config_format.o config_walk.o control_generations.o
 fopen fopen64 fdopen : io_uring_open.o control_backup.o
 opendir scandir : daemon.o

@@ -2,8 +2,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -68,6 +71,31 @@ static void sha256_of_a_million(void **state)
 	memset(text, 'a', sizeof text);
 	hash_sha256(bytes_of(text, sizeof text), digest);
 	expect_sha256(digest, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+/* The first bytes of a file, in pieces; fewer than asked for are an error and not a crash. */
+static void sha256_of_a_file(void **state)
+{
+	static uint8_t text[1000000];
+	uint8_t digest[SHA256_SIZE];
+	(void)state;
+
+	int fd = memfd_create("hash", MFD_CLOEXEC);
+	assert_true(fd >= 0);
+	memset(text, 'a', sizeof text);
+	assert_int_equal(write(fd, text, sizeof text), sizeof text);
+	assert_int_equal(write(fd, "b", 1), 1);
+	assert_true(hash_sha256_fd(fd, sizeof text, digest));
+	expect_sha256(digest, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+	assert_true(hash_sha256_fd(fd, 0, digest));
+	expect_sha256(digest, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+
+	assert_int_equal(ftruncate(fd, sizeof text / 2), 0);
+	assert_false(hash_sha256_fd(fd, sizeof text, digest));
+	assert_int_equal(errno, EIO);
+	close(fd);
+	assert_false(hash_sha256_fd(fd, 1, digest));
+	assert_int_equal(errno, EBADF);
 }
 
 /* A digest over parts is that over their concatenation, wherever the cuts are. */
@@ -190,6 +218,7 @@ int main(void)
 		cmocka_unit_test(sha256_known_answers),
 		cmocka_unit_test(sha256_of_a_million),
 		cmocka_unit_test(sha256_of_parts),
+		cmocka_unit_test(sha256_of_a_file),
 		cmocka_unit_test(xxh3_known_answers),
 		cmocka_unit_test(xxh3_is_the_library_s),
 		cmocka_unit_test(sha256_is_the_library_s),
