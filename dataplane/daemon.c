@@ -547,29 +547,6 @@ static void workers_stop(struct daemon *daemon, bool upgrade)
 	for (uint32_t i = 0; i < daemon->worker_count; i++) worker_stop_finish(daemon->workers[i]);
 }
 
-/* False when it is busy still: with a name server, most likely. */
-static bool ticker_join_soon(struct daemon *daemon)
-{
-	struct timespec until;
-
-	CHECK(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
-	until.tv_sec += UPGRADE_TICKER_MS_MAX / 1000;
-	return pthread_clockjoin_np(daemon->ticker, NULL, CLOCK_MONOTONIC, &until) == 0;
-}
-
-/* Everybody waits in the backlog: neither a collector nor a name server is waited for, and nothing
- * is freed that those who talk to them may use. Executing the next program ends them. */
-static enum result close_for_upgrade(struct daemon *daemon, struct handed *ret_handed)
-{
-	for (uint32_t i = 0; i < daemon->worker_count; i++) shard_close(daemon->shards[i]);
-	if (atomic_load(&daemon->store_failed)) return RESULT_DISK;
-	if (!ticker_join_soon(daemon)) {
-		log_warning("upgrading: a name server does not answer, and is not waited for");
-	}
-	daemon_upgrade_hand(daemon, ret_handed);
-	return RESULT_OK;
-}
-
 enum result daemon_close(struct daemon *daemon, struct handed *ret_handed)
 {
 	/* Without sockets there is nothing to take over: a drain was faster. */
@@ -588,7 +565,7 @@ enum result daemon_close(struct daemon *daemon, struct handed *ret_handed)
 	control_stop(daemon->control);
 	if (upgrade) log_notice("upgrading: nobody is accepted until the next program serves");
 	workers_stop(daemon, upgrade);
-	if (upgrade) return close_for_upgrade(daemon, ret_handed);
+	if (upgrade) return daemon_upgrade_close(daemon, ret_handed);
 	telemetry_stop(daemon->telemetry);
 	for (uint32_t i = 0; i < daemon->worker_count; i++) shard_close(daemon->shards[i]);
 	bool failed = atomic_load(&daemon->store_failed);
