@@ -371,30 +371,6 @@ static enum result daemon_start_workers(struct daemon *daemon, struct config_rep
 	return RESULT_OK;
 }
 
-/* Connections would be refused before there are as many as the configuration says. */
-static void warn_of_limit(const struct daemon *daemon)
-{
-	const struct config *config = daemon->flow->config;
-	uint64_t wanted = (uint64_t)daemon->worker_count * config->connections_max;
-	struct rlimit limit;
-
-	/* The lowest number that is free: how many are open already. */
-	int open_count = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
-	if (open_count >= 0) close(open_count);
-	if (open_count < 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-	uint64_t room = limit.rlim_cur - (uint64_t)open_count;
-	for (uint32_t i = 0; i < daemon->worker_count; i++) {
-		uint32_t table_size = worker_table_size(daemon->workers[i]);
-		room += table_size < config->connections_max ? table_size : config->connections_max;
-	}
-	if (room >= wanted) return;
-	log_warning("there is room for %llu connections, and not for the %llu of %u workers with "
-		    "connections: %u each; raise the limit of open files, which is %llu "
-		    "(LimitNOFILE, ulimit -n), or lower workers.connections",
-		(unsigned long long)room, (unsigned long long)wanted, daemon->worker_count,
-		config->connections_max, (unsigned long long)limit.rlim_cur);
-}
-
 static enum result daemon_start_telemetry(struct daemon *daemon)
 {
 	const struct config *config = daemon->flow->config;
@@ -478,7 +454,7 @@ static enum result daemon_open_parts(struct daemon *daemon, struct config_report
 	TRY(daemon_start_telemetry(daemon));
 	TRY(daemon_listen(daemon, error, error_size));
 	TRY(daemon_start_workers(daemon, report, error, error_size));
-	warn_of_limit(daemon);
+	daemon_limit_warn(daemon);
 	TRY(daemon_start_control(daemon, error, error_size));
 	if (pthread_create(&daemon->ticker, NULL, ticker_main, daemon) != 0) return RESULT_KERNEL;
 	return RESULT_OK;
@@ -554,29 +530,6 @@ static void workers_stop(struct daemon *daemon, bool upgrade)
 	for (uint32_t i = 0; i < daemon->worker_count; i++) worker_stop_finish(daemon->workers[i]);
 }
 
-/* False when it is busy still: with a name server, most likely. */
-static bool ticker_join_soon(struct daemon *daemon)
-{
-	struct timespec until;
-
-	CHECK(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
-	until.tv_sec += UPGRADE_TICKER_MS_MAX / 1000;
-	return pthread_clockjoin_np(daemon->ticker, NULL, CLOCK_MONOTONIC, &until) == 0;
-}
-
-/* Everybody waits in the backlog: neither a collector nor a name server is waited for, and nothing
- * is freed that those who talk to them may use. Executing the next program ends them. */
-static enum result close_for_upgrade(struct daemon *daemon, struct handed *ret_handed)
-{
-	for (uint32_t i = 0; i < daemon->worker_count; i++) shard_close(daemon->shards[i]);
-	if (atomic_load(&daemon->store_failed)) return RESULT_DISK;
-	if (!ticker_join_soon(daemon)) {
-		log_warning("upgrading: a name server does not answer, and is not waited for");
-	}
-	daemon_upgrade_hand(daemon, ret_handed);
-	return RESULT_OK;
-}
-
 /* Without sockets there is nothing to take over: a drain was faster. */
 static bool upgrade_stands(const struct daemon *daemon)
 {
@@ -608,7 +561,7 @@ enum result daemon_close(struct daemon *daemon, struct handed *ret_handed)
 	}
 	if (upgrade) log_notice("upgrading: nobody is accepted until the next program serves");
 	workers_stop(daemon, upgrade);
-	if (upgrade) return close_for_upgrade(daemon, ret_handed);
+	if (upgrade) return daemon_upgrade_close(daemon, ret_handed);
 	telemetry_stop(daemon->telemetry);
 	for (uint32_t i = 0; i < daemon->worker_count; i++) shard_close(daemon->shards[i]);
 	bool failed = atomic_load(&daemon->store_failed);

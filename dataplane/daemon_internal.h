@@ -65,6 +65,9 @@ struct flow *daemon_flow(struct daemon *daemon);
 void flow_give_slots(struct flow *flow);
 MUST_USE enum result flow_remember_names(const struct daemon *daemon, const struct flow *flow);
 
+/* Says when connections would be refused before there are as many as the configuration says. */
+void daemon_limit_warn(const struct daemon *daemon);
+
 /* The status line of `systemctl status`, as things are. Any thread. */
 void daemon_status_notify(struct daemon *daemon);
 
@@ -116,8 +119,9 @@ void daemon_listeners_give_up(struct daemon *daemon);
 MUST_USE enum result daemon_upgrade(struct daemon *daemon, char *error, size_t error_size);
 /* The part in which events are taken in still. Ends early, and for good, when a stop is wanted. */
 void daemon_upgrade_begin(struct daemon *daemon);
-/* The sockets, which are the caller's then. */
-void daemon_upgrade_hand(struct daemon *daemon, struct handed *ret);
+/* The part in which everybody waits, from the end of the workers on. The sockets are the caller's
+ * then; RESULT_DISK, and no sockets, when the store failed. */
+MUST_USE enum result daemon_upgrade_close(struct daemon *daemon, struct handed *ret_handed);
 
 /* Resolves the targets' names again and publishes what has moved: the configuration in force with
  * other addresses, whatever stands in the files by now. */

@@ -21,6 +21,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -230,11 +231,34 @@ static void fd_hand(void *owner, int fd, const struct io_address *address)
 		(struct handed_socket){ .fd = fd, .ours = true, .address = *address };
 }
 
-void daemon_upgrade_hand(struct daemon *daemon, struct handed *ret)
+static void sockets_hand(struct daemon *daemon, struct handed *ret)
 {
 	uint32_t count = 0;
 
 	listening_each(&daemon->listening, fd_count, &count);
 	*ret = (struct handed){ .sockets = alloc_array(count + 1, sizeof *ret->sockets) };
 	listening_each(&daemon->listening, fd_hand, ret);
+}
+
+/* False when it is busy still: with a name server, most likely. */
+static bool ticker_join_soon(struct daemon *daemon)
+{
+	struct timespec until;
+
+	CHECK(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
+	until.tv_sec += UPGRADE_TICKER_MS_MAX / 1000;
+	return pthread_clockjoin_np(daemon->ticker, NULL, CLOCK_MONOTONIC, &until) == 0;
+}
+
+/* Everybody waits in the backlog: neither a collector nor a name server is waited for, and nothing
+ * is freed that those who talk to them may use. Executing the next program ends them. */
+enum result daemon_upgrade_close(struct daemon *daemon, struct handed *ret_handed)
+{
+	for (uint32_t i = 0; i < daemon->worker_count; i++) shard_close(daemon->shards[i]);
+	if (atomic_load(&daemon->store_failed)) return RESULT_DISK;
+	if (!ticker_join_soon(daemon)) {
+		log_warning("upgrading: a name server does not answer, and is not waited for");
+	}
+	sockets_hand(daemon, ret_handed);
+	return RESULT_OK;
 }

@@ -261,6 +261,7 @@ DAEMON_SRC := \
 	dataplane/daemon.c \
 	dataplane/daemon_change.c \
 	dataplane/daemon_generations.c \
+	dataplane/daemon_limit.c \
 	dataplane/daemon_listeners.c \
 	dataplane/daemon_reload.c \
 	dataplane/daemon_upgrade.c \
