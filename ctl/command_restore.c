@@ -168,7 +168,7 @@ static int file_verify(struct restoring *restoring, yyjson_val *file, int fd)
 		member_number(file, "full_size") < size) {
 		return damaged(restoring, name, "has another size than the manifest says");
 	}
-	if (!hash_sha256_fd(fd, size, sha256)) {
+	if (store_backup_hash(fd, size, sha256) != RESULT_OK) {
 		return io_problem(restoring, "cannot read", name);
 	}
 	for (size_t i = 0; i < SHA256_SIZE; i++) {

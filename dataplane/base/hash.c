@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "base/hash.h"
 
-#include <errno.h>
-#include <unistd.h>
-
 #include <wolfssl/options.h>
 #include <wolfssl/wolfcrypt/sha256.h>
 
@@ -74,36 +71,21 @@ void hash_sha256_parts(const struct bytes *parts, size_t part_count,
 	}
 }
 
-/* What is read at once; on the stack of cold threads. */
-enum { PIECE_SIZE = 32 << 10 };
-
-/* Not through a map: an error of the disk would be a SIGBUS. */
-static bool file_update(wc_Sha256 *sha, int fd, uint64_t size)
-{
-	uint8_t piece[PIECE_SIZE];
-
-	for (uint64_t at = 0; at < size;) {
-		size_t wish = size - at < sizeof piece ? (size_t)(size - at) : sizeof piece;
-		ssize_t count = pread(fd, piece, wish, (off_t)at);
-		if (count < 0 && errno == EINTR) continue;
-		if (count == 0) errno = EIO;
-		if (count <= 0) return false;
-		CHECK(wc_Sha256Update(sha, piece, (word32)count) == 0);
-		at += (uint64_t)count;
-	}
-	return true;
-}
-
-bool hash_sha256_fd(int fd, uint64_t size, uint8_t digest[static SHA256_SIZE])
+bool hash_sha256_pieces(bool (*next)(void *owner, struct bytes *ret_piece), void *owner,
+	uint8_t digest[static SHA256_SIZE])
 {
 	wc_Sha256 sha;
+	struct bytes piece;
 
 	CHECK(wc_InitSha256(&sha) == 0);
-	bool good = file_update(&sha, fd, size);
-	int code = errno;
+	bool good = next(owner, &piece);
+	while (good && piece.size > 0) {
+		CHECK(piece.size <= UINT32_MAX);
+		CHECK(wc_Sha256Update(&sha, piece.data, (word32)piece.size) == 0);
+		good = next(owner, &piece);
+	}
 	if (good) CHECK(wc_Sha256Final(&sha, digest) == 0);
 	wc_Sha256Free(&sha);
-	errno = code;
 	return good;
 }
 

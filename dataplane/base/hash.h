@@ -4,7 +4,7 @@
  * SHA-256 runs on the CPU's SHA instructions where there are any: what is short by
  * sha256_blocks.h, the rest by wolfCrypt. XXH3 guards records against rot and spreads keys; it
  * proves nothing to anybody. It takes AVX2 where there is any (hash_avx2.h).
- * Pure but for hash_sha256_fd(), any thread.
+ * Pure, any thread.
  */
 #pragma once
 
@@ -17,9 +17,10 @@ void hash_sha256(struct bytes bytes, uint8_t digest[static SHA256_SIZE]);
 void hash_sha256_parts(const struct bytes *parts, size_t part_count,
 	uint8_t digest[static SHA256_SIZE]);
 
-/* Over the first `size` bytes of a file. False: they cannot be read, errno says why; EIO, too, when
- * there are fewer. */
-bool hash_sha256_fd(int fd, uint64_t size, uint8_t digest[static SHA256_SIZE]);
+/* Over what `next` gives until a piece is empty; each may be overwritten by the next. False: `next`
+ * said so, and there is no digest. */
+bool hash_sha256_pieces(bool (*next)(void *owner, struct bytes *ret_piece), void *owner,
+	uint8_t digest[static SHA256_SIZE]);
 
 uint64_t hash_xxh3(struct bytes bytes, uint64_t seed);
 

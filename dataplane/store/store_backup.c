@@ -17,6 +17,7 @@
 
 enum {
 	COPY_SIZE = 1 << 20,
+	HASH_PIECE_SIZE = 32 << 10,
 	PROGRESS_MS = 200,
 	TABLES = 2,
 };
@@ -44,6 +45,38 @@ static enum result refuse(const struct backup *backup, const char *what, const c
 	return store_result(code) == RESULT_SPACE ? RESULT_SPACE : RESULT_DISK;
 }
 
+struct hashed_file {
+	int fd;
+	uint64_t at;
+	uint64_t size;
+	uint8_t piece[HASH_PIECE_SIZE];
+};
+
+static bool hash_next(void *owner, struct bytes *ret_piece)
+{
+	struct hashed_file *file = owner;
+	uint64_t left = file->size - file->at;
+	size_t wish = left < sizeof file->piece ? (size_t)left : sizeof file->piece;
+	ssize_t count = 0;
+	if (wish > 0) {
+		do {
+			count = pread(file->fd, file->piece, wish, (off_t)file->at);
+		} while (count < 0 && errno == EINTR);
+		if (count == 0) errno = EIO;
+		if (count <= 0) return false;
+	}
+	file->at += (uint64_t)count;
+	*ret_piece = bytes_of(file->piece, (size_t)count);
+	return true;
+}
+
+/* Not through a map: an error of the disk would be a SIGBUS. */
+enum result store_backup_hash(int fd, uint64_t size, uint8_t sha256[static SHA256_SIZE])
+{
+	struct hashed_file file = { .fd = fd, .size = size };
+	return hash_sha256_pieces(hash_next, &file, sha256) ? RESULT_OK : RESULT_DISK;
+}
+
 /* The file is written: makes it durable and tells of it. Closes fd. */
 static enum result finish_file(const struct backup *backup, int fd, const char *name, uint64_t size,
 	uint64_t full_size)
@@ -53,7 +86,7 @@ static enum result finish_file(const struct backup *backup, int fd, const char *
 
 	snprintf(file.name, sizeof file.name, "%s", name);
 	if (fsync(fd) != 0) result = refuse(backup, "cannot flush", name, errno);
-	if (result == RESULT_OK && !hash_sha256_fd(fd, size, file.sha256)) {
+	if (result == RESULT_OK && store_backup_hash(fd, size, file.sha256) != RESULT_OK) {
 		result = refuse(backup, "cannot read back", name, errno);
 	}
 	close(fd);

@@ -46,3 +46,7 @@ MUST_USE enum result store_backup(struct store *store, struct store_writer *writ
 /* Whether the folder of the shards has STORE_RESTORING: then shards may be missing in it, and an
  * empty one in their place would hide that. */
 bool store_is_restoring(const char *path);
+
+/* SHA-256 of the first `size` bytes of a file. RESULT_DISK: they cannot be read, errno says why;
+ * EIO, too, when there are fewer. Cold thread: it takes 32 KiB of its stack. */
+MUST_USE enum result store_backup_hash(int fd, uint64_t size, uint8_t sha256[static SHA256_SIZE]);

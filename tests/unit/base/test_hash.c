@@ -19,6 +19,7 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include "lib/guard.h"
+#include "store/store_backup.h"
 
 static struct guard guard;
 
@@ -85,16 +86,16 @@ static void sha256_of_a_file(void **state)
 	memset(text, 'a', sizeof text);
 	assert_int_equal(write(fd, text, sizeof text), sizeof text);
 	assert_int_equal(write(fd, "b", 1), 1);
-	assert_true(hash_sha256_fd(fd, sizeof text, digest));
+	assert_true((store_backup_hash(fd, sizeof text, digest) == RESULT_OK));
 	expect_sha256(digest, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
-	assert_true(hash_sha256_fd(fd, 0, digest));
+	assert_true((store_backup_hash(fd, 0, digest) == RESULT_OK));
 	expect_sha256(digest, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 
 	assert_int_equal(ftruncate(fd, sizeof text / 2), 0);
-	assert_false(hash_sha256_fd(fd, sizeof text, digest));
+	assert_false((store_backup_hash(fd, sizeof text, digest) == RESULT_OK));
 	assert_int_equal(errno, EIO);
 	close(fd);
-	assert_false(hash_sha256_fd(fd, 1, digest));
+	assert_false((store_backup_hash(fd, 1, digest) == RESULT_OK));
 	assert_int_equal(errno, EBADF);
 }
 
