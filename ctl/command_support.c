@@ -159,7 +159,7 @@ static void part_log(struct bundle *bundle)
 	part->text = NULL;
 	if (part->why[0] != '\0') return;
 	snprintf(part->why, sizeof part->why, "%s",
-		path != NULL ? "it is empty" : "the journal has nothing of a unit \"penstock\"");
+		path != NULL ? "it is empty" : "the journal has nothing of a unit \"penstockd\"");
 }
 
 /* ---- Names ----------------------------------------------------------------------------------- */
