@@ -209,30 +209,44 @@ void handed_close(struct handed *handed)
 
 /* ---- Handing on ------------------------------------------------------------------------------ */
 
-static bool environment_set(uint32_t count)
-{
-	char number[24];
-	size_t size = (size_t)count * sizeof HANDED_NAME_PREFIX;
-	char *names = alloc_array(size + 1, 1);
-	struct writer writer = writer_of(names, size);
+/* The next program's environment: ours, and what says which sockets it gets. Not by setenv(): a
+ * thread that is talking to a name server may be reading ours. */
+struct environment {
+	char **all; /* as execve() takes it */
+	char *names;
+	char count[32];
+	char pid[32];
+};
 
+static void environment_make(uint32_t count, struct environment *ret)
+{
+	static const char names_key[] = "LISTEN_FDNAMES=";
+	size_t size = sizeof names_key + (size_t)count * sizeof HANDED_NAME_PREFIX;
+	size_t own_count = 0;
+
+	ret->names = alloc_array(size + 1, 1);
+	struct writer writer = writer_of(ret->names, size);
+	write_text(&writer, names_key);
 	for (uint32_t i = 0; i < count; i++) {
 		if (i > 0) write_u8(&writer, ':');
 		write_text(&writer, HANDED_NAME_PREFIX);
 	}
 	CHECK(!writer.failed);
-	bool ok = setenv("LISTEN_FDNAMES", names, 1) == 0;
-	alloc_free(names);
-	snprintf(number, sizeof number, "%u", count);
-	ok = ok && setenv("LISTEN_FDS", number, 1) == 0;
-	snprintf(number, sizeof number, "%d", (int)getpid());
-	return ok && setenv("LISTEN_PID", number, 1) == 0;
+	snprintf(ret->count, sizeof ret->count, "LISTEN_FDS=%u", count);
+	snprintf(ret->pid, sizeof ret->pid, "LISTEN_PID=%d", (int)getpid());
+	while (environ[own_count] != NULL) own_count++;
+	ret->all = alloc_array(own_count + 4, sizeof *ret->all);
+	memcpy(ret->all, environ, own_count * sizeof *ret->all);
+	ret->all[own_count] = ret->names;
+	ret->all[own_count + 1] = ret->count;
+	ret->all[own_count + 2] = ret->pid;
 }
 
 void handed_exec(struct handed *handed, const char *path, char *const *arguments)
 {
 	int first_free = FIRST_FD + (int)handed->count;
-	bool ok = environment_set(handed->count);
+	struct environment environment;
+	bool ok = true;
 
 	/* First out of the way of each other. */
 	for (uint32_t i = 0; ok && i < handed->count; i++) {
@@ -243,6 +257,9 @@ void handed_exec(struct handed *handed, const char *path, char *const *arguments
 	for (uint32_t i = 0; ok && i < handed->count; i++) {
 		ok = dup2(handed->sockets[i].fd, FIRST_FD + (int)i) >= 0;
 	}
-	if (ok) execv(path, arguments);
+	environment_make(handed->count, &environment);
+	if (ok) execve(path, arguments, environment.all);
 	log_error("%s does not run: %s", path, strerror(errno));
+	alloc_free(environment.names);
+	alloc_free(environment.all);
 }
