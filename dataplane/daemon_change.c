@@ -50,16 +50,22 @@ static void changes_join(const struct config_changes *changes, char *to, size_t 
 }
 
 /* The first thing that was wrong. */
-static void fault_say(const struct control_change *change, enum result result, char *to,
-	size_t size)
+bool daemon_fault_say(const struct config_report *report, char *to, size_t size)
 {
-	for (uint32_t i = 0; i < change->report->count; i++) {
-		const struct config_diagnostic *found = &change->report->diagnostics[i];
+	for (uint32_t i = 0; i < report->count; i++) {
+		const struct config_diagnostic *found = &report->diagnostics[i];
 		if (found->severity != CONFIG_ERROR) continue;
 		snprintf(to, size, "%u:%u: %s: %s", found->position.line, found->position.column,
 			found->code, found->sentence);
-		return;
+		return true;
 	}
+	return false;
+}
+
+static void fault_say(const struct control_change *change, enum result result, char *to,
+	size_t size)
+{
+	if (daemon_fault_say(change->report, to, size)) return;
 	snprintf(to, size, "%s", change->error[0] != '\0' ? change->error : result_text(result));
 }
 

@@ -94,6 +94,9 @@ MUST_USE enum result daemon_confirm(struct daemon *daemon, const char *actor,
 void daemon_confirm_expire(struct daemon *daemon);
 time_t daemon_mono_s(void);
 
+/* The first error of a report: "3:5: PS3004: …". False: there is none. */
+bool daemon_fault_say(const struct config_report *report, char *to, size_t size);
+
 /* daemon_listeners.c, under publish_lock. */
 
 /* What `config` says to listen on; RESULT_CONFIG with a diagnostic. */

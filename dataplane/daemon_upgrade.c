@@ -173,6 +173,29 @@ static enum result upgrade_decide(struct daemon *daemon, char *error, size_t err
 	return result;
 }
 
+/* The check does not listen: an address of the file that somebody else has would be found when this
+ * program is gone. A file that only the next one understands is not tried. */
+static enum result addresses_check(struct daemon *daemon, char *error, size_t error_size)
+{
+	struct config_report *report = alloc_array(1, sizeof *report);
+	struct config *config = NULL;
+	struct listening next;
+	enum result result = RESULT_OK;
+
+	if (config_load(daemon->config_path, &config, report) == RESULT_OK) {
+		pthread_mutex_lock(&daemon->publish_lock);
+		result = daemon_listeners_next(daemon, config, report, &next);
+		if (result == RESULT_OK) listening_close(&next, &daemon->listening);
+		pthread_mutex_unlock(&daemon->publish_lock);
+		if (result != RESULT_OK && !daemon_fault_say(report, error, error_size)) {
+			snprintf(error, error_size, "an address of the file cannot be listened on");
+		}
+		config_free(config);
+	}
+	alloc_free(report);
+	return result;
+}
+
 enum result daemon_upgrade(struct daemon *daemon, char *error, size_t error_size)
 {
 	char *output = alloc_array(UPGRADE_OUTPUT_SIZE, 1);
@@ -184,6 +207,7 @@ enum result daemon_upgrade(struct daemon *daemon, char *error, size_t error_size
 		result = check_run(daemon, output, UPGRADE_OUTPUT_SIZE);
 		if (result != RESULT_OK) snprintf(error, error_size, "%s", output);
 	}
+	if (result == RESULT_OK) result = addresses_check(daemon, error, error_size);
 	/* That took its time. */
 	if (result == RESULT_OK) result = upgrade_decide(daemon, error, error_size);
 	if (result != RESULT_OK) log_error("no upgrade: %s", error);

@@ -9,6 +9,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -153,6 +154,10 @@ def test_unfit_program_changes_nothing(tmp_path, installed):
         file.write_text(good + 'nonsense: 1\n')
         found = json.loads(daemon.ctl('--json', 'upgrade', code=os.EX_CONFIG))
         assert found['code'] == 'upgrade_unfit' and 'nonsense' in found['detail']
+        with socket.create_server(('127.0.0.1', 0)) as taken:
+            address = '127.0.0.1:%d' % taken.getsockname()[1]
+            file.write_text(good.replace('listeners:', f"listeners:\n  - {{ address: '{address}', tls: off }}", 1))
+            assert address in json.loads(daemon.ctl('--json', 'upgrade', code=os.EX_CONFIG))['detail']
         file.write_text(good)
         original = installed.read_bytes()
         replace(installed, 'this is no program')
