@@ -240,14 +240,15 @@ def test_every_change_is_in_the_audit_log(tmp_path):
         daemon.ctl('reload', '--confirm-within', '1m')
         daemon.ctl('confirm')
         daemon.ctl('rollback')
+        daemon.ctl('reload')  # an upgrade begins with the file, which says what was gone back from
         daemon.ctl('upgrade')
         daemon.ctl('drain', '--deadline', '7s')
         actions = daemon.ctl_json('audit', 'actions')['actions']
-        assert [one['number'] for one in actions] == [5, 4, 3, 2, 1]
+        assert [one['number'] for one in actions] == [6, 5, 4, 3, 2, 1]
         assert all(one['actor'].startswith('root uid 0 pid ') for one in actions)
         found = [(one['action'], one['text'].rstrip('0123456789.')) for one in reversed(actions)]
         assert found[0] == ('reload', 'generation ') and found[1] == ('reload', 'confirmed, generation ')
-        assert found[2] == ('reload', 'rolled back, generation ') and found[4] == ('drain', 'deadline 7 s')
+        assert found[2] == ('reload', 'rolled back, generation ') and found[5] == ('drain', 'deadline 7 s')
         assert actions[1]['action'] == 'upgrade' and actions[1]['text'].startswith('from version ')
         assert daemon.audit_verify()['valid'] is True
 
