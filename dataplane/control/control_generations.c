@@ -52,8 +52,8 @@ static void answer_refused(struct control_call *call, const struct control_chang
 			"The configuration is wrong",
 			"the daemon goes on with the configuration it has");
 	} else if (result == RESULT_BUSY) {
-		json = control_problem_open(call, 409, "unconfirmed",
-			"The change has to wait", detail);
+		json = control_problem_open(call, 409, "unconfirmed", "The change has to wait",
+			detail);
 	} else if (result == RESULT_NOT_FOUND) {
 		json = control_problem_open(call, 404, "no_such_generation",
 			"There is no such generation", detail);
