@@ -102,6 +102,22 @@ void world_end(struct world *world)
 	folder_remove(world->folder);
 }
 
+int world_setup(void **state)
+{
+	static struct world world;
+
+	world = (struct world){ 0 };
+	world_open(&world);
+	*state = &world;
+	return 0;
+}
+
+int world_teardown(void **state)
+{
+	world_end(*state);
+	return 0;
+}
+
 void world_payload(uint64_t sequence, uint8_t *payload, size_t size)
 {
 	for (size_t i = 0; i < size; i++) payload[i] = (uint8_t)(sequence * 31 + i * 7 + i / 251);

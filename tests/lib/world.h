@@ -35,6 +35,9 @@ void world_close(struct world *world);
 void world_reopen(struct world *world);
 /* Closes and removes the folder. */
 void world_end(struct world *world);
+/* For a test's setup and teardown: an open world that is all defaults, one at a time; its end. */
+int world_setup(void **state);
+int world_teardown(void **state);
 
 /* One event with that payload to the targets, committed and told to the queue. Its result. */
 enum result world_append(struct world *world, size_t payload_size, unsigned target_count, ...);

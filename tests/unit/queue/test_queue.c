@@ -11,21 +11,6 @@
 
 #include "lib/world.h"
 
-static int begin(void **state)
-{
-	static struct world world;
-	world = (struct world){ 0 };
-	world_open(&world);
-	*state = &world;
-	return 0;
-}
-
-static int end(void **state)
-{
-	world_end(*state);
-	return 0;
-}
-
 static void assert_audit_valid(struct world *world, uint64_t leaf_count)
 {
 	struct audit_report report;
@@ -524,27 +509,37 @@ static void test_a_full_store_settles_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_one_unreadable_event, begin, end),
-		cmocka_unit_test_setup_teardown(test_a_damaged_key_among_events, begin, end),
-		cmocka_unit_test_setup_teardown(test_an_event_whose_key_is_damaged, begin, end),
-		cmocka_unit_test_setup_teardown(test_delivered, begin, end),
-		cmocka_unit_test_setup_teardown(test_retry_at_its_time, begin, end),
-		cmocka_unit_test_setup_teardown(test_dead_and_replayed, begin, end),
-		cmocka_unit_test_setup_teardown(test_replayed_while_the_schedule_is_read, begin,
-			end),
-		cmocka_unit_test_setup_teardown(test_replayed_before_its_end_is_collected, begin,
-			end),
-		cmocka_unit_test_setup_teardown(test_rows_before_the_place_read_to, begin, end),
-		cmocka_unit_test_setup_teardown(test_released, begin, end),
-		cmocka_unit_test_setup_teardown(test_ready_is_called_once, begin, end),
-		cmocka_unit_test_setup_teardown(test_no_target_and_twice_the_same, begin, end),
-		cmocka_unit_test_setup_teardown(test_longer_than_the_window, begin, end),
-		cmocka_unit_test_setup_teardown(test_untold_events, begin, end),
+		cmocka_unit_test_setup_teardown(test_one_unreadable_event, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_a_damaged_key_among_events, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_an_event_whose_key_is_damaged, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_delivered, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_retry_at_its_time, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_dead_and_replayed, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_replayed_while_the_schedule_is_read,
+			world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_replayed_before_its_end_is_collected,
+			world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_rows_before_the_place_read_to, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_released, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_ready_is_called_once, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_no_target_and_twice_the_same, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_longer_than_the_window, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_untold_events, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_an_untold_event_newer_than_the_transaction,
-			begin, end),
-		cmocka_unit_test_setup_teardown(test_no_space_and_a_clock_that_goes_back, begin,
-			end),
-		cmocka_unit_test_setup_teardown(test_a_full_store_settles_all, begin, end),
+			world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_no_space_and_a_clock_that_goes_back,
+			world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_a_full_store_settles_all, world_setup,
+			world_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,12 +21,6 @@ static int begin(void **state)
 	return 0;
 }
 
-static int end(void **state)
-{
-	world_end(*state);
-	return 0;
-}
-
 /* Nobody takes what is for the slow target; the fast one gets all of its own all the same. Then
  * the slow one comes back and gets its own, in order. */
 static void test_a_target_that_does_not_take(void **state)
@@ -441,33 +435,38 @@ static void test_many_slow_targets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_a_target_that_does_not_take, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_target_that_does_not_take, begin,
+			world_teardown),
 		cmocka_unit_test_setup_teardown(test_a_target_that_does_not_take_over_restarts,
-			begin, end),
-		cmocka_unit_test_setup_teardown(test_a_damaged_key_among_the_deferred, begin, end),
-		cmocka_unit_test_setup_teardown(test_one_target_alone, begin, end),
+			begin, world_teardown),
+		cmocka_unit_test_setup_teardown(test_a_damaged_key_among_the_deferred, begin,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_one_target_alone, begin, world_teardown),
 		cmocka_unit_test_setup_teardown(test_a_target_that_fills_the_window_alone, begin,
-			end),
+			world_teardown),
 		cmocka_unit_test_setup_teardown(test_a_target_that_has_all_behind_the_window_too,
-			begin, end),
+			begin, world_teardown),
 		cmocka_unit_test_setup_teardown(test_a_backlog_is_not_read_to_find_others, begin,
-			end),
+			world_teardown),
 		cmocka_unit_test_setup_teardown(test_a_store_from_before_it_knew_whose_events_are,
-			begin, end),
-		cmocka_unit_test_setup_teardown(test_an_event_for_both_is_for_another, begin, end),
+			begin, world_teardown),
+		cmocka_unit_test_setup_teardown(test_an_event_for_both_is_for_another, begin,
+			world_teardown),
 		cmocka_unit_test_setup_teardown(test_a_target_that_fills_the_window_after_a_restart,
-			begin, end),
+			begin, world_teardown),
 		cmocka_unit_test_setup_teardown(test_a_target_that_has_taken_the_whole_window,
-			begin, end),
-		cmocka_unit_test_setup_teardown(test_one_target_left, begin, end),
-		cmocka_unit_test_setup_teardown(test_the_others_after_a_slow_target, begin, end),
-		cmocka_unit_test_setup_teardown(test_a_backlog_that_moves, begin, end),
-		cmocka_unit_test_setup_teardown(test_a_burst_after_a_quiet_time, begin, end),
+			begin, world_teardown),
+		cmocka_unit_test_setup_teardown(test_one_target_left, begin, world_teardown),
+		cmocka_unit_test_setup_teardown(test_the_others_after_a_slow_target, begin,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_a_backlog_that_moves, begin, world_teardown),
+		cmocka_unit_test_setup_teardown(test_a_burst_after_a_quiet_time, begin,
+			world_teardown),
 		cmocka_unit_test_setup_teardown(test_a_full_window_while_a_target_spills, begin,
-			end),
+			world_teardown),
 		cmocka_unit_test_setup_teardown(test_full_schedule_while_a_target_spills, begin,
-			end),
-		cmocka_unit_test_setup_teardown(test_many_slow_targets, begin, end),
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_many_slow_targets, begin, world_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,21 +9,6 @@
 
 #include "lib/world.h"
 
-static int begin(void **state)
-{
-	static struct world world;
-	world = (struct world){ 0 };
-	world_open(&world);
-	*state = &world;
-	return 0;
-}
-
-static int end(void **state)
-{
-	world_end(*state);
-	return 0;
-}
-
 /* A backlog of one target's retries does not stand before another's. */
 static void test_retries_of_a_slow_target(void **state)
 {
@@ -160,11 +145,14 @@ static void test_retries_of_several_slow_targets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_retries_of_a_slow_target, begin, end),
+		cmocka_unit_test_setup_teardown(test_retries_of_a_slow_target, world_setup,
+			world_teardown),
 		cmocka_unit_test_setup_teardown(test_a_retry_behind_a_slow_target_after_a_restart,
-			begin, end),
-		cmocka_unit_test_setup_teardown(test_many_retries_that_move, begin, end),
-		cmocka_unit_test_setup_teardown(test_retries_of_several_slow_targets, begin, end),
+			world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_many_retries_that_move, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_retries_of_several_slow_targets, world_setup,
+			world_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,12 +21,6 @@ static int begin(void **state)
 	return 0;
 }
 
-static int end(void **state)
-{
-	world_end(*state);
-	return 0;
-}
-
 /* An answer that takes for ever: the row of its delivery is on disk while it is under way, and
  * the window goes on, with one target too. Its settling leaves nothing behind. */
 static void straggle(struct world *world, bool restart, enum attempt_outcome outcome)
@@ -236,15 +230,22 @@ static void test_many_stragglers_leave_room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_a_straggler_is_delivered, begin, end),
-		cmocka_unit_test_setup_teardown(test_a_straggler_is_tried_again, begin, end),
-		cmocka_unit_test_setup_teardown(test_a_straggler_over_a_restart, begin, end),
-		cmocka_unit_test_setup_teardown(test_a_straggler_settled_meanwhile, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_straggler_is_delivered, begin,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_a_straggler_is_tried_again, begin,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_a_straggler_over_a_restart, begin,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_a_straggler_settled_meanwhile, begin,
+			world_teardown),
 		cmocka_unit_test_setup_teardown(test_a_row_that_is_read_before_its_job_is_back,
-			begin, end),
-		cmocka_unit_test_setup_teardown(test_a_straggler_while_a_target_spills, begin, end),
-		cmocka_unit_test_setup_teardown(test_a_straggler_without_room, begin, end),
-		cmocka_unit_test_setup_teardown(test_many_stragglers_leave_room, begin, end),
+			begin, world_teardown),
+		cmocka_unit_test_setup_teardown(test_a_straggler_while_a_target_spills, begin,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_a_straggler_without_room, begin,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_many_stragglers_leave_room, begin,
+			world_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

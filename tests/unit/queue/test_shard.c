@@ -15,21 +15,6 @@
 #include "lib/world.h"
 #include "queue/row.h"
 
-static int begin(void **state)
-{
-	static struct world world;
-	world = (struct world){ 0 };
-	world_open(&world);
-	*state = &world;
-	return 0;
-}
-
-static int end(void **state)
-{
-	world_end(*state);
-	return 0;
-}
-
 static void assert_payload(struct world *world, uint64_t sequence, size_t size)
 {
 	static uint8_t expected[WORLD_PAYLOAD_SIZE_MAX];
@@ -553,24 +538,29 @@ static void test_missing_action(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_payloads_of_every_size, begin, end),
-		cmocka_unit_test_setup_teardown(test_counters_survive, begin, end),
-		cmocka_unit_test_setup_teardown(test_replay_memory_survives, begin, end),
-		cmocka_unit_test_setup_teardown(test_names, begin, end),
-		cmocka_unit_test_setup_teardown(test_many_names_are_one_commit, begin, end),
-		cmocka_unit_test_setup_teardown(test_attempts_and_dead_letters_are_listed, begin,
-			end),
-		cmocka_unit_test_setup_teardown(test_changed_header, begin, end),
-		cmocka_unit_test_setup_teardown(test_changed_payload, begin, end),
-		cmocka_unit_test_setup_teardown(test_missing_event, begin, end),
-		cmocka_unit_test_setup_teardown(test_actions_are_kept_with_a_leaf, begin, end),
-		cmocka_unit_test_setup_teardown(test_changed_action, begin, end),
-		cmocka_unit_test_setup_teardown(test_missing_action, begin, end),
-		cmocka_unit_test_setup_teardown(test_missing_payload, begin, end),
-		cmocka_unit_test_setup_teardown(test_changed_attempt, begin, end),
-		cmocka_unit_test_setup_teardown(test_missing_attempt, begin, end),
-		cmocka_unit_test_setup_teardown(test_missing_tail, begin, end),
-		cmocka_unit_test_setup_teardown(test_appending_and_reading_at_once, begin, end),
+		cmocka_unit_test_setup_teardown(test_payloads_of_every_size, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_counters_survive, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_replay_memory_survives, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_names, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_many_names_are_one_commit, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_attempts_and_dead_letters_are_listed,
+			world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_changed_header, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_changed_payload, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_missing_event, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_actions_are_kept_with_a_leaf, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_changed_action, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_missing_action, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_missing_payload, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_changed_attempt, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_missing_attempt, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_missing_tail, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_appending_and_reading_at_once, world_setup,
+			world_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

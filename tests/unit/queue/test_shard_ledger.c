@@ -15,21 +15,6 @@ enum { ORDERS = 11, MAIL = 12 };
 /* Event 1 is the second endpoint's, 2 the third's, 3 the first's. */
 enum { FIRST = WORLD_ENDPOINT_FIRST, SECOND, THIRD };
 
-static int begin(void **state)
-{
-	static struct world world;
-	world = (struct world){ 0 };
-	world_open(&world);
-	*state = &world;
-	return 0;
-}
-
-static int end(void **state)
-{
-	world_end(*state);
-	return 0;
-}
-
 static void assert_account(struct world *world, uint32_t endpoint_id, uint64_t delivered,
 	uint64_t pending, uint64_t parked)
 {
@@ -254,15 +239,22 @@ static void test_too_much_is_not_counted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_every_delivery_is_in_one_place, begin, end),
-		cmocka_unit_test_setup_teardown(test_a_replayed_dead_letter_is_pending_again, begin,
-			end),
-		cmocka_unit_test_setup_teardown(test_a_repeated_target_is_one_delivery, begin, end),
-		cmocka_unit_test_setup_teardown(test_deferred_deliveries_are_counted, begin, end),
-		cmocka_unit_test_setup_teardown(test_an_older_store_gets_a_ledger, begin, end),
-		cmocka_unit_test_setup_teardown(test_a_wrong_account_is_found, begin, end),
-		cmocka_unit_test_setup_teardown(test_a_damaged_account_is_passed_over, begin, end),
-		cmocka_unit_test_setup_teardown(test_too_much_is_not_counted, begin, end),
+		cmocka_unit_test_setup_teardown(test_every_delivery_is_in_one_place, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_a_replayed_dead_letter_is_pending_again,
+			world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_a_repeated_target_is_one_delivery, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_deferred_deliveries_are_counted, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_an_older_store_gets_a_ledger, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_a_wrong_account_is_found, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_a_damaged_account_is_passed_over, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_too_much_is_not_counted, world_setup,
+			world_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

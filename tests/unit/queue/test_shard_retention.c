@@ -27,12 +27,6 @@ static int begin(void **state)
 	return 0;
 }
 
-static int end(void **state)
-{
-	world_end(*state);
-	return 0;
-}
-
 static uint64_t row_count(struct world *world, enum store_table table)
 {
 	struct store_txn txn = { 0 };
@@ -372,17 +366,22 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_damaged_key_keeps_nothing_behind_it, begin,
-			end),
+			world_teardown),
 		cmocka_unit_test_setup_teardown(test_a_damaged_key_hides_no_dead_letters, begin,
-			end),
-		cmocka_unit_test_setup_teardown(test_settled_events_go, begin, end),
-		cmocka_unit_test_setup_teardown(test_what_is_not_settled_stays, begin, end),
-		cmocka_unit_test_setup_teardown(test_much_has_expired_in_an_idle_shard, begin, end),
-		cmocka_unit_test_setup_teardown(test_delivered_events_are_not_read, begin, end),
-		cmocka_unit_test_setup_teardown(test_only_what_is_old_and_settled_goes, begin, end),
-		cmocka_unit_test_setup_teardown(test_deleted_by_hand, begin, end),
-		cmocka_unit_test_setup_teardown(test_a_steady_flow, begin, end),
-		cmocka_unit_test_setup_teardown(test_a_large_event_goes_in_pieces, begin, end),
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_settled_events_go, begin, world_teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_not_settled_stays, begin,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_much_has_expired_in_an_idle_shard, begin,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_delivered_events_are_not_read, begin,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_only_what_is_old_and_settled_goes, begin,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(test_deleted_by_hand, begin, world_teardown),
+		cmocka_unit_test_setup_teardown(test_a_steady_flow, begin, world_teardown),
+		cmocka_unit_test_setup_teardown(test_a_large_event_goes_in_pieces, begin,
+			world_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
