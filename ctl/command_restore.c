@@ -25,6 +25,7 @@
 #include "offline.h"
 #include "problem.h"
 #include "store/store_backup.h"
+#include "store/store_folder.h"
 #include "units.h"
 
 #define BACKUP_SCHEMA "penstock.backup/v1"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "offline.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <grp.h>
 #include <stdio.h>
@@ -13,7 +12,7 @@
 #include "base/bytes.h"
 #include "config/config.h"
 #include "problem.h"
-#include "store/store_backup.h"
+#include "store/store_folder.h"
 
 #define CONFIG_PATH_DEFAULT "/etc/penstock/penstock.yaml"
 
@@ -65,22 +64,6 @@ int offline_become_owner(const struct invocation *invocation, const char *path)
 		strerror(errno));
 }
 
-static unsigned shard_count(const char *path)
-{
-	unsigned count = 0;
-	DIR *folder = opendir(path);
-	if (folder == NULL) return 0;
-	for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-		struct bytes name = bytes_of_text(entry->d_name);
-		uint64_t number;
-		if (!bytes_starts_with(name, BYTES_LITERAL("shard-"))) continue;
-		if (bytes_parse_u64(bytes_from(name, 6), &number) != RESULT_OK) continue;
-		if (number < WORKERS_MAX && number >= count) count = (unsigned)number + 1;
-	}
-	closedir(folder);
-	return count;
-}
-
 int offline_shard_count(const struct invocation *invocation, const char *path, unsigned *ret_count)
 {
 	if (store_is_restoring(path)) {
@@ -88,7 +71,7 @@ int offline_shard_count(const struct invocation *invocation, const char *path, u
 			"empty the folder and restore again", "%s: " STORE_RESTORING_SENTENCE,
 			path);
 	}
-	unsigned count = shard_count(path);
+	unsigned count = store_shard_count(path);
 	if (count == 0) {
 		return problem_say(invocation, EX_NOINPUT, "no_store", "name it with --store",
 			"%s has no store: there is no shard-00 in it", path);

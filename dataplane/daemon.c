@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon_internal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,7 +15,7 @@
 #include "base/log.h"
 #include "config/config_values.h"
 #include "notify.h"
-#include "store/store_backup.h"
+#include "store/store_folder.h"
 
 /* How often ticket keys are rotated; a ticket lives for two of these at most. */
 #define TICKET_ROTATION_S 3600
@@ -271,25 +270,6 @@ static void *ticker_main(void *owner)
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
-/* Shards on disk from a time with more workers must be served too, or what they hold would
- * never be delivered. */
-static uint32_t shards_on_disk(const char *path)
-{
-	uint32_t count = 0;
-
-	DIR *folder = opendir(path);
-	if (folder == NULL) return 0;
-	for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-		struct bytes name = bytes_of_text(entry->d_name);
-		uint64_t number;
-		if (!bytes_starts_with(name, BYTES_LITERAL("shard-"))) continue;
-		if (bytes_parse_u64(bytes_from(name, 6), &number) != RESULT_OK) continue;
-		if (number < WORKERS_MAX && number + 1 > count) count = (uint32_t)number + 1;
-	}
-	closedir(folder);
-	return count;
-}
-
 static enum result daemon_open_shards(struct daemon *daemon, const struct config *config,
 	char *error, size_t error_size)
 {
@@ -434,7 +414,9 @@ static enum result daemon_open_parts(struct daemon *daemon, struct config_report
 	const struct config *config = daemon->flow->config;
 
 	CHECK(config->cpu_count > 0);
-	uint32_t on_disk = shards_on_disk(config->store.path);
+	/* Shards from a time with more workers must be served too, or what they hold would never be
+	 * delivered. */
+	uint32_t on_disk = store_shard_count(config->store.path);
 	uint32_t wanted = config->cpu_count * config->workers_per_cpu;
 	daemon->worker_count = wanted > on_disk ? wanted : on_disk;
 	if (on_disk > wanted) {

@@ -89,6 +89,7 @@ STORE_SRC := \
 	dataplane/store/store_check.c \
 	dataplane/store/store_compact.c \
 	dataplane/store/store_cursor.c \
+	dataplane/store/store_folder.c \
 	dataplane/store/store_journal.c \
 	dataplane/store/store_journal_redo.c \
 	dataplane/store/store_journal_segment.c \

@@ -31,14 +31,6 @@ struct backup {
 	struct journal journal; /* its settings only */
 };
 
-bool store_is_restoring(const char *path)
-{
-	char name[4096];
-	struct stat status;
-	int size = snprintf(name, sizeof name, "%s/" STORE_RESTORING, path);
-	return size > 0 && (size_t)size < sizeof name && lstat(name, &status) == 0;
-}
-
 static enum result refuse(const struct backup *backup, const char *what, const char *name, int code)
 {
 	snprintf(backup->error, backup->error_size, "%s %s: %s", what, name, mdb_strerror(code));

@@ -14,11 +14,6 @@
 #include "base/hash.h"
 #include "store/store_writer.h"
 
-/* The folder in a store that a restore makes first and removes last. */
-#define STORE_RESTORING "restoring"
-#define STORE_RESTORING_SENTENCE \
-	"a restore is under way or was cut short: empty the folder and restore again"
-
 enum { STORE_BACKUP_NAME_SIZE = 24 };
 
 /* A file of the copy, on disk. A segment is cut off where it ends; restored it has full_size. */
@@ -42,10 +37,6 @@ struct store_backup {
  * Otherwise `error` has a sentence. What was made until then stays. */
 MUST_USE enum result store_backup(struct store *store, struct store_writer *writer,
 	const struct store_backup *backup, char *error, size_t error_size);
-
-/* Whether the folder of the shards has STORE_RESTORING: then shards may be missing in it, and an
- * empty one in their place would hide that. */
-bool store_is_restoring(const char *path);
 
 /* SHA-256 of the first `size` bytes of a file. RESULT_DISK: they cannot be read, errno says why;
  * EIO, too, when there are fewer. Cold thread: it takes 32 KiB of its stack. */

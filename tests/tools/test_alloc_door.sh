@@ -16,7 +16,7 @@ strdup strndup asprintf vasprintf __asprintf_chk __vasprintf_chk getline getdeli
 mmap mmap64 mremap brk sbrk : alloc.o store_journal_segment.o
 open_memstream : config_format.o config_walk.o control_generations.o
 fopen fopen64 fdopen : io_uring_open.o control_backup.o
-opendir scandir : daemon.o
+opendir scandir : store_folder.o
 getaddrinfo : flow_resolve.o post.o
 '
 
