@@ -80,19 +80,21 @@ static void show(const struct restoring *restoring, const char *what)
 /* "shard-00/journal-3" and nothing that leads elsewhere. */
 static bool name_is_ours(const char *name, uint32_t shard_count)
 {
-	char again[NAME_SIZE];
-	unsigned shard = 0;
-	unsigned file = 0;
-	char kind = '\0';
-	int count = sscanf(name, "shard-%2u/journal-%7u%c", &shard, &file, &kind);
-	if (count == 2) {
-		snprintf(again, sizeof again, "shard-%02u/journal-%u", shard, file);
-	} else if (sscanf(name, "shard-%2u/data.md%c", &shard, &kind) == 2) {
-		snprintf(again, sizeof again, "shard-%02u/data.mdb", shard);
-	} else {
-		return false;
-	}
-	return shard < shard_count && file < JOURNAL_SEGMENTS_MAX && strcmp(name, again) == 0;
+	static const char shard_prefix[] = "shard-";
+	static const char file_prefix[] = "/journal-";
+	char journal[NAME_SIZE];
+	char data[NAME_SIZE];
+	char *end;
+
+	if (strncmp(name, shard_prefix, sizeof shard_prefix - 1) != 0) return false;
+	unsigned long shard = strtoul(name + sizeof shard_prefix - 1, &end, 10);
+	bool is_journal = strncmp(end, file_prefix, sizeof file_prefix - 1) == 0;
+	unsigned long file = is_journal ? strtoul(end + sizeof file_prefix - 1, NULL, 10) : 0;
+	if (shard >= shard_count || file >= JOURNAL_SEGMENTS_MAX) return false;
+	/* Written again, a number that was read too kindly differs. */
+	snprintf(journal, sizeof journal, "shard-%02lu/journal-%lu", shard, file);
+	snprintf(data, sizeof data, "shard-%02lu/data.mdb", shard);
+	return strcmp(name, journal) == 0 || strcmp(name, data) == 0;
 }
 
 static int manifest_open(struct restoring *restoring, const char *path)

@@ -52,7 +52,8 @@ static const struct program_entry environment[] = {
 	{ CORE_DUMPS_VARIABLE, "1 allows core dumps, which hold private keys; they are off" },
 	{ LOG_FORMAT_VARIABLE,
 		"text, json (an object a line) or journal (fields PENSTOCK_*): the form "
-		"of log lines where the configuration has no log.format" },
+		"of log lines where the configuration has no log.format; without both, what "
+		"fits standard error" },
 	{ "JOURNAL_STREAM",
 		"set by systemd: where it is standard error, lines are sent to the "
 		"journal with their fields" },

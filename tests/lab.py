@@ -21,6 +21,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get('PENSTOCK_BUILD', ROOT / 'build' / 'release')).resolve()
+# Tests look for words in the log as a person would; those of its forms choose their own (test_log.py).
+os.environ.setdefault('PENSTOCK_LOG_FORMAT', 'text')
 CERTIFICATES = ROOT / 'build' / 'test' / 'certificates'
 
 GITHUB_SECRET = "It's a Secret to Everybody"

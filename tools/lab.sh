@@ -54,6 +54,8 @@ EOF
 # lab_start BINARIES CONFIG LOG: starts the daemon and waits until it is ready. Sets lab_pid.
 lab_start()
 {
+	# The log is read by a person.
+	export PENSTOCK_LOG_FORMAT="${PENSTOCK_LOG_FORMAT:-text}"
 	"$1/penstockd" -f "$2" >>"$3" 2>&1 &
 	lab_pid=$!
 	waited=0

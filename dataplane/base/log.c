@@ -51,8 +51,11 @@ void log_open(const struct log_surroundings *surroundings)
 	memcpy(journal_address.sun_path, surroundings->journal_path, size + 1);
 	format_auto = surroundings->format;
 	if (format_auto == LOG_FORMAT_AUTO) {
-		format_auto = stderr_is_journal(surroundings->journal_stream) ? LOG_FORMAT_JOURNAL
-									      : LOG_FORMAT_TEXT;
+		if (stderr_is_journal(surroundings->journal_stream)) {
+			format_auto = LOG_FORMAT_JOURNAL;
+		} else {
+			format_auto = isatty(STDERR_FILENO) ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON;
+		}
 	}
 	log_set_format(LOG_FORMAT_AUTO);
 }

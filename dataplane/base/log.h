@@ -17,7 +17,8 @@
 #include "base/log_level.h"
 
 enum log_format {
-	/* What the surroundings ask for; or the journal where stderr is that; or text. */
+	/* What the surroundings ask for; or what fits stderr: entries where it is the journal, text
+	 * where it is a terminal, else JSON. */
 	LOG_FORMAT_AUTO,
 	LOG_FORMAT_TEXT,
 	LOG_FORMAT_JSON,    /* an object a line, on stderr */

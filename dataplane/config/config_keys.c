@@ -330,8 +330,9 @@ static const struct config_key log_keys[] = {
 		.help = "least severe line written" },
 	{ "format", CONFIG_TYPE_CHOICE, AT(config, log_format), CHOICES(log_format_choices),
 		DEFAULT(CONFIG_LOG_AUTO), .example = "json",
-		.help = "auto: journal where standard error is systemd's journal, text elsewhere, "
-			"or what PENSTOCK_LOG_FORMAT says; json: an object a line" },
+		.help = "auto: what PENSTOCK_LOG_FORMAT says, or what fits standard error: journal "
+			"where it is systemd's journal, text where it is a terminal, else json "
+			"(an object a line)" },
 };
 
 static const struct config_section log_section = {

@@ -60,7 +60,8 @@ def test_lines_are_entries_where_standard_error_is_the_journal(tmp_path):
         daemon.process = subprocess.Popen(
             [*UNSHARE, 'sh', '-c', WITH_JOURNAL, 'sh', place, lab.BUILD / 'penstockd', '-f',
              daemon.folder / 'penstock.yaml'],
-            stdout=theirs, stderr=theirs, env={**os.environ, 'JOURNAL_STREAM': f'{status.st_dev}:{status.st_ino}'})
+            stdout=theirs, stderr=theirs,
+            env={**os.environ, 'JOURNAL_STREAM': f'{status.st_dev}:{status.st_ino}', 'PENSTOCK_LOG_FORMAT': 'auto'})
         try:
             daemon.wait_ready()
             daemon.ctl('reload')
@@ -93,10 +94,11 @@ def test_without_a_journal_lines_go_to_standard_error(tmp_path):
     assert daemon.log().count('<5>penstock: notice: stopped\n') == 1
 
 
-def test_json_is_an_object_a_line_and_nothing_else(tmp_path):
-    """From the first line on, when the environment says so."""
+@pytest.mark.parametrize('form', ['json', 'auto'])
+def test_json_is_an_object_a_line_and_nothing_else(tmp_path, form):
+    """From the first line on, when the environment says so or the log is a file."""
     daemon = lab.Daemon(tmp_path / 'd')
-    daemon.start(env={**os.environ, 'PENSTOCK_LOG_FORMAT': 'json', 'PENSTOCK_CORE_DUMPS': '1'})
+    daemon.start(env={**os.environ, 'PENSTOCK_LOG_FORMAT': form, 'PENSTOCK_CORE_DUMPS': '1'})
     daemon.ctl('reload')
     daemon.stop()
     lines = [json.loads(line) for line in daemon.log().splitlines()]

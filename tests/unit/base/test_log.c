@@ -102,7 +102,7 @@ static void where_stderr_is_the_journal_lines_are_entries(void **state)
 }
 
 /* The variable is inherited by who writes elsewhere. */
-static void where_it_is_not_lines_are_text(void **state)
+static void where_nobody_looks_lines_are_json(void **state)
 {
 	static const char *const streams[] = { NULL, "", "1:1", "8:", "x" };
 
@@ -112,10 +112,32 @@ static void where_it_is_not_lines_are_text(void **state)
 		log_warning("slow n=%zu", i);
 		end();
 		char expected[64];
-		snprintf(expected, sizeof expected, "<4>penstock: warning: slow n=%zu\n", i);
-		assert_string_equal(next(stderr_pair[0]), expected);
+		snprintf(expected, sizeof expected,
+			"\",\"level\":\"warning\",\"message\":\"slow n=%zu\",\"n\":\"%zu\"}\n", i,
+			i);
+		assert_memory_equal(next(stderr_pair[0]), "{\"time\":\"2", 10);
+		assert_string_equal(strstr(text, "\",\"level\""), expected);
 		assert_string_equal(next(journal_fd), "");
 	}
+}
+
+static void on_a_terminal_lines_are_text(void **state)
+{
+	struct log_surroundings surroundings = { NULL, journal_path, LOG_FORMAT_AUTO };
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	(void)state;
+	assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+	int terminal = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(terminal >= 0);
+	fflush(stderr);
+	assert_true(dup2(terminal, STDERR_FILENO) >= 0);
+	log_open(&surroundings);
+	log_warning("slow n=%d", 1);
+	end();
+	assert_string_equal(next(master), "penstock: warning: slow n=1\r\n");
+	close(terminal);
+	close(master);
 }
 
 static void what_was_asked_for_counts(void **state)
@@ -243,7 +265,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(where_stderr_is_the_journal_lines_are_entries),
-		cmocka_unit_test(where_it_is_not_lines_are_text),
+		cmocka_unit_test(where_nobody_looks_lines_are_json),
+		cmocka_unit_test(on_a_terminal_lines_are_text),
 		cmocka_unit_test(what_was_asked_for_counts),
 		cmocka_unit_test(without_a_journal_lines_go_to_stderr),
 		cmocka_unit_test(a_full_journal_is_not_waited_for),
