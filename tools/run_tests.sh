@@ -93,12 +93,27 @@ run_cmocka()
 	report "$name" "$ok" "$bad" "$log" "$note"
 }
 
-# The tests of the tools print one line per case: "ok NAME" or "not ok NAME".
-run_tool_test()
+tool_log()
 {
-	local program=$1 log code ok bad note=
-	log=$logs/tools-$(basename "$program" .sh).log
-	timeout -k 5 "$program_seconds" bash "$program" </dev/null >"$log" 2>&1
+	echo "$logs/tools-$(basename "$1" .sh).log"
+}
+
+# The tests of the tools, all at once: each has a folder of its own, and none looks at a clock.
+start_tool_tests()
+{
+	local program
+	for program in "$@"; do
+		timeout -k 5 "$program_seconds" bash "$program" </dev/null >"$(tool_log "$program")" 2>&1 &
+		tool_pids+=($!)
+	done
+}
+
+# They print one line per case: "ok NAME" or "not ok NAME".
+report_tool_test()
+{
+	local program=$1 pid=$2 log code ok bad note=
+	log=$(tool_log "$program")
+	wait "$pid"
 	code=$?
 	ok=$(grep -c '^ok ' "$log")
 	bad=$(grep -c '^not ok ' "$log")
@@ -159,9 +174,12 @@ while IFS=: read -r kind variant program; do
 	run_cmocka "$kind" "$variant" "$program"
 done
 if [ "$with_tools" = yes ]; then
+	programs=() tool_pids=()
 	for program in tests/tools/test_*.sh; do
-		if [ -e "$program" ]; then run_tool_test "$program"; fi
+		if [ -e "$program" ]; then programs+=("$program"); fi
 	done
+	start_tool_tests "${programs[@]}"
+	for i in "${!programs[@]}"; do report_tool_test "${programs[i]}" "${tool_pids[i]}"; done
 fi
 if [ "$with_pytest" = yes ]; then
 	run_pytest tests/integration
