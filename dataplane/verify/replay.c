@@ -129,9 +129,12 @@ void replay_prefetch(const struct replay *replay, struct hash128 identity)
 	uint32_t index = stripe_index(replay, identity);
 	size_t slot = (size_t)index * replay->stripe_entries + home_of(replay, identity);
 
-	/* Lock and slot are two cache misses. */
+	/* Lock and slot are two cache misses. In the line behind are the slot's end, if it is not
+	 * in the first, and most of the next slot, where a search often goes on. */
+	uintptr_t entry = (uintptr_t)&replay->entries[slot];
 	__builtin_prefetch(&replay->stripe[index], 1);
-	__builtin_prefetch(&replay->entries[slot], 1);
+	__builtin_prefetch((const void *)entry, 1);
+	__builtin_prefetch((const void *)(entry + CACHE_LINE), 1);
 }
 
 static struct stripe *stripe_lock(struct replay *replay, struct hash128 identity)
