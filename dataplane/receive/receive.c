@@ -22,7 +22,6 @@ void receive_open(const struct receive_config *config, const struct flow *flow,
 	receive->loop = config->streams->loop;
 	pool_init(&receive->connections, sizeof(struct connection), config->connections_max);
 	pool_init(&receive->requests, sizeof(struct request), config->requests_max);
-	pool_init(&receive->buffers, RECEIVE_BUFFER_SIZE, config->requests_max);
 	pool_init(&receive->large_buffers, HTTP_HEAD_SIZE_MAX + (size_t)config->body_size_max,
 		RECEIVE_LARGE_BUFFERS);
 	list_init(&receive->idle_connections);
@@ -41,7 +40,6 @@ void receive_close(struct receive *receive)
 	listeners_close(receive);
 	pool_done(&receive->connections);
 	pool_done(&receive->requests);
-	pool_done(&receive->buffers);
 	pool_done(&receive->large_buffers);
 	pool_done(&receive->parked);
 	alloc_free(receive);

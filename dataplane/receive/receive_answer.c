@@ -55,14 +55,14 @@ static const char *answer_date(struct receive *receive)
 /* An answer to HEAD has no body; the client would take it for the next answer. */
 static bool is_head(const struct request *request)
 {
-	return request->head_size > 0 && bytes_equal(request->http.method, BYTES_LITERAL("HEAD"));
+	return request->head.is_head;
 }
 
 /* Whether another request may follow on the connection. Where not, the answer says so: a client
  * that sent its next one into our close could not know what became of it. */
 static bool connection_stays(const struct request *request)
 {
-	return request->http.keep_alive && !request->receive->draining &&
+	return request->head.keep_alive && !request->receive->draining &&
 		request->connection->request_count < RECEIVE_REQUESTS_PER_CONNECTION_MAX;
 }
 
@@ -71,7 +71,7 @@ static bool connection_stays(const struct request *request)
 static const char *connection_option(const struct request *request, bool keep_alive)
 {
 	if (!keep_alive) return "close";
-	return request->http.minor_version == 0 ? "keep-alive" : NULL;
+	return request->head.minor_version == 0 ? "keep-alive" : NULL;
 }
 
 void answer_problem(struct request *request, enum answer answer, const char *detail_code,

@@ -104,11 +104,12 @@ static void append_complete(struct store_job *job)
 static struct bytes forward_fields(struct request *request, const struct flow_endpoint *endpoint)
 {
 	const struct scheme *scheme = verifier_scheme(endpoint->verifier);
+	const struct http_fields *fields = &request_http(request)->fields;
 	struct writer writer = writer_of(request->forward, sizeof request->forward);
 
 	if (request->receive->config.spans != NULL) request_trace_begin(request, endpoint, &writer);
-	for (uint32_t i = 0; i < request->http.fields.count; i++) {
-		const struct http_field *field = &request->http.fields.field[i];
+	for (uint32_t i = 0; i < fields->count; i++) {
+		const struct http_field *field = &fields->field[i];
 		if (!scheme_forwards_field(scheme, field->name)) continue;
 		size_t before = writer.size;
 		http_write_field(&writer, field->name, field->value);
@@ -134,6 +135,7 @@ static void event_fill(struct request *request, const struct flow_endpoint *endp
 {
 	struct receive *receive = request->receive;
 	struct event *event = &request->append.event;
+	const struct http_fields *fields = &request_http(request)->fields;
 
 	*event = (struct event){
 		.received = io_wall(receive->loop->io),
@@ -143,12 +145,12 @@ static void event_fill(struct request *request, const struct flow_endpoint *endp
 		.key_index = outcome->key_index,
 		.target_count = (uint8_t)endpoint->target_count,
 		.payload_size = request->body_size,
-		.content_type = field_within(&request->http.fields, BYTES_LITERAL("content-type"),
-			CONTENT_TYPE_SIZE_MAX),
+		.content_type =
+			field_within(fields, BYTES_LITERAL("content-type"), CONTENT_TYPE_SIZE_MAX),
 		.provider_event_id = outcome->event_id.size <= EVENT_ID_SIZE_MAX ? outcome->event_id
 										 : BYTES_EMPTY,
-		.correlation_id = field_within(&request->http.fields,
-			BYTES_LITERAL("x-correlation-id"), CORRELATION_ID_SIZE_MAX),
+		.correlation_id = field_within(fields, BYTES_LITERAL("x-correlation-id"),
+			CORRELATION_ID_SIZE_MAX),
 		.forward_fields = forward_fields(request, endpoint),
 	};
 	memcpy(event->target_ids, endpoint->target_ids,
@@ -254,7 +256,8 @@ void event_receive(struct request *request)
 
 	metrics_add(metrics, METRICS_REQUESTS, 1);
 	const struct flow_endpoint *endpoint = request_endpoint(request);
-	bool is_post = bytes_equal(request->http.method, BYTES_LITERAL("POST"));
+	const struct http_request *http = request_http(request);
+	bool is_post = bytes_equal(http->method, BYTES_LITERAL("POST"));
 	if (endpoint == NULL || !is_post) {
 		metrics_add(metrics, METRICS_REQUESTS_UNROUTED, 1);
 		answer_problem(request, endpoint == NULL ? ANSWER_UNROUTED : ANSWER_METHOD, NULL,
@@ -266,9 +269,9 @@ void event_receive(struct request *request)
 	struct verify_input input = {
 		.expected = event_expected,
 		.owner = &expectation,
-		.method = request->http.method,
-		.url = public_url(receive, endpoint, request->http.target),
-		.fields = &request->http.fields,
+		.method = http->method,
+		.url = public_url(receive, endpoint, http->target),
+		.fields = &http->fields,
 		.body = request_body(request),
 	};
 	verify_request(endpoint->verifier, &input, io_wall(receive->loop->io), &outcome);

@@ -2,6 +2,9 @@
 /* receive_internal — what the files of receive/ share. Not for other folders. */
 #pragma once
 
+#include <stdalign.h>
+#include <stddef.h>
+
 #include "base/tap.h"
 #include "http/http_chunked.h"
 #include "http/http_request.h"
@@ -28,14 +31,29 @@ struct request_trace {
 	char endpoint[NAME_SIZE_MAX + 1]; /* when it is sampled */
 };
 
-/* A request between its first byte and its answer. */
+/* What is known of a request's head when it has been parsed, for as long as the request lasts. */
+struct request_head {
+	uint64_t content_length;
+	uint8_t body; /* enum http_body */
+	uint8_t minor_version;
+	bool keep_alive;
+	bool expect_continue;
+	bool is_head; /* the method is HEAD */
+};
+
+/* A request between its first byte and its answer. One of usual size is in one page of memory, from
+ * the used part of `forward` to its last byte: with some hundred requests under way each page more
+ * is one whose address the CPU has to look up, which costs as much as parsing the head. */
+enum { REQUEST_ALIGNMENT = 4096, REQUEST_USUAL_SIZE = 1400 };
 struct request {
+	alignas(REQUEST_ALIGNMENT) uint8_t forward[FORWARD_FIELDS_SIZE_MAX];
+	/* From here to `append` it starts as zeros. */
 	struct letter reply; /* the commit comes back with it */
 	struct receive *receive;
 	struct connection *connection; /* NULL once the client has gone */
 	uint8_t *buffer;
 	uint32_t buffer_size;
-	bool large; /* buffer is from the large pool */
+	bool large; /* buffer is from the large pool; else it is `small` */
 	bool continue_sent;
 	uint32_t filled;    /* bytes in the buffer */
 	uint32_t received;  /* bytes from the wire; codings that were taken off count */
@@ -47,15 +65,16 @@ struct request {
 	uint32_t body_size_max;
 	uint32_t flow_number; /* receive->flow_number when `endpoint` was found */
 	const struct flow_endpoint *endpoint;
+	struct request_head head;
 	struct http_chunked chunked;
 	mono_t body_waited; /* when the body first proved incomplete; 0: it has not */
 	mono_t complete;    /* when the last byte had come */
 	uint32_t metrics_slot;
 	struct request_trace trace; /* when there are traces */
-	uint8_t forward[FORWARD_FIELDS_SIZE_MAX];
 	struct shard_append append;
-	struct http_request http; /* last: large, and mostly untouched */
+	uint8_t small[RECEIVE_BUFFER_SIZE];
 };
+BOUND(offsetof(struct request, small) + REQUEST_USUAL_SIZE <= REQUEST_ALIGNMENT);
 
 struct connection {
 	struct list node; /* in receive->idle_connections or busy_connections */
@@ -108,7 +127,6 @@ struct receive {
 	struct loop *loop;
 	struct pool connections;
 	struct pool requests;
-	struct pool buffers;
 	struct pool large_buffers;
 	struct list idle_connections; /* the longest idle first; all CONNECTION_IDLE */
 	struct list busy_connections;
@@ -124,6 +142,8 @@ struct receive {
 	mono_t drain_since;
 	struct timer drain_timer;
 	bool accept_paused;
+	struct http_request http; /* see request_http() */
+	const struct request *http_of;
 	uint64_t date_s; /* the second that `date` is the text of */
 	char date[HTTP_DATE_SIZE];
 	uint8_t discard[4096];                   /* scratch: of requests that get no slot */
@@ -172,6 +192,9 @@ void connection_next(struct connection *connection, bool keep_alive);
 /* NULL when the pool is empty. */
 struct request *request_take(struct receive *receive, struct connection *connection);
 void request_give(struct request *request);
+/* The parsed head, from the request's bytes: of the request that was asked for last, there is no
+ * other. After the head was complete. */
+const struct http_request *request_http(struct request *request);
 
 /* How much may be read now: what this request is known to need, or a bounded look-ahead. */
 size_t request_room(const struct request *request);
@@ -241,4 +264,4 @@ void answer_continue(struct request *request);
 void request_trace_begin(struct request *request, const struct flow_endpoint *endpoint,
 	struct writer *lines);
 /* Its answer is decided: the span is done. */
-void request_trace_end(const struct request *request, uint16_t status);
+void request_trace_end(struct request *request, uint16_t status);

@@ -18,27 +18,22 @@ struct request *request_take(struct receive *receive, struct connection *connect
 	struct request *request = pool_take(&receive->requests);
 	if (request == NULL) return NULL;
 
-	uint8_t *buffer = pool_take(&receive->buffers);
-	CHECK(buffer != NULL); /* as many as requests */
-	/* Not the parsed head behind it: http_request_parse() sets all of it. */
-	memset(request, 0, offsetof(struct request, forward));
+	const size_t start = offsetof(struct request, reply);
+	memset((uint8_t *)request + start, 0, offsetof(struct request, append) - start);
 	request->receive = receive;
 	request->connection = connection;
-	request->buffer = buffer;
-	request->buffer_size = RECEIVE_BUFFER_SIZE;
+	request->buffer = request->small;
+	request->buffer_size = sizeof request->small;
 	return request;
-}
-
-static void buffer_give(struct request *request)
-{
-	struct receive *receive = request->receive;
-	pool_give(request->large ? &receive->large_buffers : &receive->buffers, request->buffer);
 }
 
 void request_give(struct request *request)
 {
-	buffer_give(request);
-	pool_give(&request->receive->requests, request);
+	struct receive *receive = request->receive;
+
+	if (receive->http_of == request) receive->http_of = NULL;
+	if (request->large) pool_give(&receive->large_buffers, request->buffer);
+	pool_give(&receive->requests, request);
 }
 
 /* Moves to a large buffer. False when there is none. */
@@ -50,23 +45,35 @@ static bool request_enlarge(struct request *request)
 	uint8_t *buffer = pool_take(&receive->large_buffers);
 	if (buffer == NULL) return false;
 	memcpy(buffer, request->buffer, request->filled);
-	buffer_give(request);
 	request->buffer = buffer;
 	request->buffer_size = (uint32_t)receive->large_buffers.object_size;
 	request->large = true;
 
 	/* The parsed head's views pointed into the old buffer. */
-	enum http_fault fault;
-	CHECK(http_request_parse(bytes_of(request->buffer, request->head_size), &request->http,
-		      &fault) == HTTP_PARSE_DONE);
+	receive->http_of = NULL;
 	return true;
+}
+
+const struct http_request *request_http(struct request *request)
+{
+	struct receive *receive = request->receive;
+	enum http_fault fault;
+
+	CHECK(request->head_size > 0);
+	if (receive->http_of != request) {
+		/* Its body came later, and others in between. */
+		struct bytes head = bytes_of(request->buffer, request->head_size);
+		CHECK(http_request_parse(head, &receive->http, &fault) == HTTP_PARSE_DONE);
+		receive->http_of = request;
+	}
+	return &receive->http;
 }
 
 size_t request_room(const struct request *request)
 {
 	size_t room = request->buffer_size - request->filled;
-	if (request->head_size > 0 && request->http.body == HTTP_BODY_LENGTH) {
-		size_t whole = request->head_size + request->http.content_length;
+	if (request->head_size > 0 && request->head.body == HTTP_BODY_LENGTH) {
+		size_t whole = request->head_size + request->head.content_length;
 		CHECK(whole > request->filled);
 		return room < whole - request->filled ? room : whole - request->filled;
 	}
@@ -93,8 +100,8 @@ const struct flow_endpoint *request_endpoint(struct request *request)
 
 	if (request->flow_number != receive->flow_number) {
 		request->flow_number = receive->flow_number;
-		request->endpoint =
-			flow_endpoint_find(receive->flow, request->http.host, request->http.path);
+		const struct http_request *http = request_http(request);
+		request->endpoint = flow_endpoint_find(receive->flow, http->host, http->path);
 	}
 	return request->endpoint;
 }
@@ -105,7 +112,7 @@ const struct flow_endpoint *request_endpoint(struct request *request)
 static bool request_admit(struct request *request)
 {
 	struct receive *receive = request->receive;
-	const struct http_request *http = &request->http;
+	const struct request_head *head = &request->head;
 
 	const struct flow_endpoint *endpoint = request_endpoint(request);
 	request->body_size_max = endpoint != NULL ? endpoint->config->body_size_max
@@ -114,9 +121,9 @@ static bool request_admit(struct request *request)
 	if (request->body_size_max > receive->config.body_size_max) {
 		request->body_size_max = receive->config.body_size_max;
 	}
-	if (http->body != HTTP_BODY_LENGTH) return true;
+	if (head->body != HTTP_BODY_LENGTH) return true;
 
-	if (http->content_length > request->body_size_max) {
+	if (head->content_length > request->body_size_max) {
 		if (endpoint != NULL) {
 			metrics_endpoint_add(receive->config.metrics, endpoint->metrics_slot,
 				METRICS_ENDPOINT_REFUSED_SIZE, 1);
@@ -124,12 +131,24 @@ static bool request_admit(struct request *request)
 		answer_fault(request, HTTP_FAULT_BODY_SIZE);
 		return false;
 	}
-	if (request->head_size + http->content_length > request->buffer_size &&
+	if (request->head_size + head->content_length > request->buffer_size &&
 		!request_enlarge(request)) {
 		answer_problem(request, ANSWER_OVERLOAD, NULL, NULL);
 		return false;
 	}
 	return true;
+}
+
+static struct request_head head_of(const struct http_request *http)
+{
+	return (struct request_head){
+		.content_length = http->content_length,
+		.body = (uint8_t)http->body,
+		.minor_version = http->minor_version,
+		.keep_alive = http->keep_alive,
+		.expect_continue = http->expect_continue,
+		.is_head = bytes_equal(http->method, BYTES_LITERAL("HEAD")),
+	};
 }
 
 static enum request_progress head_parse(struct request *request)
@@ -143,10 +162,14 @@ static enum request_progress head_parse(struct request *request)
 	case HTTP_PARSE_BAD: return request_refuse(request, fault);
 	case HTTP_PARSE_DONE: break;
 	}
+	struct receive *receive = request->receive;
 	struct bytes head = bytes_of(request->buffer, head_size);
-	if (http_request_parse(head, &request->http, &fault) != HTTP_PARSE_DONE) {
+	receive->http_of = NULL;
+	if (http_request_parse(head, &receive->http, &fault) != HTTP_PARSE_DONE) {
 		return request_refuse(request, fault);
 	}
+	receive->http_of = request;
+	request->head = head_of(&receive->http);
 	request->head_size = (uint32_t)head_size;
 	request->connection->state = CONNECTION_BODY;
 	if (!request_admit(request)) return REQUEST_ANSWERED;
@@ -158,9 +181,9 @@ static enum request_progress head_parse(struct request *request)
 
 static enum request_progress length_parse(struct request *request)
 {
-	uint32_t whole = request->head_size + (uint32_t)request->http.content_length;
+	uint32_t whole = request->head_size + (uint32_t)request->head.content_length;
 
-	request->body_size = (uint32_t)request->http.content_length;
+	request->body_size = (uint32_t)request->head.content_length;
 	if (request->filled < whole) return REQUEST_MORE;
 	request->next = whole;
 	request->next_size = request->filled - whole;
@@ -208,7 +231,7 @@ enum request_progress request_parse(struct request *request)
 	}
 
 	enum request_progress progress = REQUEST_COMPLETE;
-	switch (request->http.body) {
+	switch ((enum http_body)request->head.body) {
 	case HTTP_BODY_NONE:
 	case HTTP_BODY_CLOSE: /* of responses only */
 		request->next = request->head_size;
@@ -217,7 +240,7 @@ enum request_progress request_parse(struct request *request)
 	case HTTP_BODY_LENGTH: progress = length_parse(request); break;
 	case HTTP_BODY_CHUNKED: progress = chunks_parse(request); break;
 	}
-	if (progress == REQUEST_MORE && request->http.expect_continue && !request->continue_sent) {
+	if (progress == REQUEST_MORE && request->head.expect_continue && !request->continue_sent) {
 		answer_continue(request);
 	}
 	return progress;

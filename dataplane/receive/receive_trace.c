@@ -46,7 +46,7 @@ void request_trace_begin(struct request *request, const struct flow_endpoint *en
 
 	*trace = (struct request_trace){ 0 };
 	trace->tls = request->connection->secure;
-	trace->has_parent = parent_find(&request->http.fields, &trace->context);
+	trace->has_parent = parent_find(&request_http(request)->fields, &trace->context);
 	if (trace->has_parent) {
 		memcpy(trace->parent_id, trace->context.span_id, SPAN_ID_SIZE);
 	} else {
@@ -61,10 +61,10 @@ void request_trace_begin(struct request *request, const struct flow_endpoint *en
 		memcpy(trace->endpoint, endpoint->name, sizeof trace->endpoint);
 	}
 	trace_line_write(lines, &trace->context);
-	if (trace->has_parent) state_write(&request->http.fields, lines);
+	if (trace->has_parent) state_write(&request_http(request)->fields, lines);
 }
 
-void request_trace_end(const struct request *request, uint16_t status)
+void request_trace_end(struct request *request, uint16_t status)
 {
 	const struct receive *receive = request->receive;
 	const struct request_trace *trace = &request->trace;
@@ -89,7 +89,7 @@ void request_trace_end(const struct request *request, uint16_t status)
 		span->received_us = event->received.us;
 	}
 	memcpy(span->name, trace->endpoint, sizeof span->name);
-	if (!bytes_to_text(request->http.path, span->place, sizeof span->place)) {
+	if (!bytes_to_text(request_http(request)->path, span->place, sizeof span->place)) {
 		span->place[0] = '\0';
 	}
 	spans_put(receive->config.spans);

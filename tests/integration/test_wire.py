@@ -131,6 +131,41 @@ def test_record_boundaries_inside_a_large_body(daemon):
     lab.wait_for(lambda: any(delivery[3] == body for delivery in daemon.target.deliveries))
 
 
+@pytest.mark.parametrize('tls', [True, False], ids=['tls', 'plain'])
+def test_bodies_that_come_in_turns(daemon, tls):
+    """Requests of eight clients come in four pieces each, in turns: each is taken for what its own head says, whether
+    all of that was in the first piece or in the second, and refused for it, too."""
+    wires, requests = [], []
+    for number in range(8):
+        body = b'{"wire":%d,"x":"%s"}' % (7000 + 10 * tls + number, b'x' * 500 * number)
+        signed = lab.github(b'other' if number == 5 else body, event=f'kind-{number}')
+        signed['X-GitHub-Delivery'] = f'turn-{tls}-{number}'
+        signed['Content-Type'] = f'application/x-{number}'
+        path = '/nobody' if number == 3 else '/github'
+        data = peers.request(path, signed, body)
+        head = data.index(b'\r\n\r\n') + 4
+        cuts = [0, head + 3 if number % 2 else head - 9, head + 5, len(data) - 2, len(data)]
+        requests.append((body, [data[a:b] for a, b in zip(cuts, cuts[1:])]))
+        wires.append(peers.Wire(daemon, tls))
+    with contextlib.ExitStack() as stack:
+        for wire in wires:
+            stack.enter_context(wire)
+        for piece in range(4):
+            for wire, (_, pieces) in zip(wires, requests):
+                wire.send(pieces[piece])
+            time.sleep(0.05)
+        answers = [wire.answer() for wire in wires]
+    assert [answer.status for answer in answers] == [200, 200, 200, 404, 200, 401, 200, 200]
+    for number in (0, 1, 2, 4, 6, 7):
+        sent, identity = requests[number][0], answers[number].json['id']
+        headers, body = lab.wait_for(lambda wanted=identity: [
+            found[2:4] for found in list(daemon.target.deliveries) if found[2]['webhook-id'] == wanted])[0]
+        headers = {name.lower(): value for name, value in headers.items()}
+        assert body == sent and headers['content-type'] == f'application/x-{number}'
+        assert headers['x-github-event'] == f'kind-{number}'
+        assert headers['x-github-delivery'] == f'turn-{tls}-{number}'
+
+
 def test_half_close_still_gets_its_answer(daemon):
     """A client that shuts its side down after the request gets the answer before the end."""
     for tls in (True, False):

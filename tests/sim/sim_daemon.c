@@ -243,7 +243,6 @@ static void kill_worker(struct sim_worker *worker)
 
 	worker->wiring.receive->connections.used_count = 0;
 	worker->wiring.receive->requests.used_count = 0;
-	worker->wiring.receive->buffers.used_count = 0;
 	worker->wiring.receive->large_buffers.used_count = 0;
 	worker->wiring.receive->parked.used_count = 0;
 	worker->wiring.receive->listeners_open = 0;
@@ -333,7 +332,7 @@ static void stop_worker(struct sim_worker *worker)
 	CHECK(io.buffers_free == worker->daemon->config.buffer_count);
 	CHECK(deliver_quiet(worker->wiring.deliver));
 	CHECK(queue_usage(worker->wiring.queue).leased == 0);
-	CHECK(worker->wiring.receive->buffers.used_count == 0);
+	CHECK(worker->wiring.receive->requests.used_count == 0);
 	CHECK(worker->wiring.receive->large_buffers.used_count == 0);
 	CHECK(worker->wiring.streams.outputs.used_count == 0);
 	wiring_close(&worker->wiring);
