@@ -99,5 +99,12 @@ void task_cancel(struct task *task)
 
 void loop_post(struct loop *loop, struct mail *mail)
 {
-	if (mailbox_push(&loop->mailbox, mail)) io_wake(loop->io);
+	/* Not only when the box was empty: what is in it may have been posted without. */
+	mailbox_push(&loop->mailbox, mail);
+	io_wake(loop->io);
+}
+
+void loop_post_followed(struct loop *loop, struct mail *mail)
+{
+	mailbox_push(&loop->mailbox, mail);
 }

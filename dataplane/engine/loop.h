@@ -45,8 +45,10 @@ void task_init(struct task *task, void (*run)(void *owner), void *owner);
 void loop_defer(struct loop *loop, struct task *task);
 void task_cancel(struct task *task);
 
-/* Any thread: puts the mail in the box and wakes the loop when the box was empty. */
+/* Any thread: puts the mail in the box and wakes the loop. */
 void loop_post(struct loop *loop, struct mail *mail);
+/* The same without waking it: who posts several in a row wakes it with the last. */
+void loop_post_followed(struct loop *loop, struct mail *mail);
 
 static inline mono_t loop_now(const struct loop *loop)
 {

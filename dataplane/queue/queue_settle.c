@@ -113,7 +113,9 @@ static void settle_complete(struct store_job *job)
 	struct queue *queue = CONTAINER_OF(job, struct delivery, job)->queue;
 	/* Read before: the worker may take the queue down once it has the job. */
 	struct queue_events events = queue->events;
-	if (mailbox_push(&queue->done, &job->mail)) events.wake(events.owner);
+	bool followed = job->followed;
+	mailbox_push(&queue->done, &job->mail);
+	if (!followed) events.wake(events.owner);
 }
 
 static void submit(struct queue *queue, struct delivery *delivery)

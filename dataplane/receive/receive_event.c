@@ -95,7 +95,13 @@ static void append_complete(struct store_job *job)
 
 	/* Worker and writer share a CPU: the worker finds it in its cache. */
 	replay_prefetch(request->receive->config.replay, request->append.identity);
-	loop_post(request->receive->loop, &request->reply.mail);
+	/* Appends of a shard are all of one worker. Woken by the first of them it would take the CPU
+	 * from the writer, for one answer. */
+	if (job->followed) {
+		loop_post_followed(request->receive->loop, &request->reply.mail);
+	} else {
+		loop_post(request->receive->loop, &request->reply.mail);
+	}
 }
 
 /* ---- Before the commit ----------------------------------------------------------------------- */

@@ -212,6 +212,17 @@ static void commit_batch(struct store_writer *writer)
 	stop_for_good(writer, result);
 }
 
+static void complete_jobs(struct store_writer *writer)
+{
+	for (unsigned i = 0; i < writer->job_count; i++) {
+		struct store_job *job = writer->jobs[i];
+		job->followed = i + 1 < writer->job_count &&
+			writer->jobs[i + 1]->complete == job->complete;
+		/* From here on the job is its owner's again. */
+		job->complete(job);
+	}
+}
+
 static unsigned run_batch(struct store_writer *writer)
 {
 	take_batch(writer);
@@ -226,10 +237,7 @@ static unsigned run_batch(struct store_writer *writer)
 	uint32_t may_wait = 0;
 	for (unsigned i = 0; i < writer->job_count; i++) may_wait += writer->jobs[i]->may_wait;
 	atomic_fetch_add_explicit(&writer->done_count, may_wait, memory_order_release);
-	for (unsigned i = 0; i < writer->job_count; i++) {
-		/* From here on the job is its owner's again. */
-		writer->jobs[i]->complete(writer->jobs[i]);
-	}
+	complete_jobs(writer);
 	if (writer->job_count > 0) store_space_note_room(writer->store);
 	return writer->job_count;
 }

@@ -31,6 +31,9 @@ struct store_job {
 	bool uses_reserve;
 	/* Of the worker that gathers (store_writer_gather()): the writer need not know at once. */
 	bool may_wait;
+	/* In complete(): another job of the batch completes by the same function right after this
+	 * one. Who wakes a thread may leave it to that. */
+	bool followed;
 	enum result result;
 };
 
