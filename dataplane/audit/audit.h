@@ -15,16 +15,26 @@
 enum { AUDIT_ROW_LEAF_SIZE = 15 + SHA256_SIZE };
 /* Leaves of one commit, beyond which rows are written early: what fits into a row. */
 enum { AUDIT_PENDING_MAX = 84 };
+BOUND((int)AUDIT_PENDING_MAX <= (int)TREE_APPEND_MAX);
+/* Prefix and record of a leaf that waits for another: all but those with long texts. */
+enum { AUDIT_UNHASHED_SIZE_MAX = 448 };
 BOUND(AUDIT_PENDING_MAX *AUDIT_ROW_LEAF_SIZE <= STORE_PAYLOAD_SIZE_MAX);
 
 struct audit {
 	uint16_t shard;
 	struct tree tree;
 	struct tree tree_at_begin; /* for abort */
+	/* Leaves that are neither in the tree nor in a row yet. */
 	uint64_t pending_first;
 	uint32_t pending_count;
 	struct audit_subject pending_subjects[AUDIT_PENDING_MAX];
 	uint8_t pending_hashes[AUDIT_PENDING_MAX][SHA256_SIZE];
+	/* One that is not hashed yet either, but with the next: two cost a third less together. */
+	struct {
+		size_t size; /* 0: there is none */
+		uint32_t index;
+		uint8_t message[AUDIT_UNHASHED_SIZE_MAX];
+	} unhashed;
 };
 
 /* The empty log of a new shard. */
@@ -35,10 +45,11 @@ void audit_save(const struct audit *audit, struct writer *state);
 
 void audit_begin(struct audit *audit);
 void audit_abort(struct audit *audit);
-/* `record` parts are what the leaf commits to. Returns the leaf's index. */
+/* `record` is what the leaf commits to. Returns the leaf's index; in the tree it is not before
+ * audit_finish(). */
 uint64_t audit_append(struct audit *audit, struct store_txn *txn, struct audit_subject subject,
-	const struct bytes *record, size_t part_count);
-/* Writes the rows of the leaves since audit_begin(). */
+	struct bytes record);
+/* Writes the rows of the leaves since audit_begin(), and puts them into the tree. */
 void audit_finish(struct audit *audit, struct store_txn *txn);
 
 /* Whether the last row ends where the tree does: one look, at start. */

@@ -4,6 +4,8 @@
  */
 #include "audit/audit.h"
 
+#include <string.h>
+
 #include "base/check.h"
 
 enum { KEY_SIZE = 8 };
@@ -46,28 +48,63 @@ void audit_begin(struct audit *audit)
 	audit->tree_at_begin = audit->tree;
 	audit->pending_first = audit->tree.leaf_count;
 	audit->pending_count = 0;
+	audit->unhashed.size = 0;
 }
 
 void audit_abort(struct audit *audit)
 {
 	audit->tree = audit->tree_at_begin;
 	audit->pending_count = 0;
+	audit->unhashed.size = 0;
+}
+
+static struct bytes encode(struct leaf_prefix prefix, struct bytes record,
+	uint8_t message[static AUDIT_UNHASHED_SIZE_MAX])
+{
+	memcpy(message, prefix.data, sizeof prefix.data);
+	if (record.size > 0) memcpy(message + sizeof prefix.data, record.data, record.size);
+	return bytes_of(message, sizeof prefix.data + record.size);
+}
+
+static void hash_or_wait(struct audit *audit, uint32_t index, struct bytes record)
+{
+	const struct audit_subject *subject = &audit->pending_subjects[index];
+	uint8_t *hash = audit->pending_hashes[index];
+	uint8_t message[AUDIT_UNHASHED_SIZE_MAX];
+
+	if (record.size > sizeof message - LEAF_PREFIX_SIZE) {
+		leaf_hash(audit->shard, subject, record, hash);
+		return;
+	}
+	struct leaf_prefix prefix = leaf_prefix(audit->shard, subject);
+	if (audit->unhashed.size == 0) {
+		audit->unhashed.index = index;
+		audit->unhashed.size = encode(prefix, record, audit->unhashed.message).size;
+		return;
+	}
+	hash_sha256_two(bytes_of(audit->unhashed.message, audit->unhashed.size),
+		audit->pending_hashes[audit->unhashed.index], encode(prefix, record, message),
+		hash);
+	audit->unhashed.size = 0;
 }
 
 uint64_t audit_append(struct audit *audit, struct store_txn *txn, struct audit_subject subject,
-	const struct bytes *record, size_t part_count)
+	struct bytes record)
 {
 	if (audit->pending_count == AUDIT_PENDING_MAX) audit_finish(audit, txn);
 
-	uint64_t index = audit->tree.leaf_count;
-	uint8_t *hash = audit->pending_hashes[audit->pending_count];
-	leaf_hash(audit->shard, &subject, record, part_count, hash);
-	audit->pending_subjects[audit->pending_count] = subject;
-	audit->pending_count++;
-	tree_append(&audit->tree, hash);
+	uint32_t index = audit->pending_count++;
+	audit->pending_subjects[index] = subject;
+	hash_or_wait(audit, index, record);
+	return audit->pending_first + index;
+}
 
-	CHECK(audit->pending_first + audit->pending_count == audit->tree.leaf_count);
-	return index;
+static void hash_last(struct audit *audit)
+{
+	if (audit->unhashed.size == 0) return;
+	hash_sha256(bytes_of(audit->unhashed.message, audit->unhashed.size),
+		audit->pending_hashes[audit->unhashed.index]);
+	audit->unhashed.size = 0;
 }
 
 void audit_finish(struct audit *audit, struct store_txn *txn)
@@ -78,6 +115,9 @@ void audit_finish(struct audit *audit, struct store_txn *txn)
 	struct writer row = writer_of(row_memory, sizeof row_memory);
 
 	if (audit->pending_count == 0) return;
+	hash_last(audit);
+	CHECK(audit->pending_first == audit->tree.leaf_count);
+	tree_append_all(&audit->tree, audit->pending_hashes, audit->pending_count);
 	write_u64_be(&key, audit->pending_first);
 	for (uint32_t i = 0; i < audit->pending_count; i++) {
 		const struct audit_subject *subject = &audit->pending_subjects[i];

@@ -51,7 +51,7 @@ static void verify_leaf(struct walk *walk, struct reader *row)
 		return;
 	}
 	struct bytes bytes = writer_bytes(&record);
-	leaf_hash(walk->shard, &subject, &bytes, 1, hash);
+	leaf_hash(walk->shard, &subject, bytes, hash);
 	if (bytes_equal(bytes_of(hash, sizeof hash), stored)) {
 		report->checked_count++;
 		return;

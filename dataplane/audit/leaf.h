@@ -22,8 +22,12 @@ struct audit_subject {
 	/* An action with sequence 0 is about no delivery: target and number are its counter. */
 };
 
-enum { LEAF_PARTS_MAX = 2 };
+/* What is hashed in front of the record. */
+enum { LEAF_PREFIX_SIZE = 18 };
+struct leaf_prefix {
+	uint8_t data[LEAF_PREFIX_SIZE];
+};
+struct leaf_prefix leaf_prefix(uint16_t shard, const struct audit_subject *subject);
 
-/* `record` parts are concatenated; at most LEAF_PARTS_MAX. */
-void leaf_hash(uint16_t shard, const struct audit_subject *subject, const struct bytes *record,
-	size_t part_count, uint8_t hash[static SHA256_SIZE]);
+void leaf_hash(uint16_t shard, const struct audit_subject *subject, struct bytes record,
+	uint8_t hash[static SHA256_SIZE]);

@@ -3,28 +3,14 @@
 
 #include "base/check.h"
 
-enum { LEAF_HASH_PARTS_MAX = 4 };
-
-/* RFC 9162 §2.1.1: "MTH({d[0]}) = HASH(0x00 || d[0])", "MTH(D[n]) = HASH(0x01 ||
- * MTH(D[0:k]) || MTH(D[k:n]))": the first byte keeps a node from being taken for a leaf. */
-static const uint8_t leaf_prefix = 0x00;
-static const uint8_t node_prefix = 0x01;
-
-void tree_leaf_hash(const struct bytes *parts, size_t part_count, uint8_t hash[static SHA256_SIZE])
-{
-	struct bytes all[1 + LEAF_HASH_PARTS_MAX];
-
-	CHECK(part_count <= LEAF_HASH_PARTS_MAX);
-	all[0] = bytes_of(&leaf_prefix, 1);
-	for (size_t i = 0; i < part_count; i++) all[1 + i] = parts[i];
-	hash_sha256_parts(all, 1 + part_count, hash);
-}
+enum { NODE_SIZE = 1 + 2 * SHA256_SIZE };
 
 void tree_node_hash(const uint8_t left[static SHA256_SIZE], const uint8_t right[static SHA256_SIZE],
 	uint8_t hash[static SHA256_SIZE])
 {
+	static const uint8_t prefix = TREE_NODE_PREFIX;
 	const struct bytes parts[] = {
-		bytes_of(&node_prefix, 1),
+		bytes_of(&prefix, 1),
 		bytes_of(left, SHA256_SIZE),
 		bytes_of(right, SHA256_SIZE),
 	};
@@ -45,6 +31,68 @@ void tree_append(struct tree *tree, const uint8_t leaf_hash[static SHA256_SIZE])
 	CHECK(level < TREE_LEVELS_MAX);
 	memcpy(tree->frontier[level], hash, sizeof hash);
 	tree->leaf_count++;
+}
+
+/* Subtrees of one size, from left to right: one that was there before, or none, and new ones. */
+struct tree_row {
+	const uint8_t *before;
+	uint8_t (*hash)[SHA256_SIZE];
+	size_t count; /* of all */
+};
+
+static const uint8_t *row_at(const struct tree_row *row, size_t i)
+{
+	if (row->before == NULL) return row->hash[i];
+	return i == 0 ? row->before : row->hash[i - 1];
+}
+
+static struct bytes node_encode(const struct tree_row *row, size_t pair,
+	uint8_t to[static NODE_SIZE])
+{
+	to[0] = TREE_NODE_PREFIX;
+	memcpy(to + 1, row_at(row, 2 * pair), SHA256_SIZE);
+	memcpy(to + 1 + SHA256_SIZE, row_at(row, 2 * pair + 1), SHA256_SIZE);
+	return bytes_of(to, NODE_SIZE);
+}
+
+/* Each pair becomes a node, in the place of the first; returns how many. A node's place has been
+ * read when it is written. */
+static size_t join_pairs(const struct tree_row *row)
+{
+	uint8_t texts[2][NODE_SIZE];
+	size_t pair_count = row->count / 2;
+	size_t pair = 0;
+
+	for (; pair + 1 < pair_count; pair += 2) {
+		struct bytes first = node_encode(row, pair, texts[0]);
+		struct bytes second = node_encode(row, pair + 1, texts[1]);
+		hash_sha256_two(first, row->hash[pair], second, row->hash[pair + 1]);
+	}
+	if (pair < pair_count) hash_sha256(node_encode(row, pair, texts[0]), row->hash[pair]);
+	return pair_count;
+}
+
+void tree_append_all(struct tree *tree, const uint8_t (*leaf_hashes)[SHA256_SIZE], size_t count)
+{
+	uint8_t hashes[TREE_APPEND_MAX][SHA256_SIZE];
+	size_t new_count = count;
+
+	CHECK(count <= TREE_APPEND_MAX);
+	memcpy(hashes, leaf_hashes, count * SHA256_SIZE);
+	for (unsigned level = 0; new_count > 0; level++) {
+		CHECK(level < TREE_LEVELS_MAX);
+		bool has_before = (tree->leaf_count >> level & 1) != 0;
+		const struct tree_row row = {
+			.before = has_before ? tree->frontier[level] : NULL,
+			.hash = hashes,
+			.count = new_count + has_before,
+		};
+		uint8_t last[SHA256_SIZE];
+		memcpy(last, row_at(&row, row.count - 1), SHA256_SIZE);
+		new_count = join_pairs(&row);
+		if (row.count % 2 != 0) memcpy(tree->frontier[level], last, SHA256_SIZE);
+	}
+	tree->leaf_count += count;
 }
 
 void tree_root(const struct tree *tree, uint8_t root[static SHA256_SIZE])

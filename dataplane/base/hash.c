@@ -18,6 +18,8 @@ void hash_sha256(struct bytes bytes, uint8_t digest[static SHA256_SIZE])
 
 /* What is gathered before it is hashed: all leaves but those with long texts, all nodes. */
 enum { SHORT_BLOCKS = 8, SHORT_SIZE_MAX = SHORT_BLOCKS * SHA256_BLOCK_SIZE };
+/* With room for what ends a message: less than a block of it is in the last one. */
+enum { SHORT_TEXT_SIZE = SHORT_SIZE_MAX + SHA256_BLOCK_SIZE };
 BOUND((int)SHA256_SIZE == (int)SHA256_STATE_SIZE);
 
 static size_t parts_size(const struct bytes *parts, size_t part_count)
@@ -30,7 +32,7 @@ static size_t parts_size(const struct bytes *parts, size_t part_count)
 static void parts_by_blocks(const struct bytes *parts, size_t part_count,
 	uint8_t digest[static SHA256_SIZE])
 {
-	uint8_t text[SHORT_SIZE_MAX + SHA256_BLOCK_SIZE];
+	uint8_t text[SHORT_TEXT_SIZE];
 	struct sha256_state state = sha256_initial;
 	size_t size = 0;
 
@@ -69,6 +71,41 @@ void hash_sha256_parts(const struct bytes *parts, size_t part_count,
 	} else {
 		parts_by_library(parts, part_count, digest);
 	}
+}
+
+/* A short message with its end; returns its blocks. */
+static size_t short_blocks(struct bytes message, uint8_t text[static SHORT_TEXT_SIZE])
+{
+	size_t rest_size = message.size % SHA256_BLOCK_SIZE;
+	size_t whole = message.size / SHA256_BLOCK_SIZE;
+
+	if (message.size > 0) memcpy(text, message.data, message.size);
+	return whole + sha256_pad(text + whole * SHA256_BLOCK_SIZE, rest_size, message.size);
+}
+
+void hash_sha256_two(struct bytes first, uint8_t first_digest[static SHA256_SIZE],
+	struct bytes second, uint8_t second_digest[static SHA256_SIZE])
+{
+	uint8_t first_text[SHORT_TEXT_SIZE];
+	uint8_t second_text[SHORT_TEXT_SIZE];
+	struct sha256_state first_state = sha256_initial;
+	struct sha256_state second_state = sha256_initial;
+
+	if (first.size >= SHORT_SIZE_MAX || second.size >= SHORT_SIZE_MAX ||
+		!sha256_blocks_usable()) {
+		hash_sha256(first, first_digest);
+		hash_sha256(second, second_digest);
+		return;
+	}
+	size_t first_count = short_blocks(first, first_text);
+	size_t second_count = short_blocks(second, second_text);
+	size_t both = first_count < second_count ? first_count : second_count;
+	size_t both_size = both * SHA256_BLOCK_SIZE;
+	sha256_two(&first_state, first_text, &second_state, second_text, both);
+	sha256_one(&first_state, first_text + both_size, first_count - both);
+	sha256_one(&second_state, second_text + both_size, second_count - both);
+	sha256_state_write(&first_state, first_digest);
+	sha256_state_write(&second_state, second_digest);
 }
 
 bool hash_sha256_pieces(bool (*next)(void *owner, struct bytes *ret_piece), void *owner,

@@ -28,7 +28,7 @@ static void put_attempt(struct shard *shard, struct store_txn *txn, const struct
 		.target_id = attempt->target_id,
 		.number = attempt->number,
 	};
-	audit_append(&shard->audit, txn, subject, &record, 1);
+	audit_append(&shard->audit, txn, subject, record);
 	shard->state.counters.attempts++;
 	shard_note_time(shard, attempt->started.us + attempt->duration_us);
 }
@@ -207,7 +207,7 @@ static void put_action(struct shard *shard, struct store_txn *txn,
 		.target_id = dead->target_id,
 		.number = number,
 	};
-	audit_append(&shard->audit, txn, subject, &record, 1);
+	audit_append(&shard->audit, txn, subject, record);
 }
 
 static void dead_apply(struct store_job *job, struct store_txn *txn)

@@ -60,7 +60,7 @@ static void apply(struct store_job *job, struct store_txn *txn)
 		.target_id = (uint32_t)(action->counter >> 16),
 		.number = (uint16_t)action->counter,
 	};
-	audit_append(&action->shard->audit, txn, subject, &record, 1);
+	audit_append(&action->shard->audit, txn, subject, record);
 	shard_note_time(action->shard, action->when.us);
 }
 

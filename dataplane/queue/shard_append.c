@@ -78,7 +78,7 @@ static void append_apply(struct store_job *job, struct store_txn *txn)
 		.kind = AUDIT_EVENT,
 		.sequence = append->event.sequence,
 	};
-	append->leaf_index = audit_append(&shard->audit, txn, subject, &record, 1);
+	append->leaf_index = audit_append(&shard->audit, txn, subject, record);
 	remember_fingerprint(shard, append);
 
 	counters->next_sequence++;

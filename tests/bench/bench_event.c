@@ -5,7 +5,7 @@
  *   head      its end found, parsed
  *   verify    GitHub's scheme over 1 KiB, with both hashes and the identity
  *   hashes    of that: the MAC and the payload's SHA-256
- *   leaf      its leaf of the audit log, and the tree
+ *   leaf      its leaf of the audit log, and the tree; leaves: as the log does it, many at once
  *   checksum  of its record
  *
  * Goals: to see what is below the noise of a whole run. Non-goals: caches and page tables as cold
@@ -132,8 +132,32 @@ static void leaf(struct sample *sample)
 	struct bytes record = bytes_of(sample->request, HEADER_SIZE);
 	uint8_t hash[SHA256_SIZE];
 
-	leaf_hash(1, &subject, &record, 1, hash);
+	leaf_hash(1, &subject, record, hash);
 	tree_append(&tree, hash);
+}
+
+/* As the log does it: two leaves at once, and the nodes of a commit. */
+static void leaves(struct sample *sample)
+{
+	enum { COMMIT = 64 };
+	static uint8_t hashes[COMMIT][SHA256_SIZE];
+	static unsigned count;
+	static uint8_t waiting[LEAF_PREFIX_SIZE + HEADER_SIZE];
+	uint8_t message[LEAF_PREFIX_SIZE + HEADER_SIZE];
+	const struct audit_subject subject = { .kind = AUDIT_EVENT, .sequence = count };
+	struct leaf_prefix prefix = leaf_prefix(1, &subject);
+	uint8_t *to = count % 2 == 0 ? waiting : message;
+
+	memcpy(to, prefix.data, sizeof prefix.data);
+	memcpy(to + sizeof prefix.data, sample->request, HEADER_SIZE);
+	if (count % 2 != 0) {
+		hash_sha256_two(bytes_of(waiting, sizeof waiting), hashes[count - 1],
+			bytes_of(message, sizeof message), hashes[count]);
+	}
+	if (++count == COMMIT) {
+		tree_append_all(&tree, (const uint8_t(*)[SHA256_SIZE])hashes, COMMIT);
+		count = 0;
+	}
 }
 
 static void checksum(struct sample *sample)
@@ -168,6 +192,7 @@ static void run(void)
 	measure("verify", verify);
 	measure("hashes", hashes);
 	measure("leaf", leaf);
+	measure("leaves", leaves);
 	measure("checksum", checksum);
 	verifier_free(verifier);
 	mac_key_free(mac_key);

@@ -19,6 +19,13 @@ static void assert_hex(const uint8_t hash[static SHA256_SIZE], const char *expec
 	assert_string_equal(text, expected);
 }
 
+static void leaf_of(struct bytes data, uint8_t hash[static SHA256_SIZE])
+{
+	static const uint8_t prefix = TREE_LEAF_PREFIX;
+	const struct bytes parts[] = { bytes_of(&prefix, 1), data };
+	hash_sha256_parts(parts, ARRAY_COUNT(parts), hash);
+}
+
 /* The leaves and roots of the reference implementation of Certificate Transparency. */
 static void test_known_answers(void **state)
 {
@@ -49,8 +56,7 @@ static void test_known_answers(void **state)
 		size_t size;
 		assert_int_equal(hex_decode(bytes_of_text(cases[i].leaf), leaf, sizeof leaf, &size),
 			RESULT_OK);
-		struct bytes part = bytes_of(leaf, size);
-		tree_leaf_hash(&part, 1, hash);
+		leaf_of(bytes_of(leaf, size), hash);
 		tree_append(&tree, hash);
 		tree_root(&tree, root);
 		assert_hex(root, cases[i].root);
@@ -65,8 +71,7 @@ static void make_leaves(void)
 {
 	for (unsigned i = 0; i < LEAVES; i++) {
 		uint8_t number[2] = { (uint8_t)i, (uint8_t)(i >> 8) };
-		struct bytes part = bytes_of(number, sizeof number);
-		tree_leaf_hash(&part, 1, leaves[i]);
+		leaf_of(bytes_of(number, sizeof number), leaves[i]);
 	}
 }
 
@@ -102,6 +107,31 @@ static void test_as_the_naive_tree(void **state)
 		tree_root(&tree, root);
 		naive_root(0, count, expected);
 		assert_memory_equal(root, expected, SHA256_SIZE);
+	}
+}
+
+/* From every size of tree, every number of leaves at once: the frontier of one after the other. */
+static void test_all_at_once_as_one_after_the_other(void **state)
+{
+	(void)state;
+	struct tree start = { 0 };
+
+	make_leaves();
+	for (unsigned before = 0; before < 140; before++) {
+		struct tree tree = start;
+		for (unsigned count = 0; count <= TREE_APPEND_MAX; count++) {
+			struct tree other = start;
+			tree_append_all(&other, (const uint8_t(*)[SHA256_SIZE])leaves[before],
+				count);
+			assert_int_equal(other.leaf_count, tree.leaf_count);
+			for (unsigned level = 0; level < TREE_LEVELS_MAX; level++) {
+				if ((tree.leaf_count >> level & 1) == 0) continue;
+				assert_memory_equal(other.frontier[level], tree.frontier[level],
+					SHA256_SIZE);
+			}
+			tree_append(&tree, leaves[before + count]);
+		}
+		tree_append(&start, leaves[before]);
 	}
 }
 
@@ -164,16 +194,12 @@ static void test_a_leaf_commits_to_its_subject(void **state)
 
 	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
 		struct bytes record = bytes_of_text(cases[i].record);
-		leaf_hash(cases[i].shard, &cases[i].subject, &record, 1, hashes[i]);
+		leaf_hash(cases[i].shard, &cases[i].subject, record, hashes[i]);
 		for (size_t j = 0; j < i; j++) {
 			assert_memory_not_equal(hashes[i], hashes[j], SHA256_SIZE);
 		}
 	}
-	/* Parts are only a way to give it. */
-	const struct bytes parts[] = { BYTES_LITERAL("rec"), BYTES_LITERAL("ord") };
 	uint8_t hash[SHA256_SIZE];
-	leaf_hash(cases[0].shard, &cases[0].subject, parts, 2, hash);
-	assert_memory_equal(hash, hashes[0], SHA256_SIZE);
 	/* The format is for others to recompute: here from the words of leaf.h. */
 	static const uint8_t bytes[] = "\0\1\1\0\5\0\0\0\0\0\0\0\0\0\0\0\0\0record";
 	hash_sha256(bytes_of(bytes, sizeof bytes - 1), hash);
@@ -185,6 +211,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_known_answers),
 		cmocka_unit_test(test_as_the_naive_tree),
+		cmocka_unit_test(test_all_at_once_as_one_after_the_other),
 		cmocka_unit_test(test_stored_and_read),
 		cmocka_unit_test(test_a_leaf_commits_to_its_subject),
 	};

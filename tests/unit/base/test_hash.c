@@ -119,6 +119,29 @@ static void sha256_of_parts(void **state)
 	expect_sha256(digest, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
+/* Two side by side are what each is alone, whatever their sizes, short or long. */
+static void sha256_of_two(void **state)
+{
+	enum { SIZE_MAX_HERE = 600, STEP = 5 };
+	static uint8_t text[SIZE_MAX_HERE];
+	uint8_t alone[SHA256_SIZE];
+	uint8_t digests[2][SHA256_SIZE];
+	(void)state;
+
+	for (size_t i = 0; i < sizeof text; i++) text[i] = (uint8_t)(i * 11);
+	for (size_t first = 0; first <= sizeof text; first++) {
+		for (size_t second = first % STEP; second <= sizeof text; second += 3 * STEP) {
+			/* The second ends where the text does, so that they differ. */
+			struct bytes other = bytes_of(text + sizeof text - second, second);
+			hash_sha256_two(bytes_of(text, first), digests[0], other, digests[1]);
+			hash_sha256(bytes_of(text, first), alone);
+			assert_memory_equal(digests[0], alone, SHA256_SIZE);
+			hash_sha256(other, alone);
+			assert_memory_equal(digests[1], alone, SHA256_SIZE);
+		}
+	}
+}
+
 /* The fast hashes are those of xxHash, which records on disk rely on: its published values for
  * no input, and a value that must never change for some. */
 static void xxh3_known_answers(void **state)
@@ -219,6 +242,7 @@ int main(void)
 		cmocka_unit_test(sha256_known_answers),
 		cmocka_unit_test(sha256_of_a_million),
 		cmocka_unit_test(sha256_of_parts),
+		cmocka_unit_test(sha256_of_two),
 		cmocka_unit_test(sha256_of_a_file),
 		cmocka_unit_test(xxh3_known_answers),
 		cmocka_unit_test(xxh3_is_the_library_s),
