@@ -1,37 +1,48 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* replay — hash table with linear probing, in stripes of at most STRIPE_ENTRIES, each under a
- * lock of its own and wrapping around in itself.
+/* replay — entries in the order they came, found by an index, in stripes of at most STRIPE_ENTRIES,
+ * each under a lock of its own and wrapping around in itself.
  *
- * There are no tombstones: an entry is taken out by moving the later ones of its run back
- * (Knuth 6.4, algorithm R), so a search always ends at the first empty slot. Nobody sweeps:
- * a search for a new identity overwrites the first expired entry on its way and takes out some
- * of the others it passes. The more of them there are, the more a search meets: a new entry
- * soon takes out one old one on average, and their number stays level.
+ * A slot of the index has 4 bytes: a part of the identity's hash and the number of the entry. There
+ * are twice as many as entries, so a search meets an empty one soon. There are no tombstones: a
+ * slot is taken out by moving the later ones of its run back (Knuth 6.4, algorithm R), for which
+ * their part of the hash tells where they belong.
  *
- * A stripe takes no more than 15/16 of its slots, which bounds the length of a run. Entries
- * fall into stripes at random: at 80 % of the whole table a stripe of 2048 holds 1638 ± 40, and
- * its limit of 1920 is seven standard deviations away. When a stripe is that full, a hand that
- * goes round looks at up to a quarter of it for something expired before it says FULL.
+ * Why two tables: were the entries of 48 bytes the slots, each event would look into one of twelve
+ * thousand pages at random, and on a machine whose host has small pages it waits longer for the
+ * page's address than for the memory. The index has a sixth of these pages, and entries of one
+ * time lie side by side.
  *
- * Cost: a lock, one or two cache lines at the usual fill, a handful at 80 %.
+ * Nobody sweeps: a hand that goes round takes the next entry that is empty or has expired. Where
+ * they expire in the order they came that is the next one. A stripe takes no more than 15/16 of its
+ * entries, so the hand finds one soon; when it is that full, the hand looks at a quarter of them
+ * for an expired one before it says FULL. Entries fall into stripes at random: at 80 % of the whole
+ * table a stripe of 8192 holds 6554 ± 81, and its limit of 7680 is thirteen standard deviations
+ * away.
  */
 #include "verify/replay.h"
 
 #include <pthread.h>
 #include <stdalign.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/check.h"
 
 enum {
-	STRIPE_ENTRIES = 2048,
+	STRIPE_ENTRIES = 8192,
 	ENTRIES_MIN = 16,
-	EXPIRED_REMOVED_MAX = 4, /* per search: bounds the moving under the lock */
-	HAND_STEPS = 512,
+	SLOTS_PER_ENTRY = 2,
+	HAND_STEPS = STRIPE_ENTRIES / 4,
 	CACHE_LINE = 64,
+	/* A slot: the number of its entry, from 1, in the low bits; 0 is an empty one. */
+	NUMBER_BITS = 14,
+	TAG_BITS = 18,
 };
 #define ENTRIES_LIMIT (UINT32_C(1) << 30)
+BOUND(STRIPE_ENTRIES < 1 << NUMBER_BITS);
+BOUND(STRIPE_ENTRIES *SLOTS_PER_ENTRY <= 1 << TAG_BITS);
+BOUND(NUMBER_BITS + TAG_BITS == 32);
 
 enum entry_state { ENTRY_EMPTY, ENTRY_RESERVED, ENTRY_CONFIRMED };
 
@@ -50,14 +61,15 @@ BOUND(sizeof(struct entry) == 48);
 struct stripe {
 	alignas(CACHE_LINE) pthread_mutex_t lock;
 	struct entry *entry;
-	uint32_t used_count; /* expired ones that nobody came across included */
-	uint32_t hand;
+	uint32_t used_count;   /* expired ones that nobody came across included */
+	_Atomic uint32_t hand; /* where the next entry is looked for */
 };
 BOUND(sizeof(struct stripe) == CACHE_LINE);
 
 struct replay {
 	struct stripe *stripe;
 	struct entry *entries;
+	uint32_t *slots;
 	uint32_t stripe_count;
 	uint32_t stripe_entries; /* both powers of two */
 };
@@ -74,6 +86,12 @@ static size_t entries_size(const struct replay *replay)
 	return (size_t)replay->stripe_count * replay->stripe_entries * sizeof(struct entry);
 }
 
+static size_t slots_size(const struct replay *replay)
+{
+	return (size_t)replay->stripe_count * replay->stripe_entries * SLOTS_PER_ENTRY *
+		sizeof *replay->slots;
+}
+
 enum result replay_open(uint32_t entries_max, struct replay **ret)
 {
 	if (entries_max > ENTRIES_LIMIT) return RESULT_FULL;
@@ -83,6 +101,7 @@ enum result replay_open(uint32_t entries_max, struct replay **ret)
 	replay->stripe_entries = count < STRIPE_ENTRIES ? count : STRIPE_ENTRIES;
 	replay->stripe_count = count / replay->stripe_entries;
 	replay->entries = alloc_map_huge(entries_size(replay));
+	replay->slots = alloc_map_huge(slots_size(replay));
 	replay->stripe = alloc_map(replay->stripe_count * sizeof *replay->stripe);
 	for (uint32_t i = 0; i < replay->stripe_count; i++) {
 		CHECK(pthread_mutex_init(&replay->stripe[i].lock, NULL) == 0);
@@ -99,6 +118,7 @@ void replay_close(struct replay *replay)
 		CHECK(pthread_mutex_destroy(&replay->stripe[i].lock) == 0);
 	}
 	alloc_unmap(replay->entries, entries_size(replay));
+	alloc_unmap(replay->slots, slots_size(replay));
 	alloc_unmap(replay->stripe, replay->stripe_count * sizeof *replay->stripe);
 	alloc_free(replay);
 }
@@ -113,38 +133,44 @@ static uint64_t spread(struct hash128 identity)
 	return mixed ^ mixed >> 32;
 }
 
-static uint32_t home_of(const struct replay *replay, struct hash128 identity)
+/* The tag is the hash's lowest bits, and the lowest of these say where the search begins. */
+static uint32_t tag_of(uint64_t hash)
 {
-	return (uint32_t)spread(identity) & (replay->stripe_entries - 1);
+	return (uint32_t)hash & ((1u << TAG_BITS) - 1);
 }
 
-static uint32_t stripe_index(const struct replay *replay, struct hash128 identity)
+static uint32_t stripe_index(const struct replay *replay, uint64_t hash)
 {
-	/* Bits that home_of() does not use: there are at most 2^11 slots in a stripe. */
-	return (uint32_t)(spread(identity) >> 11) & (replay->stripe_count - 1);
+	return (uint32_t)(hash >> TAG_BITS) & (replay->stripe_count - 1);
+}
+
+static uint32_t slot_mask(const struct replay *replay)
+{
+	return replay->stripe_entries * SLOTS_PER_ENTRY - 1;
+}
+
+static uint32_t *slots_of(const struct replay *replay, uint32_t index)
+{
+	return replay->slots + (size_t)index * replay->stripe_entries * SLOTS_PER_ENTRY;
 }
 
 void replay_prefetch(const struct replay *replay, struct hash128 identity)
 {
-	uint32_t index = stripe_index(replay, identity);
-	size_t slot = (size_t)index * replay->stripe_entries + home_of(replay, identity);
+	uint64_t hash = spread(identity);
+	uint32_t index = stripe_index(replay, hash);
 
-	/* Lock and slot are two cache misses. In the line behind are the slot's end, if it is not
-	 * in the first, and most of the next slot, where a search often goes on. */
-	uintptr_t entry = (uintptr_t)&replay->entries[slot];
-	__builtin_prefetch(&replay->stripe[index], 1);
-	__builtin_prefetch((const void *)entry, 1);
-	__builtin_prefetch((const void *)(entry + CACHE_LINE), 1);
+	const struct stripe *stripe = &replay->stripe[index];
+	uint32_t hand = atomic_load_explicit(&stripe->hand, memory_order_relaxed);
+	__builtin_prefetch(&stripe->entry[hand], 1);
+	__builtin_prefetch(slots_of(replay, index) + (tag_of(hash) & slot_mask(replay)), 1);
 }
 
 static struct stripe *stripe_lock(struct replay *replay, struct hash128 identity)
 {
-	struct stripe *stripe = &replay->stripe[stripe_index(replay, identity)];
+	struct stripe *stripe = &replay->stripe[stripe_index(replay, spread(identity))];
 	CHECK(pthread_mutex_lock(&stripe->lock) == 0);
 	return stripe;
 }
-BOUND(STRIPE_ENTRIES == 1 << 11);
-
 static void stripe_unlock(struct stripe *stripe)
 {
 	CHECK(pthread_mutex_unlock(&stripe->lock) == 0);
@@ -161,88 +187,105 @@ static bool is_expired(const struct entry *entry, wall_t now)
 	return entry->state == ENTRY_CONFIRMED && entry->expires_s * US_PER_S <= now.us;
 }
 
-/* Closes the hole at `at`: every later entry of the run whose home does not lie behind the
- * hole moves into it and leaves a hole itself. */
-static void remove_at(const struct replay *replay, struct stripe *stripe, uint32_t at)
+static uint32_t *stripe_slots(const struct replay *replay, const struct stripe *stripe)
 {
-	uint32_t mask = replay->stripe_entries - 1;
+	return slots_of(replay, (uint32_t)(stripe - replay->stripe));
+}
+
+/* Closes the hole at `at`: every later slot of the run that does not belong behind the hole moves
+ * into it and leaves a hole itself. */
+static void slot_remove(const struct replay *replay, const struct stripe *stripe, uint32_t at)
+{
+	uint32_t *slots = stripe_slots(replay, stripe);
+	uint32_t mask = slot_mask(replay);
 	uint32_t hole = at;
 
-	for (uint32_t i = (at + 1) & mask;; i = (i + 1) & mask) {
-		struct entry *entry = &stripe->entry[i];
-		if (entry->state == ENTRY_EMPTY) break;
-		uint32_t distance_home = (i - home_of(replay, entry->identity)) & mask;
+	for (uint32_t i = (at + 1) & mask; slots[i] != 0; i = (i + 1) & mask) {
+		uint32_t home = slots[i] >> NUMBER_BITS & mask;
+		uint32_t distance_home = (i - home) & mask;
 		uint32_t distance_hole = (i - hole) & mask;
 		if (distance_home < distance_hole) continue;
-		stripe->entry[hole] = *entry;
+		slots[hole] = slots[i];
 		hole = i;
 	}
-	stripe->entry[hole] = (struct entry){ .state = ENTRY_EMPTY };
+	slots[hole] = 0;
+}
+
+/* The entry of that identity, or NULL. *ret_at is its slot, else the empty one where it could be. */
+static struct entry *find(const struct replay *replay, const struct stripe *stripe,
+	struct hash128 identity, uint32_t *ret_at)
+{
+	const uint32_t *slots = stripe_slots(replay, stripe);
+	uint32_t mask = slot_mask(replay);
+	uint32_t tag = tag_of(spread(identity));
+	uint32_t at = tag & mask;
+
+	for (; slots[at] != 0; at = (at + 1) & mask) {
+		if (slots[at] >> NUMBER_BITS != tag) continue;
+		uint32_t number = slots[at] & ((1u << NUMBER_BITS) - 1);
+		struct entry *entry = &stripe->entry[number - 1];
+		if (!is_same(entry, identity)) continue;
+		*ret_at = at;
+		return entry;
+	}
+	*ret_at = at;
+	return NULL;
+}
+
+static void entry_remove(const struct replay *replay, struct stripe *stripe, struct entry *entry)
+{
+	uint32_t at;
+
+	CHECK(find(replay, stripe, entry->identity, &at) == entry);
+	slot_remove(replay, stripe, at);
+	entry->state = ENTRY_EMPTY;
 	stripe->used_count--;
 }
 
-/* The entry of that identity, or NULL. *ret_free is where one could be put: the first expired
- * entry on the way, else the empty slot at the end of the run. */
-static struct entry *find(const struct replay *replay, struct stripe *stripe,
-	struct hash128 identity, wall_t now, struct entry **ret_free)
+/* The next entry that is empty or expired, which it is no more; NULL when there is none. */
+static struct entry *entry_take(const struct replay *replay, struct stripe *stripe, wall_t now)
 {
+	uint32_t empty_min = replay->stripe_entries / 16;
 	uint32_t mask = replay->stripe_entries - 1;
-	uint32_t at = home_of(replay, identity);
-	unsigned removed = 0;
+	bool full = stripe->used_count >= replay->stripe_entries - empty_min;
+	/* The empty ones may all lie ahead. */
+	uint32_t steps = full ? empty_min + HAND_STEPS : replay->stripe_entries;
 
-	*ret_free = NULL;
-	for (;;) {
-		struct entry *entry = &stripe->entry[at];
+	for (uint32_t i = 0; i < steps; i++) {
+		uint32_t hand = atomic_load_explicit(&stripe->hand, memory_order_relaxed);
+		struct entry *entry = &stripe->entry[hand];
+		atomic_store_explicit(&stripe->hand, (hand + 1) & mask, memory_order_relaxed);
+		/* When it is full one that is empty stays so, and one that expired may be had. */
 		if (entry->state == ENTRY_EMPTY) {
-			if (*ret_free == NULL) *ret_free = entry;
-			return NULL;
+			if (full) continue;
+		} else if (is_expired(entry, now)) {
+			entry_remove(replay, stripe, entry);
+		} else {
+			continue;
 		}
-		if (is_same(entry, identity)) return entry;
-		if (is_expired(entry, now)) {
-			if (*ret_free == NULL) {
-				*ret_free = entry;
-			} else if (removed < EXPIRED_REMOVED_MAX) {
-				removed++;
-				remove_at(replay, stripe, at);
-				continue; /* another entry stands here now */
-			}
-		}
-		at = (at + 1) & mask;
+		stripe->used_count++;
+		return entry;
 	}
+	CHECK(full);
+	return NULL;
 }
 
-/* When the stripe is as full as it may get: takes out one expired entry if the hand finds
- * any. The slot that find() chose may move by that, so search again afterwards. */
-static bool make_room(const struct replay *replay, struct stripe *stripe, wall_t now)
-{
-	for (unsigned i = 0; i < HAND_STEPS; i++) {
-		stripe->hand = (stripe->hand + 1) & (replay->stripe_entries - 1);
-		if (is_expired(&stripe->entry[stripe->hand], now)) {
-			remove_at(replay, stripe, stripe->hand);
-			return true;
-		}
-	}
-	return false;
-}
-
-/* The entry of that identity, or a slot for it (*ret_found says which); NULL when full. */
+/* The entry of that identity, or one for it (*ret_found says which); NULL when full. */
 static struct entry *find_or_place(const struct replay *replay, struct stripe *stripe,
 	struct hash128 identity, wall_t now, bool *ret_found)
 {
-	uint32_t used_max = replay->stripe_entries / 16 * 15;
-	struct entry *place;
-	struct entry *entry = find(replay, stripe, identity, now, &place);
+	uint32_t at;
+	struct entry *entry = find(replay, stripe, identity, &at);
 
 	*ret_found = entry != NULL;
 	if (entry != NULL) return entry;
-	if (place->state != ENTRY_EMPTY) return place; /* an expired one gives up its slot */
-	if (stripe->used_count >= used_max) {
-		if (!make_room(replay, stripe, now)) return NULL;
-		entry = find(replay, stripe, identity, now, &place);
-		CHECK(entry == NULL && place != NULL);
-	}
-	if (place->state == ENTRY_EMPTY) stripe->used_count++;
-	return place;
+	entry = entry_take(replay, stripe, now);
+	if (entry == NULL) return NULL;
+	/* Taking one may have moved slots. */
+	CHECK(find(replay, stripe, identity, &at) == NULL);
+	uint32_t number = (uint32_t)(entry - stripe->entry) + 1;
+	stripe_slots(replay, stripe)[at] = tag_of(spread(identity)) << NUMBER_BITS | number;
+	return entry;
 }
 
 static struct replay_place place_of(const struct entry *entry)
@@ -300,9 +343,8 @@ enum replay_verdict replay_reserve(struct replay *replay, struct hash128 identit
 static struct entry *reserved(const struct replay *replay, struct stripe *stripe,
 	struct hash128 identity)
 {
-	static const wall_t nothing_expires = { .us = 0 };
-	struct entry *place;
-	struct entry *entry = find(replay, stripe, identity, nothing_expires, &place);
+	uint32_t at;
+	struct entry *entry = find(replay, stripe, identity, &at);
 	CHECK(entry != NULL);
 	CHECK(entry->state == ENTRY_RESERVED);
 	return entry;
@@ -319,8 +361,7 @@ void replay_confirm(struct replay *replay, struct hash128 identity, struct repla
 void replay_release(struct replay *replay, struct hash128 identity)
 {
 	struct stripe *stripe = stripe_lock(replay, identity);
-	struct entry *entry = reserved(replay, stripe, identity);
-	remove_at(replay, stripe, (uint32_t)(entry - stripe->entry));
+	entry_remove(replay, stripe, reserved(replay, stripe, identity));
 	stripe_unlock(stripe);
 }
 

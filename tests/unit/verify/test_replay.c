@@ -240,6 +240,45 @@ static void test_expired_entries_make_room(void **state)
 	replay_close(replay);
 }
 
+/* Half of the entries live for ever, and those between them come and go, out of order: the hand
+ * finds these. */
+static void test_what_stays_is_no_hindrance(void **state)
+{
+	enum { ENTRIES = 16384, STAY = ENTRIES / 2, PASS = ENTRIES * 3 / 10 };
+	struct replay *replay = open_table(ENTRIES);
+	struct random random = { .state = 21 };
+	struct replay_place original;
+
+	(void)state;
+	for (uint64_t i = 0; i < 20 * PASS; i++) {
+		bool stays = i % 10 == 0 && i / 10 < STAY;
+		uint64_t life_s = stays ? 1000000 : PASS / 2 + random_below(&random, PASS / 2);
+		struct hash128 identity = identity_of(&random);
+		const wall_t time = { .us = i * US_PER_S };
+		assert_int_equal(replay_reserve(replay, identity, i, time, &original), REPLAY_NEW);
+		if (!stays && random_below(&random, 8) == 0) {
+			replay_release(replay, identity);
+			continue;
+		}
+		replay_confirm(replay, identity, place_at(i),
+			(wall_t){ .us = time.us + life_s * US_PER_S });
+	}
+	assert_true(replay_usage(replay).used_count >= STAY);
+	random.state = 21;
+	for (uint64_t i = 0; i < 20 * PASS; i++) {
+		bool stays = i % 10 == 0 && i / 10 < STAY;
+		if (!stays) random_below(&random, PASS / 2);
+		struct hash128 identity = identity_of(&random);
+		if (!stays) random_below(&random, 8);
+		if (!stays) continue;
+		const wall_t end = { .us = 20 * PASS * US_PER_S };
+		assert_int_equal(replay_reserve(replay, identity, i, end, &original),
+			REPLAY_DUPLICATE);
+		assert_int_equal(original.sequence, i);
+	}
+	replay_close(replay);
+}
+
 struct model_entry {
 	enum { GONE, HELD, DONE } what;
 	uint64_t body_hash;
@@ -389,6 +428,7 @@ int main(void)
 		cmocka_unit_test(test_full_is_said_and_harms_nothing),
 		cmocka_unit_test(test_never_full_below_80_percent),
 		cmocka_unit_test(test_expired_entries_make_room),
+		cmocka_unit_test(test_what_stays_is_no_hindrance),
 		cmocka_unit_test(test_random_steps_agree_with_a_model),
 		cmocka_unit_test(test_each_identity_is_new_for_one_thread),
 		cmocka_unit_test(test_sizes_are_rounded_up),
