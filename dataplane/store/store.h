@@ -162,5 +162,5 @@ void store_set_promised(struct store *store, uint64_t size);
 /* Whether ingest of `size` more bytes leaves the reserve and what is promised alone. Writer
  * thread. */
 bool store_has_room(struct store *store, uint64_t size);
-/* Whether it had room for anything after the last batch or checkpoint. Any thread. */
+/* Whether it had room for an event of a few KiB after the last batch or checkpoint. Any thread. */
 bool store_had_room(const struct store *store);

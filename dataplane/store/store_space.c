@@ -27,6 +27,8 @@ enum { EXTEND_QUOTA_PART = 64 };
 #define DISK_RESERVE_SIZE_MAX (64 * MIB)
 /* Rows are rounded up to parts of pages: a 1,400-byte row takes half of one. */
 enum { PAGE_OVERHEAD_FACTOR = 2 };
+/* While there is room for less people are told that there is none. */
+enum { SMALL_EVENT_SIZE = 4096 };
 /* Of what an event adds, this part is LMDB's: places, leaves, fingerprints. */
 enum { ROWS_PART = 4 };
 /* Free pages of the last two transactions cannot be reused yet, and a reader holds more: the
@@ -244,7 +246,8 @@ bool store_has_room(struct store *store, uint64_t size)
 
 void store_space_note_room(struct store *store)
 {
-	atomic_store_explicit(&store->had_room, store_has_room(store, 0), memory_order_relaxed);
+	bool room = store_has_room(store, SMALL_EVENT_SIZE);
+	atomic_store_explicit(&store->had_room, room, memory_order_relaxed);
 }
 
 bool store_had_room(const struct store *store)

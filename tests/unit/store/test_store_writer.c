@@ -307,6 +307,7 @@ static void test_quota(void **state)
 	assert_true(space.used_size < space.quota_size);
 	assert_true(space.used_size > space.quota_size / 100 * 93);
 	assert_false(store_has_room(store, 4096));
+	assert_false(store_had_room(store)); /* what people are shown */
 
 	struct row_job settle = row_job(UINT64_C(1) << 40, true);
 	store_writer_submit(writer, &settle.job);
@@ -320,6 +321,7 @@ static void test_quota(void **state)
 		assert_int_equal(job.job.result, RESULT_OK);
 	}
 	assert_true(store_has_room(store, 4096));
+	assert_true(store_had_room(store));
 	struct row_job again = row_job(count + 1, false);
 	store_writer_submit(writer, &again.job);
 	store_writer_step(writer);
