@@ -43,9 +43,10 @@ LDFLAGS  := -pie -pthread -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
 LIBS     := build/deps/prefix/lib/libwolfssl.a build/deps/prefix/lib/liburing.a build/deps/prefix/lib/libyyjson.a \
 	-llmdb -lxxhash -lyaml -lm
 
-# The release programs are optimized as a whole, when they are linked: 1 to 3 % less CPU for an event.
+# The release programs are optimized as a whole, when they are linked: 1 to 3 % less CPU for an event. Their tests take
+# the code that is in the objects beside it: 160 such links would take longer than all of the tests.
 LTO_release    := -flto=auto -O2
-CFLAGS_release := -O2 -D_FORTIFY_SOURCE=2 -flto
+CFLAGS_release := -O2 -D_FORTIFY_SOURCE=2 -flto -ffat-lto-objects
 CFLAGS_debug   := -Og -D_FORTIFY_SOURCE=2 -DPENSTOCK_DEBUG
 SANITIZE_asan  := -fsanitize=address,undefined -fno-sanitize-recover=all
 SANITIZE_tsan  := -fsanitize=thread
@@ -139,18 +140,18 @@ $(call programs,$(1),$(UNIT_TESTS)): $(OUT)/$(1)/%: $(OUT)/$(1)/obj/%.o $(OUT)/$
 		$(OUT)/$(1)/libpenstock.a
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
-	@$$(CC_$(1)) $$(LDFLAGS) $$(LTO_$(1)) $$(SANITIZE_$(1)) $$(filter %.o %.a,$$^) $$(LIBS) -lcmocka -o $$@
+	@$$(CC_$(1)) $$(LDFLAGS) -fno-lto $$(SANITIZE_$(1)) $$(filter %.o %.a,$$^) $$(LIBS) -lcmocka -o $$@
 
 $(call programs,$(1),$(SIM_TESTS)): $(OUT)/$(1)/%: $(OUT)/$(1)/obj/%.o $(OUT)/$(1)/libtest.a \
 		$(OUT)/$(1)/libpenstock_sim.a
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
-	@$$(CC_$(1)) $$(LDFLAGS) $$(LTO_$(1)) $$(SANITIZE_$(1)) $$(filter %.o %.a,$$^) $$(LIBS) -lcmocka -o $$@
+	@$$(CC_$(1)) $$(LDFLAGS) -fno-lto $$(SANITIZE_$(1)) $$(filter %.o %.a,$$^) $$(LIBS) -lcmocka -o $$@
 
 $(call programs,$(1),$(TOOL_PROGRAMS)): $(OUT)/$(1)/%: $(OUT)/$(1)/obj/%.o
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
-	@$$(CC_$(1)) $$(LDFLAGS) $$(LTO_$(1)) $$(SANITIZE_$(1)) $$< $$(LIBS) -o $$@
+	@$$(CC_$(1)) $$(LDFLAGS) -fno-lto $$(SANITIZE_$(1)) $$< $$(LIBS) -o $$@
 
 -include $(patsubst %.o,%.d,$(call objects,$(1),$(ALL_SRC)))
 endef
