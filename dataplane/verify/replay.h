@@ -33,7 +33,7 @@ struct replay_place {
 	uint16_t shard;
 };
 
-/* entries_max is rounded up to a power of two; memory is entries_max * 64 bytes at most,
+/* entries_max is rounded up to a power of two; memory is entries_max * 56 bytes,
  * touched as it fills. */
 MUST_USE enum result replay_open(uint32_t entries_max, struct replay **ret);
 void replay_close(struct replay *replay);
