@@ -93,7 +93,7 @@ static void append_complete(struct store_job *job)
 {
 	struct request *request = CONTAINER_OF(job, struct request, append.job);
 
-	/* Worker and writer share a CPU: the worker finds it in its cache. */
+	/* For the confirmation. Worker and writer share a CPU and its cache. */
 	replay_prefetch(request->receive->config.replay, request->append.identity);
 	/* Appends of a shard are all of one worker. Woken by the first of them it would take the CPU
 	 * from the writer, for one answer. */

@@ -12,12 +12,12 @@
  * page's address than for the memory. The index has a sixth of these pages, and entries of one
  * time lie side by side.
  *
- * Nobody sweeps: a hand that goes round takes the next entry that is empty or has expired. Where
- * they expire in the order they came that is the next one. A stripe takes no more than 15/16 of its
- * entries, so the hand finds one soon; when it is that full, the hand looks at a quarter of them
- * for an expired one before it says FULL. Entries fall into stripes at random: at 80 % of the whole
- * table a stripe of 8192 holds 6554 ± 81, and its limit of 7680 is thirteen standard deviations
- * away.
+ * A hand that goes round takes the next empty entry. Another one sweeps: after every SWEEP_EVERY
+ * new ones it looks at the next SWEEP_ENTRIES for those that have expired. That is four times as
+ * fast as they can come in, so that at most a third of the table has expired and is not empty yet. A stripe takes no more than 15/16 of its entries, so that the first hand finds one;
+ * when it is that full it is swept as a whole, and if nothing has expired not again before
+ * something will have. Entries fall into stripes at random: at 80 % of the whole table a stripe of
+ * 8192 holds 6554 ± 81, and its limit of 7680 is thirteen standard deviations away.
  */
 #include "verify/replay.h"
 
@@ -33,7 +33,8 @@ enum {
 	STRIPE_ENTRIES = 8192,
 	ENTRIES_MIN = 16,
 	SLOTS_PER_ENTRY = 2,
-	HAND_STEPS = STRIPE_ENTRIES / 4,
+	SWEEP_EVERY = 16,
+	SWEEP_ENTRIES = 64,
 	CACHE_LINE = 64,
 	/* A slot: the number of its entry, from 1, in the low bits; 0 is an empty one. */
 	NUMBER_BITS = 14,
@@ -60,9 +61,11 @@ BOUND(sizeof(struct entry) == 48);
 
 struct stripe {
 	alignas(CACHE_LINE) pthread_mutex_t lock;
-	struct entry *entry;
-	uint32_t used_count;   /* expired ones that nobody came across included */
+	uint32_t used_count;   /* expired ones that were not swept yet included */
 	_Atomic uint32_t hand; /* where the next entry is looked for */
+	uint32_t sweep;        /* where expired ones are */
+	uint32_t placed_count; /* may wrap */
+	uint32_t full_until_s; /* when it is full: nothing in it expires before */
 };
 BOUND(sizeof(struct stripe) == CACHE_LINE);
 
@@ -105,7 +108,6 @@ enum result replay_open(uint32_t entries_max, struct replay **ret)
 	replay->stripe = alloc_map(replay->stripe_count * sizeof *replay->stripe);
 	for (uint32_t i = 0; i < replay->stripe_count; i++) {
 		CHECK(pthread_mutex_init(&replay->stripe[i].lock, NULL) == 0);
-		replay->stripe[i].entry = replay->entries + (size_t)i * replay->stripe_entries;
 	}
 	*ret = replay;
 	return RESULT_OK;
@@ -154,15 +156,31 @@ static uint32_t *slots_of(const struct replay *replay, uint32_t index)
 	return replay->slots + (size_t)index * replay->stripe_entries * SLOTS_PER_ENTRY;
 }
 
+static struct entry *entries_of(const struct replay *replay, const struct stripe *stripe)
+{
+	return replay->entries + (size_t)(stripe - replay->stripe) * replay->stripe_entries;
+}
+
+static void prefetch_slot(const struct replay *replay, uint64_t hash)
+{
+	const uint32_t *slots = slots_of(replay, stripe_index(replay, hash));
+	__builtin_prefetch(slots + (tag_of(hash) & slot_mask(replay)), 1);
+	/* GCC leaves out calls of a function that does nothing but this (seen with GCC 12). */
+	__asm__ volatile("");
+}
+
 void replay_prefetch(const struct replay *replay, struct hash128 identity)
 {
 	uint64_t hash = spread(identity);
-	uint32_t index = stripe_index(replay, hash);
-
-	const struct stripe *stripe = &replay->stripe[index];
+	const struct stripe *stripe = &replay->stripe[stripe_index(replay, hash)];
 	uint32_t hand = atomic_load_explicit(&stripe->hand, memory_order_relaxed);
-	__builtin_prefetch(&stripe->entry[hand], 1);
-	__builtin_prefetch(slots_of(replay, index) + (tag_of(hash) & slot_mask(replay)), 1);
+	uint32_t mask = replay->stripe_entries - 1;
+	const struct entry *entries = entries_of(replay, stripe);
+
+	/* What will be taken; and what was last, which is confirmed soon. */
+	__builtin_prefetch(&entries[hand].state, 1);
+	__builtin_prefetch(&entries[(hand - 1) & mask], 1);
+	prefetch_slot(replay, hash);
 }
 
 static struct stripe *stripe_lock(struct replay *replay, struct hash128 identity)
@@ -216,6 +234,7 @@ static struct entry *find(const struct replay *replay, const struct stripe *stri
 	struct hash128 identity, uint32_t *ret_at)
 {
 	const uint32_t *slots = stripe_slots(replay, stripe);
+	struct entry *entries = entries_of(replay, stripe);
 	uint32_t mask = slot_mask(replay);
 	uint32_t tag = tag_of(spread(identity));
 	uint32_t at = tag & mask;
@@ -223,7 +242,7 @@ static struct entry *find(const struct replay *replay, const struct stripe *stri
 	for (; slots[at] != 0; at = (at + 1) & mask) {
 		if (slots[at] >> NUMBER_BITS != tag) continue;
 		uint32_t number = slots[at] & ((1u << NUMBER_BITS) - 1);
-		struct entry *entry = &stripe->entry[number - 1];
+		struct entry *entry = &entries[number - 1];
 		if (!is_same(entry, identity)) continue;
 		*ret_at = at;
 		return entry;
@@ -242,32 +261,65 @@ static void entry_remove(const struct replay *replay, struct stripe *stripe, str
 	stripe->used_count--;
 }
 
-/* The next entry that is empty or expired, which it is no more; NULL when there is none. */
-static struct entry *entry_take(const struct replay *replay, struct stripe *stripe, wall_t now)
+/* Makes expired ones among the next entries empty; returns when the first of the others expires. */
+static uint32_t sweep(const struct replay *replay, struct stripe *stripe, uint32_t count,
+	wall_t now)
 {
-	uint32_t empty_min = replay->stripe_entries / 16;
+	struct entry *entries = entries_of(replay, stripe);
 	uint32_t mask = replay->stripe_entries - 1;
-	bool full = stripe->used_count >= replay->stripe_entries - empty_min;
-	/* The empty ones may all lie ahead. */
-	uint32_t steps = full ? empty_min + HAND_STEPS : replay->stripe_entries;
+	uint32_t earliest_s = UINT32_MAX;
 
-	for (uint32_t i = 0; i < steps; i++) {
-		uint32_t hand = atomic_load_explicit(&stripe->hand, memory_order_relaxed);
-		struct entry *entry = &stripe->entry[hand];
-		atomic_store_explicit(&stripe->hand, (hand + 1) & mask, memory_order_relaxed);
-		/* When it is full one that is empty stays so, and one that expired may be had. */
-		if (entry->state == ENTRY_EMPTY) {
-			if (full) continue;
-		} else if (is_expired(entry, now)) {
-			entry_remove(replay, stripe, entry);
-		} else {
-			continue;
-		}
-		stripe->used_count++;
-		return entry;
+	/* Their slots are anywhere. */
+	for (uint32_t i = 0; i < count; i++) {
+		const struct entry *entry = &entries[(stripe->sweep + i) & mask];
+		if (is_expired(entry, now)) prefetch_slot(replay, spread(entry->identity));
 	}
-	CHECK(full);
-	return NULL;
+	for (uint32_t i = 0; i < count; i++) {
+		struct entry *entry = &entries[(stripe->sweep + i) & mask];
+		if (entry->state != ENTRY_CONFIRMED) continue;
+		if (is_expired(entry, now)) {
+			entry_remove(replay, stripe, entry);
+		} else if (entry->expires_s < earliest_s) {
+			earliest_s = entry->expires_s;
+		}
+	}
+	stripe->sweep = (stripe->sweep + count) & mask;
+	return earliest_s;
+}
+
+static bool is_full(const struct replay *replay, const struct stripe *stripe)
+{
+	return stripe->used_count >= replay->stripe_entries / 16 * 15;
+}
+
+/* Whether there is an empty entry to be taken. */
+static bool make_room(const struct replay *replay, struct stripe *stripe, wall_t now)
+{
+	uint32_t lap = replay->stripe_entries;
+
+	if (is_full(replay, stripe)) {
+		if (now.us < stripe->full_until_s * US_PER_S) return false;
+		stripe->full_until_s = sweep(replay, stripe, lap, now);
+	} else if (++stripe->placed_count % SWEEP_EVERY == 0) {
+		sweep(replay, stripe, lap < SWEEP_ENTRIES ? lap : SWEEP_ENTRIES, now);
+	}
+	return !is_full(replay, stripe);
+}
+
+/* The next empty entry, of which there are some. */
+static struct entry *entry_take(const struct replay *replay, struct stripe *stripe)
+{
+	struct entry *entries = entries_of(replay, stripe);
+	uint32_t mask = replay->stripe_entries - 1;
+	uint32_t hand = atomic_load_explicit(&stripe->hand, memory_order_relaxed);
+
+	for (uint32_t steps = 0; entries[hand].state != ENTRY_EMPTY; steps++) {
+		CHECK(steps < replay->stripe_entries);
+		hand = (hand + 1) & mask;
+	}
+	atomic_store_explicit(&stripe->hand, (hand + 1) & mask, memory_order_relaxed);
+	stripe->used_count++;
+	return &entries[hand];
 }
 
 /* The entry of that identity, or one for it (*ret_found says which); NULL when full. */
@@ -279,11 +331,11 @@ static struct entry *find_or_place(const struct replay *replay, struct stripe *s
 
 	*ret_found = entry != NULL;
 	if (entry != NULL) return entry;
-	entry = entry_take(replay, stripe, now);
-	if (entry == NULL) return NULL;
-	/* Taking one may have moved slots. */
+	if (!make_room(replay, stripe, now)) return NULL;
+	entry = entry_take(replay, stripe);
+	/* Making room may have moved slots. */
 	CHECK(find(replay, stripe, identity, &at) == NULL);
-	uint32_t number = (uint32_t)(entry - stripe->entry) + 1;
+	uint32_t number = (uint32_t)(entry - entries_of(replay, stripe)) + 1;
 	stripe_slots(replay, stripe)[at] = tag_of(spread(identity)) << NUMBER_BITS | number;
 	return entry;
 }
@@ -297,7 +349,8 @@ static struct replay_place place_of(const struct entry *entry)
 	};
 }
 
-static void fill(struct entry *entry, struct replay_place place, wall_t expires)
+static void fill(struct stripe *stripe, struct entry *entry, struct replay_place place,
+	wall_t expires)
 {
 	uint64_t seconds = (expires.us + US_PER_S - 1) / US_PER_S;
 	entry->sequence = place.sequence;
@@ -305,6 +358,7 @@ static void fill(struct entry *entry, struct replay_place place, wall_t expires)
 	entry->shard = place.shard;
 	entry->expires_s = seconds < UINT32_MAX ? (uint32_t)seconds : UINT32_MAX;
 	entry->state = ENTRY_CONFIRMED;
+	if (entry->expires_s < stripe->full_until_s) stripe->full_until_s = entry->expires_s;
 }
 
 /* ---- the whole table ------------------------------------------------------------------------- */
@@ -354,7 +408,7 @@ void replay_confirm(struct replay *replay, struct hash128 identity, struct repla
 	wall_t expires)
 {
 	struct stripe *stripe = stripe_lock(replay, identity);
-	fill(reserved(replay, stripe, identity), place, expires);
+	fill(stripe, reserved(replay, stripe, identity), place, expires);
 	stripe_unlock(stripe);
 }
 
@@ -376,7 +430,7 @@ bool replay_restore(struct replay *replay, struct hash128 identity, uint64_t bod
 	/* Two rows of one identity: the first had expired when the second was accepted. */
 	if (entry != NULL && (!found || entry->received_us <= place.received_us)) {
 		*entry = (struct entry){ .identity = identity, .body_hash = body_hash };
-		fill(entry, place, expires);
+		fill(stripe, entry, place, expires);
 	}
 	stripe_unlock(stripe);
 	return entry != NULL;

@@ -38,7 +38,8 @@ struct replay_place {
 MUST_USE enum result replay_open(uint32_t entries_max, struct replay **ret);
 void replay_close(struct replay *replay);
 
-/* Begins to load what a lookup of this identity will need; any thread, nothing else happens. */
+/* Begins to load what reserving this identity will need, or confirming it; any thread, nothing else
+ * happens. */
 void replay_prefetch(const struct replay *replay, struct hash128 identity);
 /* Entries that expired before `now` count as absent and are reused. */
 enum replay_verdict replay_reserve(struct replay *replay, struct hash128 identity,

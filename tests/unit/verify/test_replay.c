@@ -279,6 +279,100 @@ static void test_what_stays_is_no_hindrance(void **state)
 	replay_close(replay);
 }
 
+/* What has expired goes away while others come in, whatever its share: who looks at the count
+ * sees how full the memory is. */
+static void test_the_count_tells_what_lives(void **state)
+{
+	enum { ENTRIES = 16384 };
+	static const uint32_t alive_percents[] = { 0, 10, 50, 75 };
+	struct replay_place original;
+
+	(void)state;
+	for (size_t a = 0; a < ARRAY_COUNT(alive_percents); a++) {
+		struct replay *replay = open_table(ENTRIES);
+		struct random random = { .state = a };
+		uint64_t alive = ENTRIES / 100 * alive_percents[a];
+		for (uint64_t i = 0; i < 5 * ENTRIES; i++) {
+			struct hash128 identity = identity_of(&random);
+			wall_t time = { .us = i * US_PER_S };
+			assert_int_equal(replay_reserve(replay, identity, i, time, &original),
+				REPLAY_NEW);
+			replay_confirm(replay, identity, place_at(i),
+				(wall_t){ .us = (i + alive) * US_PER_S });
+		}
+		uint64_t used_count = replay_usage(replay).used_count;
+		assert_true(used_count >= alive);
+		assert_true(used_count <= alive + ENTRIES / 3);
+		replay_close(replay);
+	}
+}
+
+/* Restored with the newest first, most of the table alive, it goes on without a refusal; and so it
+ * does behind any other run of live ones. */
+static void test_after_a_restart_nothing_is_refused(void **state)
+{
+	enum { ENTRIES = 16384, ALIVE = ENTRIES * 8 / 10 };
+	struct replay *replay = open_table(ENTRIES);
+	struct random random = { .state = 4 };
+	struct replay_place original;
+
+	(void)state;
+	for (uint64_t i = 0; i < ALIVE; i++) {
+		/* i is its age: the first is the newest, and lives the longest. */
+		assert_true(replay_restore(replay, identity_of(&random), i, place_at(i),
+			(wall_t){ .us = (ALIVE - i) * US_PER_S }));
+	}
+	for (uint64_t i = 0; i < 4 * ALIVE; i++) {
+		struct hash128 identity = identity_of(&random);
+		wall_t time = { .us = i * US_PER_S };
+		assert_int_equal(replay_reserve(replay, identity, i, time, &original), REPLAY_NEW);
+		replay_confirm(replay, identity, place_at(i),
+			(wall_t){ .us = time.us + ALIVE * US_PER_S });
+	}
+	replay_close(replay);
+}
+
+/* Full with what lives for long, it takes the next one as soon as a single one has gone, be it one
+ * that was confirmed after it was found full. */
+static void test_full_until_one_expires(void **state)
+{
+	enum { ENTRIES = 8192, SHORT_S = 5 };
+	struct replay *replay = open_table(ENTRIES);
+	struct random random = { .state = 8 };
+	struct hash128 held = identity_of(&random);
+	struct replay_place original;
+	uint32_t refused_count = 0;
+
+	(void)state;
+	assert_int_equal(replay_reserve(replay, held, 0, now, &original), REPLAY_NEW);
+	while (refused_count < 100) {
+		struct hash128 identity = identity_of(&random);
+		if (replay_reserve(replay, identity, 0, now, &original) != REPLAY_NEW) {
+			refused_count++;
+			continue;
+		}
+		replay_confirm(replay, identity, place_at(1), later);
+	}
+	uint64_t used_count = replay_usage(replay).used_count;
+	assert_true(used_count > ENTRIES / 16 * 14);
+	replay_confirm(replay, held, place_at(2), (wall_t){ .us = now.us + SHORT_S * US_PER_S });
+	const wall_t then = { .us = now.us + SHORT_S * US_PER_S };
+	unsigned taken_count = 0;
+	for (unsigned i = 0; i < 100; i++) {
+		enum replay_verdict verdict =
+			replay_reserve(replay, identity_of(&random), 0, then, &original);
+		taken_count += verdict == REPLAY_NEW;
+	}
+	assert_int_equal(taken_count, 1);
+	assert_int_equal(replay_usage(replay).used_count, used_count);
+	/* And all when all have gone. */
+	for (unsigned i = 0; i < 100; i++) {
+		assert_int_equal(replay_reserve(replay, identity_of(&random), 0, later, &original),
+			REPLAY_NEW);
+	}
+	replay_close(replay);
+}
+
 struct model_entry {
 	enum { GONE, HELD, DONE } what;
 	uint64_t body_hash;
@@ -428,6 +522,9 @@ int main(void)
 		cmocka_unit_test(test_full_is_said_and_harms_nothing),
 		cmocka_unit_test(test_never_full_below_80_percent),
 		cmocka_unit_test(test_expired_entries_make_room),
+		cmocka_unit_test(test_the_count_tells_what_lives),
+		cmocka_unit_test(test_after_a_restart_nothing_is_refused),
+		cmocka_unit_test(test_full_until_one_expires),
 		cmocka_unit_test(test_what_stays_is_no_hindrance),
 		cmocka_unit_test(test_random_steps_agree_with_a_model),
 		cmocka_unit_test(test_each_identity_is_new_for_one_thread),
