@@ -2,9 +2,8 @@
 /* mailbox — hands intrusive nodes from any thread to the one thread that owns the box.
  *
  * Bounded by construction: a node is embedded in its owner, so there are never more nodes
- * in the box than owners exist. The box does not wake anybody: mailbox_push() says whether
- * the box was empty, and then the caller wakes the owner by the owner's own means. One wake
- * for a whole burst.
+ * in the box than owners exist. The box does not wake anybody: that is up to who pushes, by the
+ * owner's own means, and once is enough for several in a row.
  */
 #pragma once
 
@@ -25,7 +24,7 @@ struct mailbox {
 	_Atomic(struct mail *) newest;
 };
 
-/* Any thread. Returns true when the box was empty, that is when the owner must be woken.
+/* Any thread. Returns true when the box was empty, that is when the owner may have to be woken.
  * From here on the node belongs to the box. */
 bool mailbox_push(struct mailbox *box, struct mail *mail);
 

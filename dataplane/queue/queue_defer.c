@@ -59,7 +59,8 @@ static void defer_complete(struct store_job *job)
 {
 	struct queue *queue = CONTAINER_OF(job, struct queue, defer.job);
 	struct queue_events events = queue->events;
-	if (mailbox_push(&queue->done, &job->mail)) events.wake(events.owner);
+	mailbox_push(&queue->done, &job->mail);
+	events.wake(events.owner);
 }
 
 static void start(struct queue *queue)
