@@ -95,8 +95,8 @@ static void append_complete(struct store_job *job)
 
 	/* For the confirmation. Worker and writer share a CPU and its cache. */
 	replay_prefetch(request->receive->config.replay, request->append.identity);
-	/* Appends of a shard are all of one worker. Woken by the first of them it would take the CPU
-	 * from the writer, for one answer. */
+	/* Appends of a shard are all of one worker. Woken by the first of them it would take the
+	 * CPU from the writer, for one answer. */
 	if (job->followed) {
 		loop_post_followed(request->receive->loop, &request->reply.mail);
 	} else {

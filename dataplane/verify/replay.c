@@ -12,9 +12,10 @@
  * page's address than for the memory. The index has a sixth of these pages, and entries of one
  * time lie side by side.
  *
- * A hand that goes round takes the next empty entry. Another one sweeps: after every SWEEP_EVERY
- * new ones it looks at the next SWEEP_ENTRIES for those that have expired. That is four times as
- * fast as they can come in, so that at most a third of the table has expired and is not empty yet. A stripe takes no more than 15/16 of its entries, so that the first hand finds one;
+ * A hand that goes round takes the next empty entry. Another one sweeps, when something may have
+ * expired: after every SWEEP_EVERY new entries it looks at the next SWEEP_ENTRIES. That is four
+ * times as fast as they can come in, so that at most a third of the table has expired and is not
+ * empty yet. A stripe takes no more than 15/16 of its entries, so that the first hand finds one;
  * when it is that full it is swept as a whole, and if nothing has expired not again before
  * something will have. Entries fall into stripes at random: at 80 % of the whole table a stripe of
  * 8192 holds 6554 ± 81, and its limit of 7680 is thirteen standard deviations away.
@@ -61,13 +62,15 @@ BOUND(sizeof(struct entry) == 48);
 
 struct stripe {
 	alignas(CACHE_LINE) pthread_mutex_t lock;
-	uint32_t used_count;   /* expired ones that were not swept yet included */
-	_Atomic uint32_t hand; /* where the next entry is looked for */
-	uint32_t sweep;        /* where expired ones are */
-	uint32_t placed_count; /* may wrap */
-	uint32_t full_until_s; /* when it is full: nothing in it expires before */
+	uint32_t used_count;     /* expired ones that were not swept yet included */
+	_Atomic uint32_t hand;   /* where the next entry is looked for */
+	uint32_t sweep;          /* where expired ones are */
+	uint32_t placed_count;   /* may wrap */
+	uint32_t earliest_s;     /* nothing in it expires before */
+	uint32_t lap_earliest_s; /* the same of what was swept or confirmed since `sweep` was 0 */
 };
 BOUND(sizeof(struct stripe) == CACHE_LINE);
+BOUND(STRIPE_ENTRIES % SWEEP_ENTRIES == 0);
 
 struct replay {
 	struct stripe *stripe;
@@ -108,6 +111,8 @@ enum result replay_open(uint32_t entries_max, struct replay **ret)
 	replay->stripe = alloc_map(replay->stripe_count * sizeof *replay->stripe);
 	for (uint32_t i = 0; i < replay->stripe_count; i++) {
 		CHECK(pthread_mutex_init(&replay->stripe[i].lock, NULL) == 0);
+		replay->stripe[i].earliest_s = UINT32_MAX;
+		replay->stripe[i].lap_earliest_s = UINT32_MAX;
 	}
 	*ret = replay;
 	return RESULT_OK;
@@ -229,7 +234,8 @@ static void slot_remove(const struct replay *replay, const struct stripe *stripe
 	slots[hole] = 0;
 }
 
-/* The entry of that identity, or NULL. *ret_at is its slot, else the empty one where it could be. */
+/* The entry of that identity, or NULL. *ret_at is its slot, else the empty one where it could
+ * be. */
 static struct entry *find(const struct replay *replay, const struct stripe *stripe,
 	struct hash128 identity, uint32_t *ret_at)
 {
@@ -261,30 +267,38 @@ static void entry_remove(const struct replay *replay, struct stripe *stripe, str
 	stripe->used_count--;
 }
 
-/* Makes expired ones among the next entries empty; returns when the first of the others expires. */
-static uint32_t sweep(const struct replay *replay, struct stripe *stripe, uint32_t count,
-	wall_t now)
+/* Makes expired ones among the next entries empty. Once round, it is known when the first of the
+ * others expires. */
+static void sweep(const struct replay *replay, struct stripe *stripe, uint32_t count, wall_t now)
 {
-	struct entry *entries = entries_of(replay, stripe);
-	uint32_t mask = replay->stripe_entries - 1;
-	uint32_t earliest_s = UINT32_MAX;
+	struct entry *entries = entries_of(replay, stripe) + stripe->sweep;
 
 	/* Their slots are anywhere. */
 	for (uint32_t i = 0; i < count; i++) {
-		const struct entry *entry = &entries[(stripe->sweep + i) & mask];
-		if (is_expired(entry, now)) prefetch_slot(replay, spread(entry->identity));
-	}
-	for (uint32_t i = 0; i < count; i++) {
-		struct entry *entry = &entries[(stripe->sweep + i) & mask];
-		if (entry->state != ENTRY_CONFIRMED) continue;
-		if (is_expired(entry, now)) {
-			entry_remove(replay, stripe, entry);
-		} else if (entry->expires_s < earliest_s) {
-			earliest_s = entry->expires_s;
+		if (is_expired(&entries[i], now)) {
+			prefetch_slot(replay, spread(entries[i].identity));
 		}
 	}
-	stripe->sweep = (stripe->sweep + count) & mask;
-	return earliest_s;
+	for (uint32_t i = 0; i < count; i++) {
+		if (entries[i].state != ENTRY_CONFIRMED) continue;
+		if (is_expired(&entries[i], now)) {
+			entry_remove(replay, stripe, &entries[i]);
+		} else if (entries[i].expires_s < stripe->lap_earliest_s) {
+			stripe->lap_earliest_s = entries[i].expires_s;
+		}
+	}
+	stripe->sweep += count;
+	if (stripe->sweep < replay->stripe_entries) return;
+	stripe->sweep = 0;
+	stripe->earliest_s = stripe->lap_earliest_s;
+	stripe->lap_earliest_s = UINT32_MAX;
+}
+
+static void sweep_all(const struct replay *replay, struct stripe *stripe, wall_t now)
+{
+	stripe->sweep = 0;
+	stripe->lap_earliest_s = UINT32_MAX;
+	sweep(replay, stripe, replay->stripe_entries, now);
 }
 
 static bool is_full(const struct replay *replay, const struct stripe *stripe)
@@ -295,13 +309,14 @@ static bool is_full(const struct replay *replay, const struct stripe *stripe)
 /* Whether there is an empty entry to be taken. */
 static bool make_room(const struct replay *replay, struct stripe *stripe, wall_t now)
 {
-	uint32_t lap = replay->stripe_entries;
+	uint32_t few = replay->stripe_entries < SWEEP_ENTRIES ? replay->stripe_entries
+							      : SWEEP_ENTRIES;
+	bool has_expired = now.us >= stripe->earliest_s * US_PER_S;
 
 	if (is_full(replay, stripe)) {
-		if (now.us < stripe->full_until_s * US_PER_S) return false;
-		stripe->full_until_s = sweep(replay, stripe, lap, now);
-	} else if (++stripe->placed_count % SWEEP_EVERY == 0) {
-		sweep(replay, stripe, lap < SWEEP_ENTRIES ? lap : SWEEP_ENTRIES, now);
+		if (has_expired) sweep_all(replay, stripe, now);
+	} else if (++stripe->placed_count % SWEEP_EVERY == 0 && has_expired) {
+		sweep(replay, stripe, few, now);
 	}
 	return !is_full(replay, stripe);
 }
@@ -358,7 +373,8 @@ static void fill(struct stripe *stripe, struct entry *entry, struct replay_place
 	entry->shard = place.shard;
 	entry->expires_s = seconds < UINT32_MAX ? (uint32_t)seconds : UINT32_MAX;
 	entry->state = ENTRY_CONFIRMED;
-	if (entry->expires_s < stripe->full_until_s) stripe->full_until_s = entry->expires_s;
+	if (entry->expires_s < stripe->earliest_s) stripe->earliest_s = entry->expires_s;
+	if (entry->expires_s < stripe->lap_earliest_s) stripe->lap_earliest_s = entry->expires_s;
 }
 
 /* ---- the whole table ------------------------------------------------------------------------- */

@@ -306,8 +306,7 @@ static void test_quota(void **state)
 	struct store_space space = store_space(store);
 	assert_true(space.used_size < space.quota_size);
 	assert_true(space.used_size > space.quota_size / 100 * 93);
-	assert_false(store_has_room(store, 4096));
-	assert_false(store_had_room(store)); /* what people are shown */
+	assert_false(store_has_room(store, 4096) || store_had_room(store));
 
 	struct row_job settle = row_job(UINT64_C(1) << 40, true);
 	store_writer_submit(writer, &settle.job);
@@ -320,8 +319,7 @@ static void test_quota(void **state)
 		store_writer_step(writer);
 		assert_int_equal(job.job.result, RESULT_OK);
 	}
-	assert_true(store_has_room(store, 4096));
-	assert_true(store_had_room(store));
+	assert_true(store_has_room(store, 4096) && store_had_room(store));
 	struct row_job again = row_job(count + 1, false);
 	store_writer_submit(writer, &again.job);
 	store_writer_step(writer);
