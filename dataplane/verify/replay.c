@@ -69,7 +69,7 @@ struct stripe {
 	uint32_t earliest_s;     /* nothing in it expires before */
 	uint32_t lap_earliest_s; /* the same of what was swept or confirmed since `sweep` was 0 */
 };
-BOUND(sizeof(struct stripe) == CACHE_LINE);
+BOUND(sizeof(struct stripe) % CACHE_LINE == 0); /* one, or two where a lock is larger */
 BOUND(STRIPE_ENTRIES % SWEEP_ENTRIES == 0);
 
 struct replay {
