@@ -4,8 +4,6 @@
 #include "measure.h"
 #include "search.h"
 
-/* What was acked, of what was asked for: less means that a backlog grew. */
-#define REACHED_MIN 0.98
 /* The first rate tried, of what a closed loop reaches. */
 #define START_PART 0.5
 /* When the rate that was found does not hold a second time. */
@@ -76,10 +74,10 @@ static struct report_step step(struct bench *bench, double rate, struct report *
 	found.reached = seconds > 0 ? (double)report->measured_acked / seconds : 0;
 	found.ack_p99_ms = p99_ms(&ledger->ack.all);
 	found.end_p99_ms = p99_ms(&ledger->end_to_end.all);
-	found.holds = found.reached >= rate * REACHED_MIN && found.ack_p99_ms <= options->p99_ms &&
-		found.end_p99_ms <= options->p99_ms && after.refused == before.refused &&
-		after.errors == before.errors && after.rejected == before.rejected &&
-		after.acked > before.acked;
+	found.holds = search_kept_up(rate, seconds, report->measured_acked) &&
+		found.ack_p99_ms <= options->p99_ms && found.end_p99_ms <= options->p99_ms &&
+		after.refused == before.refused && after.errors == before.errors &&
+		after.rejected == before.rejected && after.acked > before.acked;
 	return found;
 }
 

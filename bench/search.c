@@ -9,6 +9,14 @@
 /* Below an event per second there is nothing to be found. */
 #define RATE_MIN 1.0
 
+bool search_kept_up(double rate, double seconds, uint64_t acked)
+{
+	double asked = rate * seconds;
+
+	return (double)acked >= asked * SEARCH_REACHED_MIN ||
+		(double)acked + SEARCH_EDGE_ANSWERS >= asked;
+}
+
 struct search search_from(double rate)
 {
 	return (struct search){ .rate = rate > RATE_MIN ? rate : RATE_MIN };

@@ -13,7 +13,11 @@
 
 #define SEARCH_CLOSENESS 1.03
 
-enum { SEARCH_STEPS_MAX = 40 };
+/* What was acked, of what was asked for: less means that a backlog grew. */
+#define SEARCH_REACHED_MIN 0.98
+
+/* Answers that the edges of the measured time may cost: one at its begin, one at its end. */
+enum { SEARCH_STEPS_MAX = 40, SEARCH_EDGE_ANSWERS = 2 };
 
 struct search {
 	double rate;   /* to try next, events per second */
@@ -22,6 +26,12 @@ struct search {
 	bool again;    /* `rate` has failed once */
 	uint32_t step_count;
 };
+
+/* Whether what was asked for was done: `acked` answers within `seconds`, of `rate` a second, are at
+ * most a fiftieth too few, or the two that fall out at the edges of the time: with twenty events
+ * asked for, one that is answered a moment too late would be a twentieth.
+ */
+bool search_kept_up(double rate, double seconds, uint64_t acked);
 
 struct search search_from(double rate);
 void search_tell(struct search *search, bool holds);

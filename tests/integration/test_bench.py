@@ -370,14 +370,14 @@ def test_finding_the_highest_rate(tmp_path):
         secret = lab.Daemon(tmp_path / 'd').folder / 'secrets/github'
         done = subprocess.run(
             [lab.BUILD / 'penstock-bench', 'find', '--target', slow.url.removesuffix('/hooks'), '--endpoint',
-             f'/x:github:{secret}', '--p99', '150', '--duration', '0.5', '--warmup', '0.1', '--connections', '2',
+             f'/x:github:{secret}', '--p99', '400', '--duration', '0.6', '--warmup', '0.1', '--connections', '2',
              '--json', tmp_path / 'found.json'], timeout=60, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and 'highest rate with a p99 within 150.00 ms' in done.stdout, done
+    assert done.returncode == 0 and 'highest rate with a p99 within 400.00 ms' in done.stdout, done
     found = json.loads((tmp_path / 'found.json').read_text())
     steps = found['find']['steps']
     assert found['find']['rate'] == found['rate'] == steps[-1]['rate'] and steps[-1]['holds'], found
     assert 20 <= found['find']['rate'] <= 110 and any(not step['holds'] for step in steps), found
-    assert found['ack']['p99_ms'] <= 150 and found['acked'] == found['sent'] >= found['measured_acked'] > 0, found
+    assert found['ack']['p99_ms'] <= 400 and found['acked'] == found['sent'] >= found['measured_acked'] > 0, found
     assert done.stderr.count('asked') == len(steps)
 
 

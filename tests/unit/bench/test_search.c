@@ -76,6 +76,21 @@ static void test_without_end_it_ends(void **state)
 	assert_true(search.held > 1e6);
 }
 
+static void test_the_edges_of_the_measured_time_cost_two_answers(void **state)
+{
+	(void)state;
+	/* Half a second at 37.6 a second asks for 18.8: 17 are a tenth too few, and yet all. */
+	assert_true(search_kept_up(37.6, 0.5, 18));
+	assert_true(search_kept_up(37.6, 0.5, 17));
+	assert_false(search_kept_up(37.6, 0.5, 16));
+	/* Of many, a fiftieth. */
+	assert_true(search_kept_up(50000, 2, 98000));
+	assert_false(search_kept_up(50000, 2, 97999));
+	/* A server of 100 a second, asked for 120, is caught even within half a second. */
+	assert_false(search_kept_up(120, 0.5, 51));
+	assert_true(search_kept_up(0, 0.5, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -83,6 +98,7 @@ int main(void)
 		cmocka_unit_test(test_a_good_guess_takes_few_steps),
 		cmocka_unit_test(test_a_single_bad_step_is_tried_again),
 		cmocka_unit_test(test_nothing_holds),
+		cmocka_unit_test(test_the_edges_of_the_measured_time_cost_two_answers),
 		cmocka_unit_test(test_without_end_it_ends),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
