@@ -135,15 +135,18 @@ static bool choose(struct sender *sender, struct lane *lane)
 
 /* ---- The sender ------------------------------------------------------------------------------ */
 
-static void sender_pump(void *owner)
+void sender_send_ready(struct sender *sender)
 {
-	struct sender *sender = owner;
-
 	while (sender->begun && !list_empty(&sender->ready)) {
 		struct lane *lane = LIST_ENTRY(sender->ready.next, struct lane, node);
 		if (!choose(sender, lane)) return;
 		lane_begin(lane);
 	}
+}
+
+static void sender_pump(void *owner)
+{
+	sender_send_ready(owner);
 }
 
 /* RFC 3986, 3.2.2: an IPv6 address is in brackets where a port may follow. */

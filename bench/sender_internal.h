@@ -78,3 +78,5 @@ void lane_set_ready(struct lane *lane, bool ready);
 
 /* The event will be sent again, when events are. */
 void sender_put_resend(struct sender *sender, uint64_t number);
+/* What is due now goes out on the lanes that are ready. */
+void sender_send_ready(struct sender *sender);

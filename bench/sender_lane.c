@@ -262,6 +262,8 @@ static void lane_readable(void *owner)
 		lane_close(lane, false);
 	} else {
 		lane_set_ready(lane, true);
+		/* At once: behind the other answers of this turn the next request would be late. */
+		sender_send_ready(lane->sender);
 	}
 }
 
