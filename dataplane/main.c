@@ -33,7 +33,7 @@ static void print_version(void)
 
 	printf("penstockd %s\n", penstock_version);
 	printf("TLS: wolfSSL %s\n", info.version);
-	printf("AES-GCM: %s\n", info.aes_instructions ? "AES-NI" : "portable");
+	printf("AES-GCM: %s\n", info.aes_gcm);
 	printf("SHA-256: %s\n", info.sha_instructions ? "SHA-NI" : info.avx2 ? "AVX2" : "portable");
 }
 

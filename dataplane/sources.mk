@@ -8,6 +8,7 @@
 
 # dataplane/base
 BASE_SRC := \
+	dataplane/base/aes_gcm.c \
 	dataplane/base/alloc.c \
 	dataplane/base/bars.c \
 	dataplane/base/bytes.c \
@@ -59,6 +60,7 @@ TLS_SRC := \
 	dataplane/tls/tls_conn.c \
 	dataplane/tls/tls_context.c \
 	dataplane/tls/tls_error.c \
+	dataplane/tls/tls_gcm.c \
 	dataplane/tls/tls_library.c \
 	dataplane/tls/tls_ticket.c \
 	dataplane/tls/tls_verify.c

@@ -9,6 +9,7 @@ UNIT_TESTS := \
 	tests/bench/bench_tls.c \
 	tests/unit/audit/test_audit.c \
 	tests/unit/audit/test_tree.c \
+	tests/unit/base/test_aes_gcm.c \
 	tests/unit/base/test_alloc.c \
 	tests/unit/base/test_bars.c \
 	tests/unit/base/test_bytes.c \
@@ -108,6 +109,7 @@ UNIT_TESTS := \
 	tests/unit/tls/test_stream_openssl.c \
 	tests/unit/tls/test_tls.c \
 	tests/unit/tls/test_tls_certificates.c \
+	tests/unit/tls/test_tls_gcm.c \
 	tests/unit/tls/test_tls_hello.c \
 	tests/unit/tls/test_tls_records.c \
 	tests/unit/tls/test_tls_threads.c \

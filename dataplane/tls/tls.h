@@ -21,10 +21,10 @@
 MUST_USE enum result tls_library_open(void);
 void tls_library_close(void);
 
-/* Crypto paths in use: "AES-NI" or "portable" …, for --version and status. */
+/* Crypto paths in use, for --version and status. */
 struct tls_library_info {
 	const char *version; /* wolfSSL's */
-	bool aes_instructions;
+	const char *aes_gcm; /* "VAES", "AES-NI", … */
 	bool sha_instructions;
 	bool avx2;
 	/* How often wolfSSL has allocated since tls_library_open(), over all threads. */

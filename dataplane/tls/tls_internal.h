@@ -36,6 +36,11 @@ void *tls_memory_take(size_t size);
 char *tls_memory_text(struct bytes text);
 void tls_memory_free(void *memory);
 
+/* ---- AES-GCM on wide vectors (tls_gcm.c) ----------------------------------------------------- */
+
+/* Before the first key is set. Whether the CPU can; otherwise wolfSSL goes on doing it. */
+bool tls_gcm_open(void);
+
 /* ---- Contexts (tls_context.c) ---------------------------------------------------------------- */
 
 /* A certificate with what wolfSSL prepared for it. A client context has one, its own or none. */

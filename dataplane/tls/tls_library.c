@@ -23,6 +23,7 @@ struct counter {
 	_Alignas(COUNTER_ALIGNMENT) atomic_uint_fast64_t count;
 };
 
+static bool gcm_is_wide;
 static struct counter counters[COUNTERS];
 static atomic_uint threads_seen;
 static _Thread_local struct counter *own_counter;
@@ -76,6 +77,7 @@ enum result tls_library_open(void)
 {
 	if (wolfSSL_SetAllocators(hook_allocate, hook_free, hook_resize) != 0) return RESULT_CRYPTO;
 	if (wolfSSL_Init() != WOLFSSL_SUCCESS) return RESULT_CRYPTO;
+	gcm_is_wide = tls_gcm_open();
 	return tls_ticket_keys_rotate();
 }
 
@@ -86,14 +88,15 @@ void tls_library_close(void)
 
 struct tls_library_info tls_library_info(void)
 {
-	struct tls_library_info info = { .version = wolfSSL_lib_version() };
+	struct tls_library_info info = { .version = wolfSSL_lib_version(), .aes_gcm = "portable" };
 #ifdef HAVE_CPUID_INTEL
 	word32 flags = cpuid_get_flags();
-	info.aes_instructions = IS_INTEL_AESNI(flags) != 0;
+	if (IS_INTEL_AESNI(flags) != 0) info.aes_gcm = "AES-NI";
+	if (gcm_is_wide) info.aes_gcm = "VAES";
 	info.sha_instructions = IS_INTEL_SHA(flags) != 0;
 	info.avx2 = IS_INTEL_AVX2(flags) != 0;
 #elif defined(WOLFSSL_ARMASM)
-	info.aes_instructions = true;
+	info.aes_gcm = "ARMv8";
 	info.sha_instructions = true;
 #endif
 	for (size_t i = 0; i < COUNTERS; i++) {
