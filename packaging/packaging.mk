@@ -27,7 +27,7 @@ $(call package_programs,$(1)): $(PACKAGES)/$(1)/programs/%: $(OUT)/release/% $(P
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
 	@note=$$$$(packaging/package.py note $(1) $$*) && \
-		$$(CC) $$(LDFLAGS) -Xlinker "--package-metadata=$$$$note" $$(package_objects) $$(PACKAGE_LIBS_$(1)) -o $$@
+		$$(CC) $$(LDFLAGS) $$(LTO_release) -Xlinker "--package-metadata=$$$$note" $$(package_objects) $$(PACKAGE_LIBS_$(1)) -o $$@
 $(PACKAGES)/$(1)/programs/penstockd: package_objects = $(call objects,release,dataplane/main.c) $(OUT)/release/libpenstock.a
 $(PACKAGES)/$(1)/programs/penstockctl: package_objects = $(call objects,release,$(CTL_SRC)) $(OUT)/release/libpenstock.a
 $(PACKAGES)/$(1)/programs/penstock-bench: package_objects = $(call objects,release,$(BENCH_SRC)) $(OUT)/release/libpenstock.a
