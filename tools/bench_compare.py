@@ -16,7 +16,8 @@ The loads, from penstock-bench on CPU 1, bodies of 1 KiB:
   end-to-end-N    the same, and the event arrives at a TLS target (played by the generator)
   handshakes      connect, full handshake (nothing is resumed), one request, close; 64 at a time
   mtls-handshakes the same with client certificates
-  half-rate       events at half the highest rate of this round, open loop, whatever the answers do
+  half-rate       events at half of Penstock's highest rate of this round, open loop, whatever the answers do; to nginx,
+                  which writes nothing, at the same rate
 
 Every figure is CPU time by the kernel's own accounting over all threads of the server (of nginx: of its worker).
 Absolute figures do not hold on shared machines; ratios of one round do, so each ratio is taken within a round, and the
@@ -71,9 +72,12 @@ class Comparison:
     def half_rate(self):
         highest = max(r['events_per_s'] for r in self.rows
                       if r['round'] == self.round and r['server'] == 'penstock' and r['load'].startswith('ack-'))
-        result = self.measure(self.lab.penstock(), 'half-rate', 'send', '--connections', max(self.options.connections),
-                              '--no-retry', '--rate', round(highest / 2, 1))
-        result['rate'] = round(highest / 2, 1)
+        rate = round(highest / 2, 1)
+        # nginx answers the same load and writes nothing: its latency is the generator's and the machine's.
+        for server in (self.lab.penstock(), self.lab.nginx()):
+            result = self.measure(server, 'half-rate', 'send', '--connections', max(self.options.connections),
+                                  '--no-retry', '--rate', rate)
+            result['rate'] = rate
 
     def flush(self):
         """How long two flushes of the store's disk take, with nothing else under way."""
@@ -96,7 +100,8 @@ class Comparison:
             os.close(file)
             path.unlink()
         self.flushes.append({'round': self.round, 'count': len(took_ms),
-                             'median_ms': round(statistics.median(took_ms), 4)})
+                             'median_ms': round(statistics.median(took_ms), 4),
+                             'p99_ms': round(sorted(took_ms)[len(took_ms) * 99 // 100], 4)})
 
     # ---- Rounds ----
 
@@ -133,14 +138,21 @@ class Comparison:
         return [ours / theirs for ours, theirs in zip(self.per_round('penstock', load), self.per_round(peer, load))
                 if theirs > 0]
 
+    def p99_against_flushes(self, server):
+        return [p99 / flush['median_ms'] for p99, flush in zip(self.per_round(server, 'half-rate', 'p99_ms'), self.flushes)]
+
+    def controls(self):
+        """What of ack_p99_vs_two_fdatasync is not the server's: the same for a server that writes nothing, and for the
+        flushes themselves with nothing else under way."""
+        return {'nginx_p99_vs_two_fdatasync': self.p99_against_flushes('nginx'),
+                'two_fdatasync_p99_vs_median': [flush['p99_ms'] / flush['median_ms'] for flush in self.flushes]}
+
     def ratios(self):
         first, *others = self.options.connections
         found = {f'verified_durable_vs_nginx_{n}': self.cost_against(f'ack-{n}', 'nginx') for n in (first, *others)}
         found[f'verified_durable_vs_haproxy_hmac_{first}'] = self.cost_against(f'ack-{first}', 'haproxy-hmac')
         found[f'end_to_end_vs_haproxy_proxy_{first}'] = self.cost_against(f'end-to-end-{first}', 'haproxy-proxy')
-        found['ack_p99_vs_two_fdatasync'] = [
-            p99 / flush['median_ms'] for p99, flush in zip(self.per_round('penstock', 'half-rate', 'p99_ms'),
-                                                           self.flushes)]
+        found['ack_p99_vs_two_fdatasync'] = self.p99_against_flushes('penstock')
         for load in ('handshakes', 'mtls-handshakes'):
             found[f'{load.replace("-", "_")}_vs_nginx'] = self.cost_against(load, 'nginx')
         return found
@@ -203,6 +215,7 @@ def main():
     for _ in range(options.rounds):
         comparison.run_round()
     ratios = {name: values for name, values in comparison.ratios().items() if values}
+    controls = comparison.controls()
     result = {
         'schema': 'penstock.bench-compare/v1', 'kernel': platform.release(), 'cpu': common.cpu_model(),
         'versions': {'penstock': version(common.BIN / 'penstockd', '--version'), 'nginx': version('nginx', '-v'),
@@ -210,6 +223,7 @@ def main():
         'rounds': options.rounds, 'seconds': options.seconds,
         'ratios': {name: round(statistics.median(values), 3) for name, values in ratios.items()},
         'ratio_ranges': {name: [round(min(values), 3), round(max(values), 3)] for name, values in ratios.items()},
+        'controls': {name: round(statistics.median(values), 3) for name, values in controls.items()},
         'two_fdatasync': comparison.flushes, 'warnings': comparison.warnings(), 'results': comparison.rows,
     }
     options.out.write_text(json.dumps(result, indent=1) + '\n')
@@ -217,6 +231,9 @@ def main():
     print(f'two flushes of the disk: {spread([f["median_ms"] for f in comparison.flushes], 3)} ms')
     print('ratios, Penstock to the other (CPU per event; ack_p99: time):')
     for name, values in ratios.items():
+        print(f'  {name:38} {spread(values, 2)}')
+    print('for comparison with ack_p99_vs_two_fdatasync:')
+    for name, values in controls.items():
         print(f'  {name:38} {spread(values, 2)}')
     for warning in result['warnings']:
         print(f'warning: {warning}')

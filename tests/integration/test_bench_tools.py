@@ -21,6 +21,7 @@ import bench_compare  # noqa: E402
 RATIOS = {'verified_durable_vs_nginx_64', 'verified_durable_vs_nginx_256', 'verified_durable_vs_haproxy_hmac_64',
           'end_to_end_vs_haproxy_proxy_64', 'ack_p99_vs_two_fdatasync', 'handshakes_vs_nginx',
           'mtls_handshakes_vs_nginx'}
+CONTROLS = {'nginx_p99_vs_two_fdatasync', 'two_fdatasync_p99_vs_median'}
 
 
 def script(name, *arguments):
@@ -41,12 +42,13 @@ def test_comparison_with_real_peers(tmp_path):
     acks = {(server, f'ack-{n}') for server in ('penstock', 'nginx', 'haproxy-hmac') for n in (64, 256)}
     handshakes = {(server, load) for server in ('penstock', 'nginx') for load in ('handshakes', 'mtls-handshakes')}
     assert set(rows) == acks | handshakes | {('penstock', 'end-to-end-64'), ('haproxy-proxy', 'end-to-end-64'),
-                                             ('penstock', 'half-rate')}
+                                             ('penstock', 'half-rate'), ('nginx', 'half-rate')}
+    assert set(found['controls']) == CONTROLS and all(value > 0 for value in found['controls'].values()), found['controls']
     for row in rows.values():
         assert row['round'] == 1 and row['cipher'] == 'TLS_AES_128_GCM_SHA256', row
         for key in ('events_per_s', 'cpu_us_per_event', 'p50_ms', 'p99_ms', 'p999_ms', 'memory_bytes'):
             assert row[key] > 0, row
-    for name in RATIOS | {'ack-256', 'haproxy-proxy'}:
+    for name in RATIOS | CONTROLS | {'ack-256', 'haproxy-proxy'}:
         assert name in out
     assert found['versions']['nginx'][0].isdigit() and found['versions']['haproxy'][0].isdigit(), found['versions']
 
@@ -75,9 +77,9 @@ def comparison(cost, rounds):
     made = bench_compare.Comparison(None, types.SimpleNamespace(connections=[64, 256], rounds=rounds))
     servers = {'ack-64': ('penstock', 'nginx', 'haproxy-hmac'), 'ack-256': ('penstock', 'nginx', 'haproxy-hmac'),
                'end-to-end-64': ('penstock', 'haproxy-proxy'), 'handshakes': ('penstock', 'nginx'),
-               'mtls-handshakes': ('penstock', 'nginx'), 'half-rate': ('penstock',)}
+               'mtls-handshakes': ('penstock', 'nginx'), 'half-rate': ('penstock', 'nginx')}
     for number in range(1, rounds + 1):
-        made.flushes.append({'round': number, 'median_ms': 0.5})
+        made.flushes.append({'round': number, 'median_ms': 0.5, 'p99_ms': 0.75})
         for load, names in servers.items():
             # Odd rounds forwards, even ones backwards, as they are run.
             for name in names if number % 2 else reversed(names):
@@ -93,6 +95,7 @@ def test_ratios_are_taken_within_a_round():
     assert set(ratios) == RATIOS
     assert ratios.pop('ack_p99_vs_two_fdatasync') == [4.0] * 3
     assert all(values == [1.5] * 3 for values in ratios.values()), ratios
+    assert made.controls() == {'nginx_p99_vs_two_fdatasync': [4.0] * 3, 'two_fdatasync_p99_vs_median': [1.5] * 3}
 
 
 def test_doubtful_rows_are_named():
