@@ -155,7 +155,9 @@ GCM_INLINE __m128i hash_aad(const struct aes_gcm_powers *powers, struct bytes aa
 		__mmask16 mask = (__mmask16)((1u << size) - 1);
 		__m128i block = _mm_maskz_loadu_epi8(mask, aad.data);
 		hash = product(_mm_xor_si128(hash, turned(block)), load(powers_from(powers, 1)));
-		aad = bytes_from(aad, size);
+		/* By hand: for a call, what is secret here would be put on the stack. */
+		aad.data += size;
+		aad.size -= size;
 	}
 	return hash;
 }
@@ -205,11 +207,8 @@ GCM_INLINE __m128i encrypt_block(__m128i block, const uint8_t *round_keys, unsig
 /* Turned round, so that the counter is the first word: nonce and 1. */
 GCM_INLINE __m128i first_counter(const uint8_t *nonce)
 {
-	uint8_t block[BLOCK] = { 0 };
-
-	memcpy(block, nonce, AES_GCM_NONCE_SIZE);
-	block[BLOCK - 1] = 1;
-	return turned(load(block));
+	__m128i block = _mm_maskz_loadu_epi8((1u << AES_GCM_NONCE_SIZE) - 1, nonce);
+	return _mm_or_si128(turned(block), _mm_set_epi32(0, 0, 0, 1));
 }
 
 /* ---- Both ------------------------------------------------------------------------------------ */
@@ -332,6 +331,7 @@ bool aes_gcm_usable(void)
 {
 	unsigned eax, ebx, ecx, edx;
 
+	if (!__builtin_cpu_supports("aes") || !__builtin_cpu_supports("pclmul")) return false;
 	/* libgcc's look at AVX-512 also asks whether the system keeps such registers. */
 	if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
 		!__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl")) {

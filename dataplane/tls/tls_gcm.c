@@ -11,7 +11,7 @@
 
 #ifdef WC_AESGCM_PROVIDER
 
-BOUND(WC_AESGCM_PROVIDER_SZ == sizeof(struct aes_gcm_powers));
+BOUND(WC_AESGCM_PROVIDER_SZ >= sizeof(struct aes_gcm_powers));
 
 static void prepare(void *memory, const byte *hash_key)
 {
