@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -408,6 +409,14 @@ static wall_t wall_now(void)
 	return (wall_t){ (uint64_t)now.tv_sec * US_PER_S + (uint64_t)now.tv_nsec / 1000 };
 }
 
+static enum result open_replay(struct daemon *daemon, const struct config *config)
+{
+	struct hash128 secret;
+
+	if (getrandom(&secret, sizeof secret, 0) != sizeof secret) return RESULT_KERNEL;
+	return replay_open(config->store.replay_entries_max, secret, &daemon->replay);
+}
+
 static enum result daemon_open_parts(struct daemon *daemon, struct config_report *report,
 	char *error, size_t error_size)
 {
@@ -427,7 +436,7 @@ static enum result daemon_open_parts(struct daemon *daemon, struct config_report
 	daemon->shards = alloc_array(daemon->worker_count, sizeof(struct shard *));
 	daemon->queues = alloc_array(daemon->worker_count, sizeof(struct queue *));
 	daemon->body_size_max = worker_body_size_max(config);
-	TRY(replay_open(config->store.replay_entries_max, &daemon->replay));
+	TRY(open_replay(daemon, config));
 	TRY(daemon_open_shards(daemon, config, error, error_size));
 	daemon_generations_begin(daemon);
 	TRY(flow_remember_names(daemon, daemon->flow));

@@ -78,6 +78,7 @@ struct replay {
 	uint32_t *slots;
 	uint32_t stripe_count;
 	uint32_t stripe_entries; /* both powers of two */
+	struct hash128 secret;
 };
 
 static uint32_t round_up(uint32_t count)
@@ -98,12 +99,13 @@ static size_t slots_size(const struct replay *replay)
 		sizeof *replay->slots;
 }
 
-enum result replay_open(uint32_t entries_max, struct replay **ret)
+enum result replay_open(uint32_t entries_max, struct hash128 secret, struct replay **ret)
 {
 	if (entries_max > ENTRIES_LIMIT) return RESULT_FULL;
 
 	uint32_t count = round_up(entries_max);
 	struct replay *replay = alloc_array(1, sizeof *replay);
+	replay->secret = secret;
 	replay->stripe_entries = count < STRIPE_ENTRIES ? count : STRIPE_ENTRIES;
 	replay->stripe_count = count / replay->stripe_entries;
 	replay->entries = alloc_map_huge(entries_size(replay));
@@ -132,12 +134,13 @@ void replay_close(struct replay *replay)
 
 /* ---- one stripe, its lock held --------------------------------------------------------------- */
 
-/* Identities are hashes, but a caller may have mixed its endpoint in by simple means. */
-static uint64_t spread(struct hash128 identity)
+/* Identities are hashes that anybody can compute. The product of both halves, each made secret, with
+ * its halves folded: who does not know the secret cannot choose where one falls. */
+static uint64_t spread(const struct replay *replay, struct hash128 identity)
 {
-	uint64_t mixed = (identity.low ^ identity.high << 32 ^ identity.high >> 32) *
-		UINT64_C(0x9E3779B97F4A7C15);
-	return mixed ^ mixed >> 32;
+	unsigned __int128 product = (unsigned __int128)(identity.low ^ replay->secret.low) *
+		(identity.high ^ replay->secret.high);
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 /* The tag is the hash's lowest bits, and the lowest of these say where the search begins. */
@@ -176,7 +179,7 @@ static void prefetch_slot(const struct replay *replay, uint64_t hash)
 
 void replay_prefetch(const struct replay *replay, struct hash128 identity)
 {
-	uint64_t hash = spread(identity);
+	uint64_t hash = spread(replay, identity);
 	const struct stripe *stripe = &replay->stripe[stripe_index(replay, hash)];
 	uint32_t hand = atomic_load_explicit(&stripe->hand, memory_order_relaxed);
 	uint32_t mask = replay->stripe_entries - 1;
@@ -190,7 +193,7 @@ void replay_prefetch(const struct replay *replay, struct hash128 identity)
 
 static struct stripe *stripe_lock(struct replay *replay, struct hash128 identity)
 {
-	struct stripe *stripe = &replay->stripe[stripe_index(replay, spread(identity))];
+	struct stripe *stripe = &replay->stripe[stripe_index(replay, spread(replay, identity))];
 	CHECK(pthread_mutex_lock(&stripe->lock) == 0);
 	return stripe;
 }
@@ -242,7 +245,7 @@ static struct entry *find(const struct replay *replay, const struct stripe *stri
 	const uint32_t *slots = stripe_slots(replay, stripe);
 	struct entry *entries = entries_of(replay, stripe);
 	uint32_t mask = slot_mask(replay);
-	uint32_t tag = tag_of(spread(identity));
+	uint32_t tag = tag_of(spread(replay, identity));
 	uint32_t at = tag & mask;
 
 	for (; slots[at] != 0; at = (at + 1) & mask) {
@@ -276,7 +279,7 @@ static void sweep(const struct replay *replay, struct stripe *stripe, uint32_t c
 	/* Their slots are anywhere. */
 	for (uint32_t i = 0; i < count; i++) {
 		if (is_expired(&entries[i], now)) {
-			prefetch_slot(replay, spread(entries[i].identity));
+			prefetch_slot(replay, spread(replay, entries[i].identity));
 		}
 	}
 	for (uint32_t i = 0; i < count; i++) {
@@ -351,7 +354,7 @@ static struct entry *find_or_place(const struct replay *replay, struct stripe *s
 	/* Making room may have moved slots. */
 	CHECK(find(replay, stripe, identity, &at) == NULL);
 	uint32_t number = (uint32_t)(entry - entries_of(replay, stripe)) + 1;
-	stripe_slots(replay, stripe)[at] = tag_of(spread(identity)) << NUMBER_BITS | number;
+	stripe_slots(replay, stripe)[at] = tag_of(spread(replay, identity)) << NUMBER_BITS | number;
 	return entry;
 }
 

@@ -34,8 +34,9 @@ struct replay_place {
 };
 
 /* entries_max is rounded up to a power of two; memory is entries_max * 56 bytes,
- * touched as it fills. */
-MUST_USE enum result replay_open(uint32_t entries_max, struct replay **ret);
+ * touched as it fills. `secret`: random, this process's own, so that no sender can choose
+ * identities that fall into one place. */
+MUST_USE enum result replay_open(uint32_t entries_max, struct hash128 secret, struct replay **ret);
 void replay_close(struct replay *replay);
 
 /* Begins to load what reserving this identity will need, or confirming it; any thread, nothing else

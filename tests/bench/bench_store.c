@@ -241,7 +241,7 @@ static void open_bench(struct bench *bench, const char *folder, uint64_t retenti
 	};
 
 	CHECK(sem_init(&bench->woken, 0, 0) == 0);
-	CHECK(replay_open(1 << 16, &bench->replay) == RESULT_OK);
+	CHECK(replay_open(1 << 16, (struct hash128){ 1, 2 }, &bench->replay) == RESULT_OK);
 	struct shard_config config = {
 		.store = { .path = folder, .shard = 1, .quota_size = UINT64_C(16) << 30 },
 		.replay = bench->replay,

@@ -50,7 +50,7 @@ enum result world_open_at(struct world *world, const char *folder)
 	world->config.owner = world;
 	world->due_us = UINT64_MAX;
 	world->failed = RESULT_OK;
-	enum result result = replay_open(4096, &world->replay);
+	enum result result = replay_open(4096, (struct hash128){ 1, 2 }, &world->replay);
 	CHECK(result == RESULT_OK);
 	world->config.replay = world->replay;
 	result = shard_open(&world->config, &world->shard, error, sizeof error);

@@ -222,8 +222,11 @@ void sim_daemon_close(struct sim_daemon *daemon)
 
 void sim_daemon_start(struct sim_daemon *daemon)
 {
+	/* No secret, so that a seed makes the same world each time. */
+	const struct hash128 secret = { 1, 2 };
+
 	CHECK(!daemon->running);
-	CHECK(replay_open(daemon->config.replay_entries_max, &daemon->replay) == RESULT_OK);
+	CHECK(replay_open(daemon->config.replay_entries_max, secret, &daemon->replay) == RESULT_OK);
 	daemon->running = true;
 	daemon->dying = false;
 	daemon->die_at_us = 0;

@@ -14,13 +14,14 @@
 #include "base/check.h"
 #include "base/random.h"
 
+static const struct hash128 secret = { UINT64_C(0x243F6A8885A308D3), UINT64_C(0x13198A2E03707344) };
 static const wall_t now = { .us = 1000 * US_PER_S };
 static const wall_t later = { .us = 2000 * US_PER_S };
 
 static struct replay *open_table(uint32_t entries_max)
 {
 	struct replay *replay = NULL;
-	assert_int_equal(replay_open(entries_max, &replay), RESULT_OK);
+	assert_int_equal(replay_open(entries_max, secret, &replay), RESULT_OK);
 	return replay;
 }
 
@@ -546,7 +547,25 @@ static void test_sizes_are_rounded_up(void **state)
 		assert_int_equal(replay_usage(replay).entries_max, cases[i].given);
 		replay_close(replay);
 	}
-	assert_int_equal(replay_open(UINT32_MAX, &replay), RESULT_FULL);
+	assert_int_equal(replay_open(UINT32_MAX, secret, &replay), RESULT_FULL);
+}
+
+/* With a secret that is known, or none, these would all fall into one place: what is left of them
+ * when the halves are laid over each other is the same. */
+static void test_no_sender_chooses_where_identities_fall(void **state)
+{
+	enum { ENTRIES = 1 << 16, WANTED = ENTRIES / 2 };
+	struct replay *replay = open_table(ENTRIES);
+	struct random random = { .state = 5 };
+	struct replay_place original;
+
+	(void)state;
+	for (unsigned i = 0; i < WANTED; i++) {
+		uint64_t high = random_u64(&random);
+		struct hash128 identity = { .low = high << 32 ^ high >> 32, .high = high };
+		assert_int_equal(replay_reserve(replay, identity, i, now, &original), REPLAY_NEW);
+	}
+	replay_close(replay);
 }
 
 int main(void)
@@ -558,6 +577,7 @@ int main(void)
 		cmocka_unit_test(test_a_reservation_does_not_expire),
 		cmocka_unit_test(test_restored_entries_are_there),
 		cmocka_unit_test(test_full_is_said_and_harms_nothing),
+		cmocka_unit_test(test_no_sender_chooses_where_identities_fall),
 		cmocka_unit_test(test_never_full_below_80_percent),
 		cmocka_unit_test(test_expired_entries_make_room),
 		cmocka_unit_test(test_the_count_tells_what_lives),
