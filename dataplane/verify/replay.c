@@ -134,8 +134,8 @@ void replay_close(struct replay *replay)
 
 /* ---- one stripe, its lock held --------------------------------------------------------------- */
 
-/* Identities are hashes that anybody can compute. The product of both halves, each made secret, with
- * its halves folded: who does not know the secret cannot choose where one falls. */
+/* Identities are hashes that anybody can compute. The product of both halves, each made secret,
+ * with its own halves folded: who does not know the secret cannot choose where one falls. */
 static uint64_t spread(const struct replay *replay, struct hash128 identity)
 {
 	unsigned __int128 product = (unsigned __int128)(identity.low ^ replay->secret.low) *
