@@ -105,12 +105,22 @@ static void list_as_busy(struct connection *connection)
 }
 
 /* The last part of the connections is for saying 503 with Retry-After: a provider that is told
- * so comes back, one that is left waiting times out and counts it as our failure. */
+ * so comes back, one that is left waiting times out and counts it as our failure. Those that are
+ * told so do not count: where they come back faster than they leave they would keep all others
+ * from being served, for ever. */
 static bool connections_nearly_full(const struct receive *receive)
 {
 	size_t reserve = receive->connections.count / RECEIVE_SHED_SHARE;
-	size_t staying_count = receive->connections.used_count - receive->evicting_count;
-	return staying_count > receive->connections.count - reserve;
+	return receive->serving_count >= receive->connections.count - reserve;
+}
+
+static void serving_ends(struct connection *connection)
+{
+	struct receive *receive = connection->receive;
+
+	if (connection->shed || connection->evicted) return;
+	CHECK(receive->serving_count > 0);
+	receive->serving_count--;
 }
 
 void connection_open(struct listener *listener, struct io_socket *socket)
@@ -125,12 +135,17 @@ void connection_open(struct listener *listener, struct io_socket *socket)
 		.secure = listener->context != NULL,
 		.shed = connections_nearly_full(receive) && !connection_evict(receive),
 	};
-	if (connection->shed) metrics_add(receive->config.metrics, METRICS_CONNECTIONS_SHED, 1);
+	if (connection->shed) {
+		metrics_add(receive->config.metrics, METRICS_CONNECTIONS_SHED, 1);
+	} else {
+		receive->serving_count++;
+	}
 	list_init(&connection->node);
 	timer_init(&connection->timer, connection_timer_expired, connection);
 	if (stream_accept(&connection->stream, receive->config.streams, socket, listener->context,
 		    &connection_events, connection) != RESULT_OK) {
 		metrics_add(receive->config.metrics, METRICS_HANDSHAKES_FAILED, 1);
+		serving_ends(connection);
 		pool_give(&receive->connections, connection);
 		return;
 	}
@@ -189,6 +204,7 @@ bool connection_evict(struct receive *receive)
 	if (idle_us < RECEIVE_EVICT_IDLE_MS * US_PER_MS) return false;
 
 	metrics_add(receive->config.metrics, METRICS_CONNECTIONS_EVICTED, 1);
+	serving_ends(connection);
 	connection->evicted = true;
 	receive->evicting_count++;
 	connection_leave(connection, RECEIVE_EVICT_TIMEOUT_MS);
@@ -215,6 +231,7 @@ static void connection_closed(void *owner)
 	timer_stop(&receive->loop->timers, &connection->timer);
 	list_remove(&connection->node);
 	if (connection->evicted) receive->evicting_count--;
+	serving_ends(connection);
 	pool_give(&receive->connections, connection);
 	admission_update(receive);
 }

@@ -135,6 +135,7 @@ struct receive {
 	struct timer parked_timer;
 	uint32_t parked_count;      /* in parked_sockets */
 	uint32_t evicting_count;    /* connections closed to make room that are not yet gone */
+	uint32_t serving_count;     /* connections neither that nor told to come again */
 	struct listener *listeners; /* config.listeners_max of them */
 	uint32_t listeners_open;    /* with a socket, however long */
 	struct timer leaving_timer;

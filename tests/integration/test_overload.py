@@ -54,6 +54,26 @@ def test_more_clients_than_connections(tmp_path, tls):
         assert peers.exchange_one(daemon, event(1000)).status == 200
 
 
+def test_a_herd_is_served(tmp_path):
+    """300 clients that all come at once, at 32 connections, and back as soon as they are told 503: those who are told so
+    must not keep everybody from being served."""
+    def client(number):
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                answer = peers.exchange_one(daemon, event(number), tls=True)
+                if answer is not None and answer.status == 200:
+                    return True
+        return False
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url, workers=', connections: 32') as daemon:
+        daemon.process.send_signal(signal.SIGSTOP)
+        with concurrent.futures.ThreadPoolExecutor(300) as pool:
+            served = [pool.submit(client, number) for number in range(300)]
+            time.sleep(0.5)
+            daemon.process.send_signal(signal.SIGCONT)
+            assert all(one.result() for one in served)
+
+
 @pytest.mark.parametrize('tls', [True, False], ids=['tls', 'plain'])
 def test_burst_is_answered(tmp_path, tls):
     """600 connections that are all there before a single one is accepted, at 16: everyone is answered, 200 or 503."""
