@@ -31,7 +31,7 @@ def event(number):
 @pytest.mark.parametrize('tls', [True, False], ids=['tls', 'plain'])
 def test_more_clients_than_connections(tmp_path, tls):
     """200 clients at 32 connections, each coming again when told to: all get their event in, none is told anything but
-    200 or 503, and none has its connection closed without an answer."""
+    200 or 503, and none has its connection closed without an answer but those that sent nothing for a second."""
     def client(number):
         """What it was answered, None for a connection that ended without."""
         found = []
@@ -49,7 +49,9 @@ def test_more_clients_than_connections(tmp_path, tls):
     with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url, workers=', connections: 32') as daemon:
         with concurrent.futures.ThreadPoolExecutor(200) as pool:
             found = list(pool.map(client, range(200)))
-        assert all(one[-1] == 200 and set(one) <= {200, 503} for one in found), found
+        assert all(one[-1] == 200 and set(one) <= {200, 503, None} for one in found), found
+        # Where this machine stands still for a second they are idle for as long, and make room.
+        assert sum(one.count(None) for one in found) <= daemon.metric('penstock_connections_evicted_total'), found
         assert peers.settled(daemon)['deliveries_delivered'] == 200
         assert peers.exchange_one(daemon, event(1000)).status == 200
 
