@@ -151,7 +151,7 @@ def test_a_daemon_that_takes_everything_is_noticed(tmp_path):
 def test_latency_counts_from_the_intended_start(tmp_path, sink):
     """A daemon that stands still for a second shows in the latency of all that should have been sent meanwhile."""
     with make(tmp_path / 'd', sink) as daemon:
-        load = peers.load(daemon, sink, '--connections', 8, '--rate', 200, '--duration', 3)
+        load = peers.load(daemon, sink, '--connections', 8, '--rate', 200, '--count', 600)
         lab.wait_for(lambda: daemon.metric('penstock_events_accepted_total') > 50)
         daemon.process.send_signal(signal.SIGSTOP)
         time.sleep(1.05)  # the length of the standstill is what is measured
@@ -163,7 +163,7 @@ def test_latency_counts_from_the_intended_start(tmp_path, sink):
         # What waited for one of the eight was sent late, and the summary says so.
         assert found['late']['count'] == found['sent'] and found['late']['max_ms'] >= 800, found['late']
         assert found['late']['p50_ms'] < found['ack']['p50_ms']
-        assert found['acked'] == found['delivered'] >= 600
+        assert found['acked'] == found['delivered'] == 600
 
 
 def test_latency_of_an_event_that_is_sent_again(tmp_path):
@@ -198,12 +198,12 @@ def serve_tls(listener, seconds=0.0, resumed=None):
 
 
 def test_setting_up_is_nobodys_latency(tmp_path):
-    """The clock starts when the connections stand: a second spent on handshakes is in no event's latency."""
+    """The clock starts when the connections stand: three seconds spent on handshakes are in no event's latency."""
     with socket.create_server(('127.0.0.1', 0)) as listener:
-        threading.Thread(target=serve_tls, args=(listener, 1.0), daemon=True).start()
-        found = alone(tmp_path, listener.getsockname()[1], '--rate', 50, '--duration', 1, '--connections', 2)
-        assert found['acked'] == found['scheduled'] >= 49, found
-        assert found['ack']['max_ms'] < 900, found
+        threading.Thread(target=serve_tls, args=(listener, 3.0), daemon=True).start()
+        found = alone(tmp_path, listener.getsockname()[1], '--rate', 50, '--count', 50, '--connections', 2)
+        assert found['acked'] == found['scheduled'] == 50, found
+        assert found['ack']['max_ms'] < 2900, found
 
 
 @pytest.mark.parametrize('pace', [[], ['--rate', 100]], ids=['closed', 'open'])
@@ -390,7 +390,7 @@ def test_finding_the_highest_rate_end_to_end(tmp_path, sink):
         assert load.wait(60) in (0, 1)  # how fast this machine is, and how steady, is not the question
         found = lab.ledger(daemon)
         assert found['clean'] and found['acked'] == found['delivered'] > 0
-        assert all(step['end_to_end_p99_ms'] > 0 for step in found['find']['steps'])
+        assert all(step['end_to_end_p99_ms'] > 0 for step in found['find']['steps'] if step['holds'])
 
 
 def test_no_rate_is_low_enough(tmp_path):

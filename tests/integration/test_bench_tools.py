@@ -34,7 +34,7 @@ def script(name, *arguments):
 @pytest.mark.skipif(os.cpu_count() < 2, reason='one CPU for the server, one for the generator')
 def test_comparison_with_real_peers(tmp_path):
     """One short round against nginx and HAProxy fills every row and every ratio."""
-    out = script('bench_compare.py', '--rounds', 1, '--seconds', 0.3, '--warmup', 0.1, '--flush-seconds', 0.1, '--out',
+    out = script('bench_compare.py', '--rounds', 1, '--seconds', 0.8, '--warmup', 0.1, '--flush-seconds', 0.1, '--out',
                  tmp_path / 'compare.json')
     found = json.loads((tmp_path / 'compare.json').read_text())
     assert set(found['ratios']) == RATIOS and all(value > 0 for value in found['ratios'].values()), found['ratios']
@@ -56,7 +56,7 @@ def test_comparison_with_real_peers(tmp_path):
 @pytest.mark.skipif(os.cpu_count() < 2, reason='one CPU for the server, one for the generator')
 def test_measuring_beside_nginx(tmp_path):
     """`make bench` in short: a summary with its headline."""
-    script('bench_run.py', '--rounds', 1, '--seconds', 0.3, '--warmup', 0.1, '--connections', 8, '--only', 'ack', '--out',
+    script('bench_run.py', '--rounds', 1, '--seconds', 0.8, '--warmup', 0.1, '--connections', 8, '--only', 'ack', '--out',
            tmp_path / 'summary.json')
     found = json.loads((tmp_path / 'summary.json').read_text())
     assert found['ratio'] > 0 and found['events_per_s'] > 0 and len(found['results']) == 2

@@ -364,7 +364,7 @@ def test_timeout_counts_from_the_start_of_the_attempt(tmp_path):
 
     def dawdle(connection):
         with contextlib.suppress(OSError):
-            time.sleep(1)
+            time.sleep(3)
             with context.wrap_socket(connection, server_side=True) as stream:
                 while stream.recv(65536):
                     pass
@@ -372,13 +372,13 @@ def test_timeout_counts_from_the_start_of_the_attempt(tmp_path):
         threading.Thread(target=serve, daemon=True).start()
         url = f'https://localhost:{listener.getsockname()[1]}/slow'
         lines = peers.target_line('hasty', url, ', timeout: 500ms, connect_timeout: 5s' + APP_CA + peers.retry(1))
-        with lab.Daemon(tmp_path / 'd', url, target=', timeout: 1500ms' + APP_CA + peers.retry(1), targets=lines,
+        with lab.Daemon(tmp_path / 'd', url, target=', timeout: 4s' + APP_CA + peers.retry(1), targets=lines,
                         endpoints=peers.endpoint_line('both', ['app', 'hasty'])) as daemon:
             event = peers.send(daemon, b'{}', '/both')
             found = peers.wait_state(daemon, event, 'dead', 'hasty')[0]
-            assert found['error'] == 'connect_timeout' and 0.4e6 < found['duration_us'] < 0.9e6, found
+            assert found['error'] == 'connect_timeout' and 0.4e6 < found['duration_us'] < 2.5e6, found
             found = peers.wait_state(daemon, event, 'dead')[0]
-            assert found['error'] == 'timeout' and 1.4e6 < found['duration_us'] < 2.2e6, found
+            assert found['error'] == 'timeout' and 3.9e6 < found['duration_us'] < 6.5e6, found
 
 
 def test_name_that_does_not_resolve(tmp_path):

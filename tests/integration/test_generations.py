@@ -66,7 +66,7 @@ def test_confirmed_stays(tmp_path):
     """What was confirmed is still there when the time is over."""
     with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
         daemon.configure(endpoints=more('tried'))
-        daemon.ctl('reload', '--confirm-within', '1s')
+        daemon.ctl('reload', '--confirm-within', '5s')
         assert 'generation 2 stays' in daemon.ctl('confirm')
         daemon.configure(endpoints=more('tried', 'other'))
         daemon.ctl('reload', '--confirm-within', '1s')

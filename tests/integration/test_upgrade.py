@@ -261,7 +261,7 @@ def test_a_silent_collector_is_not_waited_for(tmp_path):
             lab.wait_for(lambda: len(collector.seen) > seen)
             peers.send(daemon, {'other': 1})
             daemon.process.send_signal(signal.SIGUSR2)
-            assert from_last_accept_to_exec(daemon, 1) < 1.5
+            assert from_last_accept_to_exec(daemon, 1) < 2.5
             lab.wait_for(lambda: daemon.log().count('is ready') == 2)
             target.wait(2)
 
@@ -274,7 +274,7 @@ def test_a_thread_with_a_name_server_is_not_waited_for(tmp_path):
         try:
             with subprocess.Popen([lab.BUILD / 'penstockctl', '--socket', daemon.folder / 'control.sock', 'upgrade']
                                   ) as asked:
-                assert 0.9 < from_last_accept_to_exec(daemon, 1) < 3
+                assert 0.5 < from_last_accept_to_exec(daemon, 1) < 8
                 peers.thread_reap(thread)
                 assert asked.wait(20) == 0
         finally:
