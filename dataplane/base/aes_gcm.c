@@ -278,7 +278,7 @@ GCM_INLINE __m128i crypt_rest(const struct aes_gcm_key *key, unsigned rounds, bo
 	return sum_of_all(&sums);
 }
 
-GCM_INLINE void do_both(const struct aes_gcm_key *key, unsigned rounds, bool encrypting,
+GCM_INLINE void crypt_text(const struct aes_gcm_key *key, unsigned rounds, bool encrypting,
 	const uint8_t *nonce, struct bytes aad, struct text text, uint8_t *tag)
 {
 	__m128i first = first_counter(nonce);
@@ -296,32 +296,30 @@ GCM_INLINE void do_both(const struct aes_gcm_key *key, unsigned rounds, bool enc
 	_mm256_zeroupper();
 }
 
+/* The rounds are known where the code is made: each of the two has its own. */
+GCM_INLINE void crypt_by_rounds(const struct aes_gcm_key *key, bool encrypting,
+	const uint8_t *nonce, struct bytes aad, struct text text, uint8_t *tag)
+{
+	CHECK(key->rounds == ROUNDS_128 || key->rounds == ROUNDS_256);
+	if (key->rounds == ROUNDS_128) {
+		crypt_text(key, ROUNDS_128, encrypting, nonce, aad, text, tag);
+	} else {
+		crypt_text(key, ROUNDS_256, encrypting, nonce, aad, text, tag);
+	}
+}
+
 GCM_TARGET void aes_gcm_encrypt(const struct aes_gcm_key *key,
 	const uint8_t nonce[static AES_GCM_NONCE_SIZE], struct bytes aad, struct bytes in,
 	uint8_t *out, uint8_t tag[static AES_GCM_TAG_SIZE])
 {
-	const struct text text = { in.data, out, in.size };
-
-	CHECK(key->rounds == ROUNDS_128 || key->rounds == ROUNDS_256);
-	if (key->rounds == ROUNDS_128) {
-		do_both(key, ROUNDS_128, true, nonce, aad, text, tag);
-	} else {
-		do_both(key, ROUNDS_256, true, nonce, aad, text, tag);
-	}
+	crypt_by_rounds(key, true, nonce, aad, (struct text){ in.data, out, in.size }, tag);
 }
 
 GCM_TARGET void aes_gcm_decrypt(const struct aes_gcm_key *key,
 	const uint8_t nonce[static AES_GCM_NONCE_SIZE], struct bytes aad, struct bytes in,
 	uint8_t *out, uint8_t tag[static AES_GCM_TAG_SIZE])
 {
-	const struct text text = { in.data, out, in.size };
-
-	CHECK(key->rounds == ROUNDS_128 || key->rounds == ROUNDS_256);
-	if (key->rounds == ROUNDS_128) {
-		do_both(key, ROUNDS_128, false, nonce, aad, text, tag);
-	} else {
-		do_both(key, ROUNDS_256, false, nonce, aad, text, tag);
-	}
+	crypt_by_rounds(key, false, nonce, aad, (struct text){ in.data, out, in.size }, tag);
 }
 
 /* Leaf 7, ECX; clang 14 has no names for them in __builtin_cpu_supports(). */

@@ -2,8 +2,6 @@
 /* tls_gcm — hands wolfSSL's AES-GCM over to base/aes_gcm.h where the CPU has the instructions. */
 #include "tls/tls_internal.h"
 
-#include <string.h>
-
 #include <wolfssl/wolfcrypt/aes.h>
 
 #include "base/aes_gcm.h"
