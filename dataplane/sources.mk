@@ -24,6 +24,7 @@ BASE_SRC := \
 	dataplane/base/pool.c \
 	dataplane/base/result.c \
 	dataplane/base/sha256_blocks.c \
+	dataplane/base/sha256_lanes.c \
 	dataplane/base/tap.c \
 	dataplane/base/version.c
 

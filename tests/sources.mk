@@ -22,6 +22,7 @@ UNIT_TESTS := \
 	tests/unit/base/test_mailbox.c \
 	tests/unit/base/test_pool.c \
 	tests/unit/base/test_sha256_blocks.c \
+	tests/unit/base/test_sha256_lanes.c \
 	tests/unit/base/test_tap.c \
 	tests/unit/bench/test_disk_load.c \
 	tests/unit/bench/test_hdr.c \

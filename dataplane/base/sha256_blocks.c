@@ -22,17 +22,8 @@ const struct sha256_state sha256_initial = {
 	},
 };
 
-#ifdef __x86_64__
-
-#include <cpuid.h>
-#include <immintrin.h>
-#include <stdatomic.h>
-
-#define SHA_TARGET __attribute__((target("sha,sse4.1")))
-#define SHA_INLINE static inline __attribute__((always_inline, target("sha,sse4.1")))
-
 /* FIPS 180-4, 4.2.2. */
-static const _Alignas(16) uint32_t constants[64] = {
+const _Alignas(16) uint32_t sha256_constants[SHA256_ROUNDS] = {
 	0x428a2f98,
 	0x71374491,
 	0xb5c0fbcf,
@@ -99,6 +90,15 @@ static const _Alignas(16) uint32_t constants[64] = {
 	0xc67178f2,
 };
 
+#ifdef __x86_64__
+
+#include <cpuid.h>
+#include <immintrin.h>
+#include <stdatomic.h>
+
+#define SHA_TARGET __attribute__((target("sha,sse4.1")))
+#define SHA_INLINE static inline __attribute__((always_inline, target("sha,sse4.1")))
+
 struct halves {
 	__m128i abef;
 	__m128i cdgh;
@@ -139,7 +139,7 @@ SHA_INLINE __m128i load_words(const uint8_t *bytes)
 SHA_INLINE void four_rounds(struct halves *halves, __m128i words, size_t i)
 {
 	__m128i low = _mm_add_epi32(words,
-		_mm_load_si128((const __m128i *)(const void *)(constants + 4 * i)));
+		_mm_load_si128((const __m128i *)(const void *)(sha256_constants + 4 * i)));
 	__m128i high = _mm_shuffle_epi32(low, 0x0E);
 	halves->cdgh = _mm_sha256rnds2_epu32(halves->cdgh, halves->abef, low);
 	halves->abef = _mm_sha256rnds2_epu32(halves->abef, halves->cdgh, high);

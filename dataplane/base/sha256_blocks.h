@@ -24,6 +24,9 @@ struct sha256_state {
 };
 /* Before the first block. */
 extern const struct sha256_state sha256_initial;
+/* What is added in each round. */
+enum { SHA256_ROUNDS = 64 };
+extern const uint32_t sha256_constants[SHA256_ROUNDS];
 
 /* Whether the CPU has the instructions. Where it has not, it is an error to feed a state. */
 bool sha256_blocks_usable(void);
