@@ -120,6 +120,7 @@ UNIT_TESTS := \
 	tests/unit/verify/test_rows.c \
 	tests/unit/verify/test_scheme_table.c \
 	tests/unit/verify/test_sign.c \
+	tests/unit/verify/test_together.c \
 	tests/unit/verify/test_vectors.c \
 	tests/unit/verify/test_verify.c \
 	tests/unit/worker/test_claim.c \

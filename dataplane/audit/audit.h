@@ -16,8 +16,14 @@ enum { AUDIT_ROW_LEAF_SIZE = 15 + SHA256_SIZE };
 /* Leaves of one commit, beyond which rows are written early: what fits into a row. */
 enum { AUDIT_PENDING_MAX = 84 };
 BOUND((int)AUDIT_PENDING_MAX <= (int)TREE_APPEND_MAX);
-/* Prefix and record of a leaf that waits for another: all but those with long texts. */
+/* Prefix and record of a leaf that waits for others: all but those with long texts. */
 enum { AUDIT_UNHASHED_SIZE_MAX = 448 };
+/* Leaves that are not hashed yet, but together: that costs half as much. */
+struct audit_unhashed {
+	uint32_t count;
+	struct hash_message message[HASH_MESSAGES_MAX];
+	uint8_t text[HASH_MESSAGES_MAX][AUDIT_UNHASHED_SIZE_MAX + HASH_ROOM];
+};
 BOUND(AUDIT_PENDING_MAX *AUDIT_ROW_LEAF_SIZE <= STORE_PAYLOAD_SIZE_MAX);
 
 struct audit {
@@ -29,12 +35,7 @@ struct audit {
 	uint32_t pending_count;
 	struct audit_subject pending_subjects[AUDIT_PENDING_MAX];
 	uint8_t pending_hashes[AUDIT_PENDING_MAX][SHA256_SIZE];
-	/* One that is not hashed yet either, but with the next: two cost a third less together. */
-	struct {
-		size_t size; /* 0: there is none */
-		uint32_t index;
-		uint8_t message[AUDIT_UNHASHED_SIZE_MAX];
-	} unhashed;
+	struct audit_unhashed unhashed;
 };
 
 /* The empty log of a new shard. */

@@ -48,44 +48,42 @@ void audit_begin(struct audit *audit)
 	audit->tree_at_begin = audit->tree;
 	audit->pending_first = audit->tree.leaf_count;
 	audit->pending_count = 0;
-	audit->unhashed.size = 0;
+	audit->unhashed.count = 0;
 }
 
 void audit_abort(struct audit *audit)
 {
 	audit->tree = audit->tree_at_begin;
 	audit->pending_count = 0;
-	audit->unhashed.size = 0;
+	audit->unhashed.count = 0;
 }
 
-static struct bytes encode(struct leaf_prefix prefix, struct bytes record,
-	uint8_t message[static AUDIT_UNHASHED_SIZE_MAX])
+static void hash_waiting(struct audit *audit)
 {
-	memcpy(message, prefix.data, sizeof prefix.data);
-	if (record.size > 0) memcpy(message + sizeof prefix.data, record.data, record.size);
-	return bytes_of(message, sizeof prefix.data + record.size);
+	hash_sha256_each(audit->unhashed.message, audit->unhashed.count);
+	audit->unhashed.count = 0;
 }
 
 static void hash_or_wait(struct audit *audit, uint32_t index, struct bytes record)
 {
 	const struct audit_subject *subject = &audit->pending_subjects[index];
+	struct audit_unhashed *unhashed = &audit->unhashed;
 	uint8_t *hash = audit->pending_hashes[index];
-	uint8_t message[AUDIT_UNHASHED_SIZE_MAX];
 
-	if (record.size > sizeof message - LEAF_PREFIX_SIZE) {
+	if (record.size > AUDIT_UNHASHED_SIZE_MAX - LEAF_PREFIX_SIZE) {
 		leaf_hash(audit->shard, subject, record, hash);
 		return;
 	}
 	struct leaf_prefix prefix = leaf_prefix(audit->shard, subject);
-	if (audit->unhashed.size == 0) {
-		audit->unhashed.index = index;
-		audit->unhashed.size = encode(prefix, record, audit->unhashed.message).size;
-		return;
-	}
-	hash_sha256_two(bytes_of(audit->unhashed.message, audit->unhashed.size),
-		audit->pending_hashes[audit->unhashed.index], encode(prefix, record, message),
-		hash);
-	audit->unhashed.size = 0;
+	uint8_t *text = unhashed->text[unhashed->count];
+	memcpy(text, prefix.data, sizeof prefix.data);
+	if (record.size > 0) memcpy(text + sizeof prefix.data, record.data, record.size);
+	unhashed->message[unhashed->count++] = (struct hash_message){
+		.text = text,
+		.size = sizeof prefix.data + record.size,
+		.digest = hash,
+	};
+	if (unhashed->count == HASH_MESSAGES_MAX) hash_waiting(audit);
 }
 
 uint64_t audit_append(struct audit *audit, struct store_txn *txn, struct audit_subject subject,
@@ -99,14 +97,6 @@ uint64_t audit_append(struct audit *audit, struct store_txn *txn, struct audit_s
 	return audit->pending_first + index;
 }
 
-static void hash_last(struct audit *audit)
-{
-	if (audit->unhashed.size == 0) return;
-	hash_sha256(bytes_of(audit->unhashed.message, audit->unhashed.size),
-		audit->pending_hashes[audit->unhashed.index]);
-	audit->unhashed.size = 0;
-}
-
 void audit_finish(struct audit *audit, struct store_txn *txn)
 {
 	uint8_t key_memory[KEY_SIZE];
@@ -115,7 +105,7 @@ void audit_finish(struct audit *audit, struct store_txn *txn)
 	struct writer row = writer_of(row_memory, sizeof row_memory);
 
 	if (audit->pending_count == 0) return;
-	hash_last(audit);
+	hash_waiting(audit);
 	CHECK(audit->pending_first == audit->tree.leaf_count);
 	tree_append_all(&audit->tree, audit->pending_hashes, audit->pending_count);
 	write_u64_be(&key, audit->pending_first);

@@ -46,29 +46,30 @@ static const uint8_t *row_at(const struct tree_row *row, size_t i)
 	return i == 0 ? row->before : row->hash[i - 1];
 }
 
-static struct bytes node_encode(const struct tree_row *row, size_t pair,
-	uint8_t to[static NODE_SIZE])
+static void node_encode(const struct tree_row *row, size_t pair, uint8_t to[static NODE_SIZE])
 {
 	to[0] = TREE_NODE_PREFIX;
 	memcpy(to + 1, row_at(row, 2 * pair), SHA256_SIZE);
 	memcpy(to + 1 + SHA256_SIZE, row_at(row, 2 * pair + 1), SHA256_SIZE);
-	return bytes_of(to, NODE_SIZE);
 }
 
 /* Each pair becomes a node, in the place of the first; returns how many. A node's place has been
  * read when it is written. */
 static size_t join_pairs(const struct tree_row *row)
 {
-	uint8_t texts[2][NODE_SIZE];
+	uint8_t texts[HASH_MESSAGES_MAX][NODE_SIZE + HASH_ROOM];
+	struct hash_message messages[HASH_MESSAGES_MAX];
 	size_t pair_count = row->count / 2;
-	size_t pair = 0;
+	size_t waiting = 0;
 
-	for (; pair + 1 < pair_count; pair += 2) {
-		struct bytes first = node_encode(row, pair, texts[0]);
-		struct bytes second = node_encode(row, pair + 1, texts[1]);
-		hash_sha256_two(first, row->hash[pair], second, row->hash[pair + 1]);
+	for (size_t pair = 0; pair < pair_count; pair++) {
+		node_encode(row, pair, texts[waiting]);
+		messages[waiting] =
+			(struct hash_message){ texts[waiting], NODE_SIZE, row->hash[pair] };
+		if (++waiting < HASH_MESSAGES_MAX && pair + 1 < pair_count) continue;
+		hash_sha256_each(messages, waiting);
+		waiting = 0;
 	}
-	if (pair < pair_count) hash_sha256(node_encode(row, pair, texts[0]), row->hash[pair]);
 	return pair_count;
 }
 

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/hash_avx2.h"
 #include "base/sha256_blocks.h"
+#include "base/sha256_lanes.h"
 
 void hash_sha256(struct bytes bytes, uint8_t digest[static SHA256_SIZE])
 {
@@ -73,39 +74,35 @@ void hash_sha256_parts(const struct bytes *parts, size_t part_count,
 	}
 }
 
-/* A short message with its end; returns its blocks. */
-static size_t short_blocks(struct bytes message, uint8_t text[static SHORT_TEXT_SIZE])
+BOUND((int)HASH_MESSAGES_MAX == (int)SHA256_LANES);
+/* One bit, seven of nothing, a size; and what is left of a block that has no room for them. */
+BOUND(HASH_ROOM == 1 + 8 + SHA256_BLOCK_SIZE - 1);
+
+void hash_sha256_each(const struct hash_message *messages, size_t count)
 {
-	size_t rest_size = message.size % SHA256_BLOCK_SIZE;
-	size_t whole = message.size / SHA256_BLOCK_SIZE;
+	struct sha256_state states[HASH_MESSAGES_MAX];
+	struct sha256_work work[HASH_MESSAGES_MAX];
 
-	if (message.size > 0) memcpy(text, message.data, message.size);
-	return whole + sha256_pad(text + whole * SHA256_BLOCK_SIZE, rest_size, message.size);
-}
-
-void hash_sha256_two(struct bytes first, uint8_t first_digest[static SHA256_SIZE],
-	struct bytes second, uint8_t second_digest[static SHA256_SIZE])
-{
-	uint8_t first_text[SHORT_TEXT_SIZE];
-	uint8_t second_text[SHORT_TEXT_SIZE];
-	struct sha256_state first_state = sha256_initial;
-	struct sha256_state second_state = sha256_initial;
-
-	if (first.size >= SHORT_SIZE_MAX || second.size >= SHORT_SIZE_MAX ||
-		!sha256_blocks_usable()) {
-		hash_sha256(first, first_digest);
-		hash_sha256(second, second_digest);
-		return;
+	CHECK(count <= HASH_MESSAGES_MAX);
+	for (size_t i = 0; i < count; i++) {
+		const struct hash_message *message = &messages[i];
+		if (!sha256_blocks_usable()) {
+			hash_sha256(bytes_of(message->text, message->size), message->digest);
+			continue;
+		}
+		size_t whole = message->size / SHA256_BLOCK_SIZE;
+		size_t rest_size = message->size % SHA256_BLOCK_SIZE;
+		uint8_t *rest = message->text + whole * SHA256_BLOCK_SIZE;
+		states[i] = sha256_initial;
+		work[i] = (struct sha256_work){
+			.state = &states[i],
+			.blocks = message->text,
+			.count = whole + sha256_pad(rest, rest_size, message->size),
+		};
 	}
-	size_t first_count = short_blocks(first, first_text);
-	size_t second_count = short_blocks(second, second_text);
-	size_t both = first_count < second_count ? first_count : second_count;
-	size_t both_size = both * SHA256_BLOCK_SIZE;
-	sha256_two(&first_state, first_text, &second_state, second_text, both);
-	sha256_one(&first_state, first_text + both_size, first_count - both);
-	sha256_one(&second_state, second_text + both_size, second_count - both);
-	sha256_state_write(&first_state, first_digest);
-	sha256_state_write(&second_state, second_digest);
+	if (!sha256_blocks_usable()) return;
+	sha256_each(work, count);
+	for (size_t i = 0; i < count; i++) sha256_state_write(&states[i], messages[i].digest);
 }
 
 bool hash_sha256_pieces(bool (*next)(void *owner, struct bytes *ret_piece), void *owner,

@@ -19,7 +19,7 @@
 #include <wolfssl/wolfcrypt/sha512.h>
 
 #include "base/check.h"
-#include "base/sha256_blocks.h"
+#include "base/sha256_lanes.h"
 #include "secrets/secrets_internal.h"
 
 #if defined(WOLFSSL_SMALL_STACK_CACHE) || defined(WOLFSSL_ASYNC_CRYPT) || \
@@ -42,6 +42,7 @@ BOUND(sizeof(struct mac_key) <= SECRET_MEMORY_SIZE_MAX);
 
 enum { BLOCK_SIZE_MAX = WC_SHA512_BLOCK_SIZE };
 BOUND((int)MAC_SIZE_MAX == (int)WC_SHA512_DIGEST_SIZE);
+BOUND((int)MAC_WORK_MAX == (int)SHA256_LANES);
 
 static size_t digest_size(enum mac_digest digest)
 {
@@ -181,43 +182,180 @@ static struct sha256_state words_of(const union mac_state *state)
 	return words;
 }
 
-static size_t compute_and_hash_by_blocks(const struct mac_key *key, struct bytes message,
-	uint8_t mac[static MAC_SIZE_MAX], uint8_t sha256[static SHA256_SIZE])
+/* ---- Several at once ------------------------------------------------------------------------- */
+
+/* What is fed block by block, from the inner state to the MAC. The blocks of `before` are made up
+ * with the beginning of the body; from there on the body is read where it is. */
+struct feeding {
+	/* Secret, as far as `plain`. */
+	struct sha256_state inner, outer;
+	uint8_t inner_end[2 * SHA256_BLOCK_SIZE];
+	struct sha256_state plain;
+	struct bytes middle;     /* of the body; what is left of it when it is fed */
+	struct bytes plain_rest; /* the body's last bytes, that fill no block */
+	uint8_t head[MAC_BEFORE_SIZE_MAX];
+	size_t head_blocks;
+	struct bytes head_rest; /* a body that ends before the block does */
+	uint8_t plain_end[2 * SHA256_BLOCK_SIZE];
+};
+BOUND(MAC_BEFORE_SIZE_MAX % SHA256_BLOCK_SIZE == 0);
+
+static void feeding_begin(const struct mac_work *work, struct feeding *feeding)
 {
-	struct sha256_state inner = words_of(&key->inner);
-	struct sha256_state outer = words_of(&key->outer);
-	struct sha256_state plain = sha256_initial;
-	uint8_t ends[2][2 * SHA256_BLOCK_SIZE];
-	size_t whole = message.size / SHA256_BLOCK_SIZE;
-	struct bytes rest = bytes_from(message, whole * SHA256_BLOCK_SIZE);
+	size_t before_size = work->before.size;
 
-	sha256_pair(&inner, &plain, message.data, whole);
-	if (rest.size > 0) {
-		memcpy(ends[0], rest.data, rest.size);
-		memcpy(ends[1], rest.data, rest.size);
-	}
-	/* They differ in the size that they end with: a block of pad stands before the MAC's. */
-	size_t count = sha256_pad(ends[0], rest.size, SHA256_BLOCK_SIZE + message.size);
-	CHECK(sha256_pad(ends[1], rest.size, message.size) == count);
-	sha256_two(&inner, ends[0], &plain, ends[1], count);
-	sha256_state_write(&plain, sha256);
+	CHECK(before_size <= MAC_BEFORE_SIZE_MAX);
+	feeding->inner = words_of(&work->key->inner);
+	feeding->outer = words_of(&work->key->outer);
+	feeding->plain = sha256_initial;
+	feeding->head_blocks = 0;
+	feeding->head_rest = BYTES_EMPTY;
+	feeding->middle = work->body;
+	if (before_size == 0) return;
 
-	sha256_state_write(&inner, ends[0]);
-	count = sha256_pad(ends[0], SHA256_SIZE, SHA256_BLOCK_SIZE + SHA256_SIZE);
-	sha256_one(&outer, ends[0], count);
-	sha256_state_write(&outer, mac);
-	bytes_wipe(&inner, sizeof inner);
-	bytes_wipe(&outer, sizeof outer);
-	bytes_wipe(ends, sizeof ends);
-	return SHA256_SIZE;
+	size_t room = (SHA256_BLOCK_SIZE - before_size % SHA256_BLOCK_SIZE) % SHA256_BLOCK_SIZE;
+	size_t taken = work->body.size < room ? work->body.size : room;
+	memcpy(feeding->head, work->before.data, before_size);
+	if (taken > 0) memcpy(feeding->head + before_size, work->body.data, taken);
+	feeding->middle = bytes_from(work->body, taken);
+	feeding->head_blocks = (before_size + taken) / SHA256_BLOCK_SIZE;
+	size_t fed = feeding->head_blocks * SHA256_BLOCK_SIZE;
+	feeding->head_rest = bytes_of(feeding->head + fed, before_size + taken - fed);
 }
 
-size_t mac_compute_and_hash(const struct mac_key *key, struct bytes message,
-	uint8_t mac[static MAC_SIZE_MAX], uint8_t sha256[static SHA256_SIZE])
+static void feed_heads(struct feeding *feeding, size_t count)
 {
-	if (key->digest == MAC_SHA256 && sha256_blocks_usable()) {
-		return compute_and_hash_by_blocks(key, message, mac, sha256);
+	struct sha256_work work[MAC_WORK_MAX];
+	size_t work_count = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (feeding[i].head_blocks == 0) continue;
+		work[work_count++] = (struct sha256_work){
+			.state = &feeding[i].inner,
+			.blocks = feeding[i].head,
+			.count = feeding[i].head_blocks,
+		};
 	}
-	hash_sha256(message, sha256);
-	return mac_compute(key, &message, 1, mac);
+	if (work_count > 0) sha256_each(work, work_count);
+}
+
+/* With nothing before it, both states are fed the body's blocks. */
+static void feed_bodies(struct feeding *feeding, const struct mac_work *messages, size_t count)
+{
+	struct sha256_work pairs[MAC_WORK_MAX];
+	struct sha256_work singles[2 * MAC_WORK_MAX];
+	size_t pair_count = 0;
+	size_t single_count = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct bytes body = messages[i].body;
+		struct bytes middle = feeding[i].middle;
+		struct sha256_work plain = {
+			.state = &feeding[i].plain,
+			.blocks = body.data,
+			.count = body.size / SHA256_BLOCK_SIZE,
+		};
+		struct sha256_work inner = {
+			.state = &feeding[i].inner,
+			.blocks = middle.data,
+			.count = middle.size / SHA256_BLOCK_SIZE,
+		};
+		feeding[i].plain_rest = bytes_from(body, plain.count * SHA256_BLOCK_SIZE);
+		feeding[i].middle = bytes_from(middle, inner.count * SHA256_BLOCK_SIZE);
+		if (messages[i].before.size == 0) {
+			inner.second = plain.state;
+			pairs[pair_count++] = inner;
+		} else {
+			singles[single_count++] = inner;
+			singles[single_count++] = plain;
+		}
+	}
+	if (pair_count > 0) sha256_each(pairs, pair_count);
+	if (single_count > 0) sha256_each(singles, single_count);
+}
+
+/* What does not fill a block, of a message of that size in all, and what ends it. */
+static struct sha256_work work_of_end(struct sha256_state *state, struct bytes rest, uint64_t size,
+	uint8_t end[static 2 * SHA256_BLOCK_SIZE])
+{
+	if (rest.size > 0) memcpy(end, rest.data, rest.size);
+	return (struct sha256_work){
+		.state = state,
+		.blocks = end,
+		.count = sha256_pad(end, rest.size, size),
+	};
+}
+
+static void feed_ends(struct feeding *feeding, const struct mac_work *messages, size_t count)
+{
+	struct sha256_work work[2 * MAC_WORK_MAX];
+
+	CHECK(count > 0 && count <= MAC_WORK_MAX);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t size = messages[i].body.size;
+		bool in_head = feeding[i].head_rest.size > 0;
+		/* A block of pad stands before what the MAC is of. */
+		work[i] = work_of_end(&feeding[i].inner,
+			in_head ? feeding[i].head_rest : feeding[i].middle,
+			SHA256_BLOCK_SIZE + messages[i].before.size + size, feeding[i].inner_end);
+		work[count + i] = work_of_end(&feeding[i].plain, feeding[i].plain_rest, size,
+			feeding[i].plain_end);
+	}
+	sha256_each(work, 2 * count);
+}
+
+static void feed_outer(struct feeding *feeding, size_t count)
+{
+	struct sha256_work work[MAC_WORK_MAX];
+
+	CHECK(count > 0 && count <= MAC_WORK_MAX);
+	for (size_t i = 0; i < count; i++) {
+		uint8_t inner[SHA256_SIZE];
+		sha256_state_write(&feeding[i].inner, inner);
+		work[i] = work_of_end(&feeding[i].outer, bytes_of(inner, sizeof inner),
+			SHA256_BLOCK_SIZE + sizeof inner, feeding[i].inner_end);
+		bytes_wipe(inner, sizeof inner);
+	}
+	sha256_each(work, count);
+}
+
+static void compute_by_blocks(struct mac_work *work, size_t count)
+{
+	struct feeding feeding[MAC_WORK_MAX];
+
+	for (size_t i = 0; i < count; i++) feeding_begin(&work[i], &feeding[i]);
+	feed_heads(feeding, count);
+	feed_bodies(feeding, work, count);
+	feed_ends(feeding, work, count);
+	feed_outer(feeding, count);
+	for (size_t i = 0; i < count; i++) {
+		sha256_state_write(&feeding[i].outer, work[i].mac);
+		sha256_state_write(&feeding[i].plain, work[i].body_sha256);
+		bytes_wipe(&feeding[i], offsetof(struct feeding, plain));
+	}
+	/* One alone goes through no lanes. */
+	if (count > 1) sha256_each_wipe();
+}
+
+static bool all_by_blocks(const struct mac_work *work, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (work[i].key->digest != MAC_SHA256) return false;
+	}
+	return sha256_blocks_usable();
+}
+
+void mac_compute_each(struct mac_work *work, size_t count)
+{
+	CHECK(count <= MAC_WORK_MAX);
+	if (count == 0) return;
+	if (all_by_blocks(work, count)) {
+		compute_by_blocks(work, count);
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		const struct bytes parts[] = { work[i].before, work[i].body };
+		mac_compute(work[i].key, parts, ARRAY_COUNT(parts), work[i].mac);
+		hash_sha256(work[i].body, work[i].body_sha256);
+	}
 }

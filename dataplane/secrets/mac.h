@@ -23,7 +23,16 @@ size_t mac_size(const struct mac_key *key);
 /* MAC over the concatenation of the parts. Returns the size written. Hot path: no allocation. */
 size_t mac_compute(const struct mac_key *key, const struct bytes *parts, size_t part_count,
 	uint8_t mac[static MAC_SIZE_MAX]);
-/* The same over one message, and the message's own SHA-256, in one pass where the key is for
- * SHA-256 and the CPU can (base/sha256_blocks.h). */
-size_t mac_compute_and_hash(const struct mac_key *key, struct bytes message,
-	uint8_t mac[static MAC_SIZE_MAX], uint8_t sha256[static SHA256_SIZE]);
+/* Several at once, which where the key is for SHA-256 and the CPU can costs half of one after the
+ * other (base/sha256_lanes.h): the MAC over `before` and `body`, and the SHA-256 of the body alone.
+ * Hot path: no allocation. */
+enum { MAC_WORK_MAX = 16, MAC_BEFORE_SIZE_MAX = 192 };
+struct mac_work {
+	const struct mac_key *key;
+	struct bytes before; /* may be empty; at most MAC_BEFORE_SIZE_MAX */
+	struct bytes body;
+	/* Set by mac_compute_each(): */
+	uint8_t mac[MAC_SIZE_MAX]; /* mac_size(key) of it; the caller's to wipe */
+	uint8_t body_sha256[SHA256_SIZE];
+};
+void mac_compute_each(struct mac_work *work, size_t count);

@@ -14,7 +14,7 @@ static const char *text_of(struct bytes name)
 	return (const char *)name.data;
 }
 
-static void fault(struct presented *presented, enum verdict verdict, struct bytes header)
+static void fault(struct verify_presented *presented, enum verdict verdict, struct bytes header)
 {
 	if (presented->verdict != VERDICT_AUTHENTIC) return;
 	presented->verdict = verdict;
@@ -45,7 +45,7 @@ static bool matches_name(struct bytes pattern, struct bytes name)
 
 /* The value of the one field of that name; its absence or repetition is a fault. */
 static bool find_field(const struct http_fields *fields, struct bytes name,
-	struct presented *presented, struct bytes *ret)
+	struct verify_presented *presented, struct bytes *ret)
 {
 	const struct http_field *found = NULL;
 	for (uint32_t i = 0; i < fields->count; i++) {
@@ -80,8 +80,8 @@ static struct bytes next_item(const char *separators, struct bytes *rest)
 
 /* Repeating the very same value is harmless (Persona sends `t=…,v1=… t=…,v1=…`); two
  * different ones leave open which was meant. */
-static void take_once(const struct scheme *scheme, struct presented *presented, struct bytes *to,
-	struct bytes value)
+static void take_once(const struct scheme *scheme, struct verify_presented *presented,
+	struct bytes *to, struct bytes value)
 {
 	if (to->data != NULL && !bytes_equal(*to, value)) {
 		fault(presented, VERDICT_MALFORMED_SIGNATURE, scheme->signature.header);
@@ -90,7 +90,7 @@ static void take_once(const struct scheme *scheme, struct presented *presented, 
 }
 
 static void read_item(const struct scheme *scheme, struct bytes item, bool first,
-	struct presented *presented)
+	struct verify_presented *presented)
 {
 	const struct signature_row *row = &scheme->signature;
 	const struct timestamp_row *timestamp = &scheme->timestamp;
@@ -110,7 +110,7 @@ static void read_item(const struct scheme *scheme, struct bytes item, bool first
 		if (row->separators[0] == '\0') {
 			fault(presented, VERDICT_MALFORMED_SIGNATURE, row->header);
 		}
-	} else if (presented->signature_count == SIGNATURES_MAX) {
+	} else if (presented->signature_count == VERIFY_SIGNATURES_MAX) {
 		fault(presented, VERDICT_MALFORMED_SIGNATURE, row->header);
 	} else {
 		presented->signature[presented->signature_count++] =
@@ -118,7 +118,8 @@ static void read_item(const struct scheme *scheme, struct bytes item, bool first
 	}
 }
 
-static void read_items(const struct scheme *scheme, struct bytes value, struct presented *presented)
+static void read_items(const struct scheme *scheme, struct bytes value,
+	struct verify_presented *presented)
 {
 	if (scheme->signature.separators[0] == '\0') {
 		read_item(scheme, value, true, presented);
@@ -141,7 +142,7 @@ BOUND(HTTP_FIELDS_MAX <= UINT8_MAX);
 
 /* Of two values for one header nobody can say which the provider meant. */
 static void find_signatures(const struct signature_row *row, const struct http_fields *fields,
-	struct presented *presented, struct signature_fields *ret)
+	struct verify_presented *presented, struct signature_fields *ret)
 {
 	unsigned count = 0;
 	unsigned count_other = 0;
@@ -166,7 +167,7 @@ static void find_signatures(const struct signature_row *row, const struct http_f
 }
 
 static void read_signatures(const struct scheme *scheme, const struct http_fields *fields,
-	struct presented *presented)
+	struct verify_presented *presented)
 {
 	const struct signature_row *row = &scheme->signature;
 	struct signature_fields found;
@@ -181,7 +182,7 @@ static void read_signatures(const struct scheme *scheme, const struct http_field
 }
 
 static void read_required(const struct scheme *scheme, const struct http_fields *fields,
-	struct presented *presented)
+	struct verify_presented *presented)
 {
 	for (size_t i = 0; i < REQUIRED_MAX; i++) {
 		const struct required_row *row = &scheme->required[i];
@@ -195,7 +196,7 @@ static void read_required(const struct scheme *scheme, const struct http_fields 
 }
 
 static void read_timestamp(const struct scheme *scheme, const struct http_fields *fields,
-	struct presented *presented)
+	struct verify_presented *presented)
 {
 	const struct timestamp_row *row = &scheme->timestamp;
 	struct bytes header = scheme->signature.header;
@@ -242,7 +243,7 @@ bool id_is_plain(struct bytes id)
 }
 
 static void read_id(const struct scheme *scheme, const struct http_fields *fields,
-	struct presented *presented)
+	struct verify_presented *presented)
 {
 	const struct id_row *row = &scheme->id;
 	struct bytes header = scheme->signature.header;
@@ -261,9 +262,9 @@ static void read_id(const struct scheme *scheme, const struct http_fields *field
 }
 
 void presented_read(const struct scheme *scheme, const struct http_fields *fields,
-	struct presented *ret)
+	struct verify_presented *ret)
 {
-	*ret = (struct presented){ .verdict = VERDICT_AUTHENTIC };
+	*ret = (struct verify_presented){ .verdict = VERDICT_AUTHENTIC };
 	read_signatures(scheme, fields, ret);
 	read_required(scheme, fields, ret);
 	read_timestamp(scheme, fields, ret);

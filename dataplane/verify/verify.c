@@ -80,6 +80,45 @@ static enum result derive_key(const struct scheme *scheme, struct bytes secret,
 	return result;
 }
 
+static bool has_part(const struct part *parts, size_t count_max, enum part_kind kind)
+{
+	for (size_t i = 0; i < count_max && parts[i].kind != PART_END; i++) {
+		if (parts[i].kind == kind) return true;
+	}
+	return false;
+}
+
+static bool is_body_last(const struct scheme *scheme)
+{
+	for (size_t i = 0; i < MESSAGE_PARTS_MAX; i++) {
+		if (scheme->message[i].kind != PART_BODY) continue;
+		return i + 1 == MESSAGE_PARTS_MAX || scheme->message[i + 1].kind == PART_END;
+	}
+	return false;
+}
+
+/* A request can wait when what is signed ends with the body, and what is looked for in the body is
+ * looked for nowhere else: the header is gone then. What is in a body is not looked for before it
+ * is known who wrote it. */
+static void find_out_waiting(struct verifier *verifier)
+{
+	const struct scheme *scheme = verifier->scheme;
+	const struct part *parts = scheme->identity;
+
+	verifier->identity_in_body = scheme->identity_key.kind == PART_JSON ||
+		has_part(parts, IDENTITY_PARTS_MAX, PART_JSON);
+	bool identity_in_head = scheme->identity_key.kind == PART_HEADER ||
+		has_part(parts, IDENTITY_PARTS_MAX, PART_HEADER) ||
+		has_part(parts, IDENTITY_PARTS_MAX, PART_METHOD) ||
+		has_part(parts, IDENTITY_PARTS_MAX, PART_URL);
+	verifier->id_in_body = has_part(scheme->event_id, EVENT_ID_PARTS_MAX, PART_JSON);
+	bool id_in_head = has_part(scheme->event_id, EVENT_ID_PARTS_MAX, PART_HEADER);
+	verifier->may_wait = scheme->signature.form == SIGNATURE_ITEMS &&
+		scheme->signature.digest == MAC_SHA256 && is_body_last(scheme) &&
+		!(verifier->identity_in_body && identity_in_head) &&
+		!(verifier->id_in_body && id_in_head);
+}
+
 enum result verifier_create(const struct scheme *scheme, struct bytes current,
 	struct bytes previous, uint32_t tolerance_s, struct verifier **ret, const char **ret_error)
 {
@@ -98,6 +137,7 @@ enum result verifier_create(const struct scheme *scheme, struct bytes current,
 		*ret_error = scheme->key.wants;
 		return RESULT_MALFORMED;
 	}
+	find_out_waiting(verifier);
 	*ret = verifier;
 	return RESULT_OK;
 }
@@ -142,7 +182,8 @@ static bool decode_signature(enum signature_encoding encoding, struct bytes text
 }
 
 /* Which keys match, as bits; which one is no secret, but how far a guess came is. */
-static unsigned match_tokens(const struct verifier *verifier, const struct presented *presented)
+static unsigned match_tokens(const struct verifier *verifier,
+	const struct verify_presented *presented)
 {
 	unsigned matches = 0;
 	for (uint32_t k = 0; k < verifier->key_count; k++) {
@@ -152,56 +193,52 @@ static unsigned match_tokens(const struct verifier *verifier, const struct prese
 	return matches;
 }
 
-static bool is_body_alone(const struct scheme *scheme)
-{
-	return scheme->message[0].kind == PART_BODY && scheme->message[1].kind == PART_END;
-}
+/* Of the same text under each key. */
+struct macs {
+	uint8_t mac[VERIFIER_KEYS_MAX][MAC_SIZE_MAX];
+	size_t size;
+};
 
-/* The first key's; where the body alone is signed, its hash comes along. */
-static size_t compute_first(const struct verifier *verifier, const struct message *message,
-	uint8_t mac[static MAC_SIZE_MAX], struct verify_outcome *outcome)
-{
-	const struct mac_key *key = verifier->key[0].mac;
-
-	if (!is_body_alone(verifier->scheme)) {
-		return mac_compute(key, message->part, message->part_count, mac);
-	}
-	outcome->body_hashed = true;
-	return mac_compute_and_hash(key, message->part[0], mac, outcome->body_sha256);
-}
-
-static unsigned match_signatures(const struct verifier *verifier, const struct message *message,
-	const struct presented *presented, struct verify_outcome *outcome, bool *ret_well_formed)
+static unsigned match_signatures(const struct verifier *verifier, const struct macs *macs,
+	const struct verify_presented *presented, bool *ret_well_formed)
 {
 	enum signature_encoding encoding = verifier->scheme->signature.encoding;
-	uint8_t mac[VERIFIER_KEYS_MAX][MAC_SIZE_MAX];
 	unsigned matches = 0;
 
-	CHECK(verifier->key_count > 0 && verifier->key_count <= VERIFIER_KEYS_MAX);
-	size_t mac_bytes = compute_first(verifier, message, mac[0], outcome);
-	if (verifier->key_count == 2) {
-		mac_compute(verifier->key[1].mac, message->part, message->part_count, mac[1]);
-	}
 	*ret_well_formed = false;
 	for (uint32_t i = 0; i < presented->signature_count; i++) {
 		uint8_t signature[MAC_SIZE_MAX];
 		size_t size = 0;
 		bool decoded =
 			decode_signature(encoding, presented->signature[i], signature, &size);
-		if (!decoded || size != mac_bytes) continue; /* a good one may follow */
+		if (!decoded || size != macs->size) continue; /* a good one may follow */
 		*ret_well_formed = true;
 		for (uint32_t k = 0; k < verifier->key_count; k++) {
-			bool equal = bytes_equal_constant_time(bytes_of(mac[k], mac_bytes),
+			bool equal = bytes_equal_constant_time(bytes_of(macs->mac[k], macs->size),
 				bytes_of(signature, size));
 			matches |= (equal ? 1U : 0U) << k;
 		}
 	}
-	bytes_wipe(mac, sizeof mac); /* what a forger would have had to send */
 	return matches;
 }
 
+static enum verdict judge_matches(unsigned matches, struct verify_outcome *outcome)
+{
+	if (matches == 0) return VERDICT_SIGNATURE_MISMATCH;
+	outcome->key_index = (matches & 1) != 0 ? 0 : 1;
+	return VERDICT_AUTHENTIC;
+}
+
+static enum verdict judge_macs(const struct verifier *verifier, const struct macs *macs,
+	const struct verify_presented *presented, struct verify_outcome *outcome)
+{
+	bool well_formed = false;
+	unsigned matches = match_signatures(verifier, macs, presented, &well_formed);
+	return well_formed ? judge_matches(matches, outcome) : VERDICT_MALFORMED_SIGNATURE;
+}
+
 static struct message_input message_input_of(const struct verify_input *input,
-	const struct presented *presented)
+	const struct verify_presented *presented)
 {
 	return (struct message_input){
 		.timestamp = presented->timestamp,
@@ -213,26 +250,25 @@ static struct message_input message_input_of(const struct verify_input *input,
 }
 
 static enum verdict judge_signatures(const struct verifier *verifier,
-	const struct verify_input *input, const struct presented *presented,
+	const struct verify_input *input, const struct verify_presented *presented,
 	struct verify_outcome *outcome)
 {
-	unsigned matches = 0;
+	struct message_input parts = message_input_of(input, presented);
+	struct message message;
+	struct macs macs;
 
 	if (verifier->scheme->signature.form == SIGNATURE_TOKEN) {
-		matches = match_tokens(verifier, presented);
-	} else {
-		struct message_input parts = message_input_of(input, presented);
-		struct message message;
-		bool well_formed = false;
-		if (!message_compose(verifier->scheme, &parts, &message)) {
-			return VERDICT_SIGNATURE_MISMATCH;
-		}
-		matches = match_signatures(verifier, &message, presented, outcome, &well_formed);
-		if (!well_formed) return VERDICT_MALFORMED_SIGNATURE;
+		return judge_matches(match_tokens(verifier, presented), outcome);
 	}
-	if (matches == 0) return VERDICT_SIGNATURE_MISMATCH;
-	outcome->key_index = (matches & 1) != 0 ? 0 : 1;
-	return VERDICT_AUTHENTIC;
+	if (!message_compose(verifier->scheme, &parts, &message)) return VERDICT_SIGNATURE_MISMATCH;
+	CHECK(verifier->key_count > 0 && verifier->key_count <= VERIFIER_KEYS_MAX);
+	for (uint32_t k = 0; k < verifier->key_count; k++) {
+		macs.size = mac_compute(verifier->key[k].mac, message.part, message.part_count,
+			macs.mac[k]);
+	}
+	enum verdict verdict = judge_macs(verifier, &macs, presented, outcome);
+	bytes_wipe(&macs, sizeof macs); /* what a forger would have had to send */
+	return verdict;
 }
 
 static bool is_in_window(const struct verifier *verifier, uint64_t timestamp_s, wall_t now)
@@ -250,7 +286,7 @@ static bool is_in_window(const struct verifier *verifier, uint64_t timestamp_s, 
 
 /* What names the request: like message_compose(), but any header and no literal. */
 static struct bytes part_bytes(const struct part *part, const struct verify_input *input,
-	const struct presented *presented)
+	const struct verify_presented *presented)
 {
 	const struct http_field *field;
 
@@ -273,7 +309,7 @@ static struct bytes part_bytes(const struct part *part, const struct verify_inpu
 }
 
 static struct bytes find_event_id(const struct scheme *scheme, const struct verify_input *input,
-	const struct presented *presented)
+	const struct verify_presented *presented)
 {
 	for (size_t i = 0; i < EVENT_ID_PARTS_MAX; i++) {
 		const struct part *part = &scheme->event_id[i];
@@ -287,7 +323,7 @@ static struct bytes find_event_id(const struct scheme *scheme, const struct veri
 /* Each part is hashed by itself and then the hashes with what they are of, so that bytes
  * cannot move from one part to its neighbour. */
 static struct hash128 identity_of(const struct verifier *verifier, const struct verify_input *input,
-	const struct presented *presented, struct hash128 body)
+	const struct verify_presented *presented, struct hash128 body)
 {
 	const struct scheme *scheme = verifier->scheme;
 	const struct part *part = &scheme->identity_key;
@@ -319,7 +355,7 @@ struct identity {
 };
 
 static struct identity identify(const struct verifier *verifier, const struct verify_input *input,
-	const struct presented *presented)
+	const struct verify_presented *presented)
 {
 	struct hash128 body = hash_xxh128(input->body, verifier->identity_seed);
 	return (struct identity){
@@ -328,52 +364,130 @@ static struct identity identify(const struct verifier *verifier, const struct ve
 	};
 }
 
-/* What is in a body is not looked for before it is known who wrote it. */
-static bool is_identity_outside(const struct scheme *scheme)
+/* ---- requests -------------------------------------------------------------------------------- */
+
+/* What stands before the body; false when there is no room for it. */
+static bool compose_before(const struct verifier *verifier, const struct verify_input *input,
+	struct verify_task *task)
 {
-	if (scheme->identity_key.kind == PART_JSON) return false;
-	for (size_t i = 0; i < IDENTITY_PARTS_MAX; i++) {
-		if (scheme->identity[i].kind == PART_JSON) return false;
-	}
-	return true;
+	struct message_input parts = message_input_of(input, &task->presented);
+	struct message message;
+
+	if (!message_compose(verifier->scheme, &parts, &message)) return false;
+	struct writer writer = writer_of(task->before, sizeof task->before);
+	for (size_t i = 0; i + 1 < message.part_count; i++) write_bytes(&writer, message.part[i]);
+	task->before_size = (uint32_t)writer.size;
+	return !writer.failed;
 }
 
-/* ---- requests -------------------------------------------------------------------------------- */
+/* What can be known before the signature is judged. */
+static void expect(const struct verify_input *input, struct verify_task *task)
+{
+	struct identity identity = identify(task->verifier, input, &task->presented);
+
+	task->identity = identity.whole;
+	task->body_hash = identity.body;
+	if (input->expected != NULL) input->expected(input->owner, identity.whole);
+}
+
+/* The signature is right. */
+static void accept(const struct verify_input *input, wall_t now, struct verify_task *task)
+{
+	const struct verifier *verifier = task->verifier;
+	const struct scheme *scheme = verifier->scheme;
+	struct verify_outcome *outcome = &task->outcome;
+
+	if (verifier->identity_in_body) {
+		struct identity identity = identify(verifier, input, &task->presented);
+		task->identity = identity.whole;
+		task->body_hash = identity.body;
+	}
+	if (verifier->id_in_body) task->event_id = find_event_id(scheme, input, &task->presented);
+	outcome->identity = task->identity;
+	outcome->body_hash = task->body_hash.low;
+	outcome->event_id = task->event_id;
+	if (!is_in_window(verifier, task->presented.timestamp_s, now)) {
+		outcome->verdict = VERDICT_TIMESTAMP;
+		if (scheme->timestamp.place == TIMESTAMP_IN_HEADER) {
+			outcome->header = (const char *)scheme->timestamp.name.data;
+		}
+	}
+}
+
+bool verify_begin(const struct verifier *verifier, const struct verify_input *input, wall_t now,
+	struct verify_task *task)
+{
+	const struct scheme *scheme = verifier->scheme;
+	struct verify_outcome *outcome = &task->outcome;
+
+	presented_read(scheme, input->fields, &task->presented);
+	*outcome = (struct verify_outcome){
+		.verdict = task->presented.verdict,
+		.header = task->presented.header,
+		.timestamp_s = task->presented.timestamp_s,
+	};
+	if (outcome->verdict != VERDICT_AUTHENTIC) return false;
+
+	task->verifier = verifier;
+	task->body = input->body;
+	task->event_id = BYTES_EMPTY;
+	outcome->header = scheme_signature_header(scheme);
+	if (!verifier->identity_in_body) expect(input, task);
+	if (!verifier->id_in_body) {
+		task->event_id = find_event_id(scheme, input, &task->presented);
+	}
+	if (verifier->may_wait && compose_before(verifier, input, task)) {
+		outcome->verdict = VERDICT_SIGNATURE_MISMATCH; /* until it is known */
+		return true;
+	}
+	outcome->verdict = judge_signatures(verifier, input, &task->presented, outcome);
+	if (outcome->verdict == VERDICT_AUTHENTIC) accept(input, now, task);
+	return false;
+}
+
+static void finish(struct verify_task *task, struct mac_work *work, wall_t now)
+{
+	const struct verifier *verifier = task->verifier;
+	struct verify_outcome *outcome = &task->outcome;
+	struct macs macs = { .size = mac_size(work->key) };
+
+	outcome->body_hashed = true;
+	memcpy(outcome->body_sha256, work->body_sha256, SHA256_SIZE);
+	memcpy(macs.mac[0], work->mac, macs.size);
+	for (uint32_t k = 1; k < verifier->key_count; k++) {
+		const struct bytes parts[] = { work->before, work->body };
+		mac_compute(verifier->key[k].mac, parts, ARRAY_COUNT(parts), macs.mac[k]);
+	}
+	outcome->verdict = judge_macs(verifier, &macs, &task->presented, outcome);
+	bytes_wipe(&macs, sizeof macs);
+	bytes_wipe(work->mac, sizeof work->mac);
+	if (outcome->verdict != VERDICT_AUTHENTIC) return;
+	const struct verify_input input = { .body = task->body };
+	accept(&input, now, task);
+}
+
+void verify_finish(struct verify_task *const *tasks, size_t count, wall_t now)
+{
+	struct mac_work work[VERIFY_TASKS_MAX];
+
+	CHECK(count <= VERIFY_TASKS_MAX);
+	for (size_t i = 0; i < count; i++) {
+		work[i].key = tasks[i]->verifier->key[0].mac;
+		work[i].before = bytes_of(tasks[i]->before, tasks[i]->before_size);
+		work[i].body = tasks[i]->body;
+	}
+	mac_compute_each(work, count);
+	for (size_t i = 0; i < count; i++) finish(tasks[i], &work[i], now);
+}
 
 void verify_request(const struct verifier *verifier, const struct verify_input *input, wall_t now,
 	struct verify_outcome *ret)
 {
-	const struct scheme *scheme = verifier->scheme;
-	struct presented presented;
+	struct verify_task task;
+	struct verify_task *const tasks[] = { &task };
 
-	presented_read(scheme, input->fields, &presented);
-	*ret = (struct verify_outcome){
-		.verdict = presented.verdict,
-		.header = presented.header,
-		.timestamp_s = presented.timestamp_s,
-	};
-	if (ret->verdict != VERDICT_AUTHENTIC) return;
-
-	struct identity identity = { 0 };
-	bool expected = input->expected != NULL && is_identity_outside(scheme);
-	if (expected) {
-		identity = identify(verifier, input, &presented);
-		input->expected(input->owner, identity.whole);
-	}
-	ret->header = scheme_signature_header(scheme);
-	ret->verdict = judge_signatures(verifier, input, &presented, ret);
-	if (ret->verdict != VERDICT_AUTHENTIC) return;
-
-	if (!expected) identity = identify(verifier, input, &presented);
-	ret->identity = identity.whole;
-	ret->body_hash = identity.body.low;
-	ret->event_id = find_event_id(scheme, input, &presented);
-	if (!is_in_window(verifier, presented.timestamp_s, now)) {
-		ret->verdict = VERDICT_TIMESTAMP;
-		if (scheme->timestamp.place == TIMESTAMP_IN_HEADER) {
-			ret->header = (const char *)scheme->timestamp.name.data;
-		}
-	}
+	if (verify_begin(verifier, input, now, &task)) verify_finish(tasks, 1, now);
+	*ret = task.outcome;
 }
 
 static bool part_is_missing(enum part_kind kind, const struct message_input *input)
@@ -388,7 +502,7 @@ static bool part_is_missing(enum part_kind kind, const struct message_input *inp
 enum result verify_signed_text(const struct verifier *verifier, const struct verify_input *input,
 	struct writer *writer)
 {
-	struct presented presented;
+	struct verify_presented presented;
 	presented_read(verifier->scheme, input->fields, &presented);
 
 	struct message_input parts = message_input_of(input, &presented);

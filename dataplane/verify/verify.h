@@ -110,6 +110,46 @@ struct verify_outcome {
 void verify_request(const struct verifier *verifier, const struct verify_input *input, wall_t now,
 	struct verify_outcome *ret);
 
+/* The same in two steps, so that several requests can be checked together: the hashes of
+ * signatures and payloads then cost half (secrets/mac.h).
+ *
+ * verify_begin(): false when the outcome is there, because something is wrong with the form or the
+ * scheme is none of those whose requests can wait. True: it will be after verify_finish(), and
+ * until then the bytes of the body and of the fields' values stay where they are; nothing else of
+ * the input is needed any more. */
+enum { VERIFY_SIGNATURES_MAX = 16, VERIFY_BEFORE_SIZE_MAX = 192, VERIFY_TASKS_MAX = 16 };
+
+/* What a request claims: views into it. Everything that could be found is set, even when something
+ * else is missing or malformed: people want to see it. */
+struct verify_presented {
+	enum verdict verdict; /* AUTHENTIC while nothing is wrong with the form */
+	const char *header;   /* that the verdict is about */
+	struct bytes timestamp;
+	uint64_t timestamp_s;
+	struct bytes id;
+	/* No sender has more than two; the rest is room for versions we ignore. */
+	struct bytes signature[VERIFY_SIGNATURES_MAX];
+	uint32_t signature_count;
+};
+
+struct verify_task {
+	struct verify_outcome outcome;
+	/* Private. */
+	const struct verifier *verifier;
+	struct verify_presented presented;
+	struct bytes body;
+	struct hash128 body_hash;
+	struct hash128 identity;                /* unless it is in the body */
+	struct bytes event_id;                  /* as well */
+	uint8_t before[VERIFY_BEFORE_SIZE_MAX]; /* of what is signed: what stands before the body */
+	uint32_t before_size;
+};
+
+MUST_USE bool verify_begin(const struct verifier *verifier, const struct verify_input *input,
+	wall_t now, struct verify_task *task);
+/* Those for which verify_begin() has returned true; at most VERIFY_TASKS_MAX. */
+void verify_finish(struct verify_task *const *tasks, size_t count, wall_t now);
+
 /* Writes what the scheme signs for this request (the text an operator compares with the
  * provider's): only for people, never for the decision. RESULT_NOT_FOUND when a part is
  * missing from the request, or when the scheme signs nothing (plain tokens). */

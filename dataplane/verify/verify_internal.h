@@ -8,9 +8,8 @@
 #include "secrets/secret.h"
 #include "verify/scheme.h"
 
-/* Two keys; no provider is known to sign more than twice while it rolls one. The rest is room
- * for versions we ignore. */
-enum { VERIFIER_KEYS_MAX = 2, SIGNATURES_MAX = 16 };
+/* Two keys; no provider is known to sign more than twice while it rolls one. */
+enum { VERIFIER_KEYS_MAX = 2 };
 
 struct verifier_key {
 	struct mac_key *mac;
@@ -22,25 +21,16 @@ struct verifier {
 	uint64_t identity_seed;
 	uint32_t tolerance_s;
 	uint32_t key_count;
+	bool may_wait;   /* verify_begin() */
+	bool id_in_body; /* the event's id, for people, is known when it has waited */
+	bool identity_in_body;
 	struct verifier_key key[VERIFIER_KEYS_MAX];
 };
 
 /* ---- presented.c: what a request claims ------------------------------------------------------ */
 
-/* Views into the request. Everything that could be found is set, even when something else is
- * missing or malformed: people want to see it. */
-struct presented {
-	enum verdict verdict; /* AUTHENTIC while nothing is wrong with the form */
-	const char *header;   /* that the verdict is about */
-	struct bytes timestamp;
-	uint64_t timestamp_s;
-	struct bytes id;
-	struct bytes signature[SIGNATURES_MAX];
-	uint32_t signature_count;
-};
-
 void presented_read(const struct scheme *scheme, const struct http_fields *fields,
-	struct presented *ret);
+	struct verify_presented *ret);
 bool id_is_valid(const struct id_row *row, struct bytes id);
 /* 1 to EVENT_ID_SIZE_MAX visible ASCII characters: what records and header lines can hold. */
 bool id_is_plain(struct bytes id);

@@ -4,7 +4,7 @@
  *
  *   head      its end found, parsed
  *   verify    GitHub's scheme over 1 KiB, with both hashes and the identity
- *   hashes    of that: the MAC and the payload's SHA-256
+ *   hashes    of that: the MAC and the payload's SHA-256; together: of sixteen at once
  *   leaf      its leaf of the audit log, and the tree; leaves: as the log does it, many at once
  *   checksum  of its record
  *
@@ -119,11 +119,23 @@ static void verify(struct sample *sample)
 
 static void hashes(struct sample *sample)
 {
-	uint8_t mac[MAC_SIZE_MAX];
-	uint8_t sha256[SHA256_SIZE];
+	struct mac_work work = { .key = mac_key, .body = body_of(sample) };
 
-	mac_compute_and_hash(mac_key, body_of(sample), mac, sha256);
-	sink = sink + mac[0] + sha256[0];
+	mac_compute_each(&work, 1);
+	sink = sink + work.mac[0] + work.body_sha256[0];
+}
+
+/* As a worker does it that has many requests at hand. */
+static void hashes_together(struct sample *sample)
+{
+	static struct mac_work work[MAC_WORK_MAX];
+	static unsigned count;
+
+	work[count++] = (struct mac_work){ .key = mac_key, .body = body_of(sample) };
+	if (count < MAC_WORK_MAX) return;
+	mac_compute_each(work, count);
+	sink = sink + work[0].mac[0] + work[0].body_sha256[0];
+	count = 0;
 }
 
 static void leaf(struct sample *sample)
@@ -136,25 +148,25 @@ static void leaf(struct sample *sample)
 	tree_append(&tree, hash);
 }
 
-/* As the log does it: two leaves at once, and the nodes of a commit. */
+/* As the log does it: leaves are hashed together, and the nodes of a commit. */
 static void leaves(struct sample *sample)
 {
 	enum { COMMIT = 64 };
 	static uint8_t hashes[COMMIT][SHA256_SIZE];
+	static uint8_t texts[HASH_MESSAGES_MAX][LEAF_PREFIX_SIZE + HEADER_SIZE + HASH_ROOM];
+	static struct hash_message messages[HASH_MESSAGES_MAX];
 	static unsigned count;
-	static uint8_t waiting[LEAF_PREFIX_SIZE + HEADER_SIZE];
-	uint8_t message[LEAF_PREFIX_SIZE + HEADER_SIZE];
 	const struct audit_subject subject = { .kind = AUDIT_EVENT, .sequence = count };
 	struct leaf_prefix prefix = leaf_prefix(1, &subject);
-	uint8_t *to = count % 2 == 0 ? waiting : message;
+	uint8_t *to = texts[count % HASH_MESSAGES_MAX];
 
 	memcpy(to, prefix.data, sizeof prefix.data);
 	memcpy(to + sizeof prefix.data, sample->request, HEADER_SIZE);
-	if (count % 2 != 0) {
-		hash_sha256_two(bytes_of(waiting, sizeof waiting), hashes[count - 1],
-			bytes_of(message, sizeof message), hashes[count]);
-	}
-	if (++count == COMMIT) {
+	messages[count % HASH_MESSAGES_MAX] =
+		(struct hash_message){ to, LEAF_PREFIX_SIZE + HEADER_SIZE, hashes[count] };
+	count++;
+	if (count % HASH_MESSAGES_MAX == 0) hash_sha256_each(messages, HASH_MESSAGES_MAX);
+	if (count == COMMIT) {
 		tree_append_all(&tree, (const uint8_t(*)[SHA256_SIZE])hashes, COMMIT);
 		count = 0;
 	}
@@ -191,6 +203,7 @@ static void run(void)
 	measure("head", head);
 	measure("verify", verify);
 	measure("hashes", hashes);
+	measure("together", hashes_together);
 	measure("leaf", leaf);
 	measure("leaves", leaves);
 	measure("checksum", checksum);

@@ -214,6 +214,21 @@ static void assert_along(const struct verify_input *input, const struct verify_o
 	}
 }
 
+struct verify_input webhook_input(const struct webhook *webhook, struct http_fields *fields)
+{
+	fields->count = webhook->field_count;
+	for (uint32_t i = 0; i < webhook->field_count; i++) {
+		fields->field[i].name = bytes_of_text(webhook->field_name[i]);
+		fields->field[i].value = bytes_of_text(webhook->field_value[i]);
+	}
+	return (struct verify_input){
+		.method = bytes_of_text(webhook->method),
+		.url = bytes_of_text(webhook->url),
+		.fields = fields,
+		.body = bytes_of_text(webhook->body),
+	};
+}
+
 struct verify_outcome webhook_verify(const struct webhook *webhook, const struct verifier *verifier,
 	uint64_t now_s)
 {
@@ -221,19 +236,9 @@ struct verify_outcome webhook_verify(const struct webhook *webhook, const struct
 	struct verify_outcome outcome;
 	struct expectation expectation = { 0 };
 
-	fields.count = webhook->field_count;
-	for (uint32_t i = 0; i < webhook->field_count; i++) {
-		fields.field[i].name = bytes_of_text(webhook->field_name[i]);
-		fields.field[i].value = bytes_of_text(webhook->field_value[i]);
-	}
-	struct verify_input input = {
-		.method = bytes_of_text(webhook->method),
-		.url = bytes_of_text(webhook->url),
-		.fields = &fields,
-		.body = bytes_of_text(webhook->body),
-		.expected = note_expected,
-		.owner = &expectation,
-	};
+	struct verify_input input = webhook_input(webhook, &fields);
+	input.expected = note_expected;
+	input.owner = &expectation;
 	verify_request(verifier, &input, (wall_t){ .us = now_s * US_PER_S }, &outcome);
 	assert_along(&input, &outcome, &expectation);
 

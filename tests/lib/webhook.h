@@ -45,6 +45,8 @@ void webhook_add_lines(struct webhook *webhook, struct bytes lines);
 
 /* With the webhook's secrets; NULL when the scheme does not take them. */
 struct verifier *webhook_verifier(const struct webhook *webhook, uint32_t tolerance_s);
+/* What the verifier is given; views into the webhook and `fields`. */
+struct verify_input webhook_input(const struct webhook *webhook, struct http_fields *fields);
 /* Judges. The outcome's views point into the webhook. */
 struct verify_outcome webhook_verify(const struct webhook *webhook, const struct verifier *verifier,
 	uint64_t now_s);

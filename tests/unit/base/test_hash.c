@@ -119,25 +119,34 @@ static void sha256_of_parts(void **state)
 	expect_sha256(digest, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
-/* Two side by side are what each is alone, whatever their sizes, short or long. */
-static void sha256_of_two(void **state)
+/* Several together are what each is alone, whatever their number and sizes, and nothing beyond the
+ * room behind a message is touched. */
+static void sha256_of_each(void **state)
 {
-	enum { SIZE_MAX_HERE = 600, STEP = 5 };
-	static uint8_t text[SIZE_MAX_HERE];
+	enum { SIZE_MAX_HERE = 600, MARK = 0xa5 };
+	static uint8_t plain[SIZE_MAX_HERE];
+	static uint8_t texts[HASH_MESSAGES_MAX][SIZE_MAX_HERE + HASH_ROOM + 1];
+	uint8_t digests[HASH_MESSAGES_MAX][SHA256_SIZE];
+	struct hash_message messages[HASH_MESSAGES_MAX];
 	uint8_t alone[SHA256_SIZE];
-	uint8_t digests[2][SHA256_SIZE];
 	(void)state;
 
-	for (size_t i = 0; i < sizeof text; i++) text[i] = (uint8_t)(i * 11);
-	for (size_t first = 0; first <= sizeof text; first++) {
-		for (size_t second = first % STEP; second <= sizeof text; second += 3 * STEP) {
-			/* The second ends where the text does, so that they differ. */
-			struct bytes other = bytes_of(text + sizeof text - second, second);
-			hash_sha256_two(bytes_of(text, first), digests[0], other, digests[1]);
-			hash_sha256(bytes_of(text, first), alone);
-			assert_memory_equal(digests[0], alone, SHA256_SIZE);
-			hash_sha256(other, alone);
-			assert_memory_equal(digests[1], alone, SHA256_SIZE);
+	for (size_t i = 0; i < sizeof plain; i++) plain[i] = (uint8_t)(i * 11);
+	for (size_t step = 0; step < SIZE_MAX_HERE; step++) {
+		size_t count = step % (HASH_MESSAGES_MAX + 1);
+		for (size_t i = 0; i < count; i++) {
+			size_t size = (step + i * (step % 41)) % SIZE_MAX_HERE;
+			/* They end where the text does, so that they differ. */
+			memcpy(texts[i], plain + sizeof plain - size, size);
+			texts[i][size + HASH_ROOM] = MARK;
+			messages[i] = (struct hash_message){ texts[i], size, digests[i] };
+		}
+		hash_sha256_each(messages, count);
+		for (size_t i = 0; i < count; i++) {
+			size_t size = messages[i].size;
+			hash_sha256(bytes_of(plain + sizeof plain - size, size), alone);
+			assert_memory_equal(digests[i], alone, SHA256_SIZE);
+			assert_int_equal(texts[i][size + HASH_ROOM], MARK);
 		}
 	}
 }
@@ -242,7 +251,7 @@ int main(void)
 		cmocka_unit_test(sha256_known_answers),
 		cmocka_unit_test(sha256_of_a_million),
 		cmocka_unit_test(sha256_of_parts),
-		cmocka_unit_test(sha256_of_two),
+		cmocka_unit_test(sha256_of_each),
 		cmocka_unit_test(sha256_of_a_file),
 		cmocka_unit_test(xxh3_known_answers),
 		cmocka_unit_test(xxh3_is_the_library_s),

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/check.h"
+#include "base/random.h"
 
 enum { TEXT_MAX = 160 };
 
@@ -137,31 +138,82 @@ static void test_keys_around_the_block_size(void **state)
 	}
 }
 
-/* MAC and hash in one pass are what they are apart, wherever the last block ends. */
-static void test_mac_and_hash_in_one_pass(void **state)
+enum { BODY_MAX = 500 };
+
+static const enum mac_digest all_digests[] = { MAC_SHA1, MAC_SHA256, MAC_SHA512 };
+
+static void assert_as_alone(const struct mac_work *work)
 {
-	static const enum mac_digest digests[] = { MAC_SHA1, MAC_SHA256, MAC_SHA512 };
-	static uint8_t message[3 * 64 + 64];
+	const struct bytes parts[] = { work->before, work->body };
+	uint8_t mac[MAC_SIZE_MAX];
+	uint8_t sha256[SHA256_SIZE];
+
+	size_t size = mac_compute(work->key, parts, ARRAY_COUNT(parts), mac);
+	hash_sha256(work->body, sha256);
+	assert_memory_equal(work->mac, mac, size);
+	assert_memory_equal(work->body_sha256, sha256, SHA256_SIZE);
+}
+
+/* One alone: wherever what stands before it and the last block end. */
+static void test_mac_and_hash_of_one(void **state)
+{
+	static uint8_t text[BODY_MAX];
 	(void)state;
 
-	for (size_t i = 0; i < sizeof message; i++) message[i] = (uint8_t)(i * 7 + 1);
-	for (size_t d = 0; d < ARRAY_COUNT(digests); d++) {
+	for (size_t i = 0; i < sizeof text; i++) text[i] = (uint8_t)(i * 7 + 1);
+	for (size_t d = 0; d < ARRAY_COUNT(all_digests); d++) {
 		struct mac_key *key = NULL;
-		assert_int_equal(mac_key_create(digests[d], BYTES_LITERAL("key"), &key), RESULT_OK);
-		for (size_t size = 0; size < sizeof message; size++) {
-			struct bytes bytes = bytes_of(message, size);
-			uint8_t mac[2][MAC_SIZE_MAX] = { { 0 } };
-			uint8_t sha256[2][SHA256_SIZE];
-
-			mac_compute(key, &bytes, 1, mac[0]);
-			hash_sha256(bytes, sha256[0]);
-			assert_int_equal(mac_compute_and_hash(key, bytes, mac[1], sha256[1]),
-				mac_size(key));
-			assert_memory_equal(mac[0], mac[1], MAC_SIZE_MAX);
-			assert_memory_equal(sha256[0], sha256[1], SHA256_SIZE);
+		assert_int_equal(mac_key_create(all_digests[d], BYTES_LITERAL("key"), &key),
+			RESULT_OK);
+		for (size_t before = 0; before <= MAC_BEFORE_SIZE_MAX; before++) {
+			for (size_t size = 0; size < 4 * 64; size++) {
+				struct mac_work work = {
+					.key = key,
+					.before = bytes_of(text, before),
+					.body = bytes_of(text + sizeof text - size, size),
+				};
+				mac_compute_each(&work, 1);
+				assert_as_alone(&work);
+			}
 		}
 		mac_key_free(key);
 	}
+}
+
+/* Any number of any size, with and without something before them, under keys of their own; one of
+ * another digest among them, or not. */
+static void test_mac_and_hash_of_each(void **state)
+{
+	static uint8_t text[BODY_MAX];
+	struct random random = { .state = 11 };
+	struct mac_key *keys[4] = { NULL };
+	(void)state;
+
+	for (size_t i = 0; i < sizeof text; i++) text[i] = (uint8_t)random_u64(&random);
+	for (size_t k = 0; k < ARRAY_COUNT(keys); k++) {
+		enum mac_digest digest = k < 3 ? MAC_SHA256 : MAC_SHA1;
+		assert_int_equal(mac_key_create(digest, bytes_of(text, k + 1), &keys[k]),
+			RESULT_OK);
+	}
+	for (unsigned round = 0; round < 3000; round++) {
+		struct mac_work work[MAC_WORK_MAX];
+		size_t count = random_below(&random, MAC_WORK_MAX + 1);
+		uint64_t key_count = round % 10 == 0 ? 4 : 3;
+		uint64_t before_every = 1 + random_below(&random, 3);
+		for (size_t i = 0; i < count; i++) {
+			size_t before = random_below(&random, MAC_BEFORE_SIZE_MAX + 1);
+			size_t size = random_below(&random, round % 3 == 0 ? 40 : BODY_MAX + 1);
+			if (random_below(&random, before_every) > 0) before = 0;
+			work[i] = (struct mac_work){
+				.key = keys[random_below(&random, key_count)],
+				.before = bytes_of(text, before),
+				.body = bytes_of(text + sizeof text - size, size),
+			};
+		}
+		mac_compute_each(work, count);
+		for (size_t i = 0; i < count; i++) assert_as_alone(&work[i]);
+	}
+	for (size_t k = 0; k < ARRAY_COUNT(keys); k++) mac_key_free(keys[k]);
 }
 
 static void test_an_empty_key_is_refused(void **state)
@@ -178,7 +230,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_published_vectors),
 		cmocka_unit_test(test_keys_around_the_block_size),
-		cmocka_unit_test(test_mac_and_hash_in_one_pass),
+		cmocka_unit_test(test_mac_and_hash_of_one),
+		cmocka_unit_test(test_mac_and_hash_of_each),
 		cmocka_unit_test(test_an_empty_key_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
