@@ -199,6 +199,7 @@ RECEIVE_SRC := \
 	dataplane/receive/receive_answer.c \
 	dataplane/receive/receive_connection.c \
 	dataplane/receive/receive_event.c \
+	dataplane/receive/receive_gather.c \
 	dataplane/receive/receive_listener.c \
 	dataplane/receive/receive_request.c \
 	dataplane/receive/receive_tap.c \

@@ -50,6 +50,12 @@ void loop_post(struct loop *loop, struct mail *mail);
 /* The same without waking it: who posts several in a row wakes it with the last. */
 void loop_post_followed(struct loop *loop, struct mail *mail);
 
+/* This turn has brought nothing: what is worth waiting for is not on its way. */
+static inline bool loop_found_nothing(const struct loop *loop)
+{
+	return loop->looked;
+}
+
 static inline mono_t loop_now(const struct loop *loop)
 {
 	return io_mono(loop->io);

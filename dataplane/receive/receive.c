@@ -27,6 +27,7 @@ void receive_open(const struct receive_config *config, const struct flow *flow,
 	list_init(&receive->idle_connections);
 	list_init(&receive->busy_connections);
 	admission_open(receive);
+	gather_open(receive);
 	timer_init(&receive->drain_timer, drain_expired, receive);
 	listeners_open(receive);
 	*ret = receive;
@@ -38,6 +39,7 @@ void receive_close(struct receive *receive)
 
 	timer_stop(&receive->loop->timers, &receive->drain_timer);
 	listeners_close(receive);
+	gather_close(receive);
 	pool_done(&receive->connections);
 	pool_done(&receive->requests);
 	pool_done(&receive->large_buffers);
@@ -47,6 +49,8 @@ void receive_close(struct receive *receive)
 
 void receive_flow_set(struct receive *receive, const struct flow *flow)
 {
+	/* Their endpoints and keys are the old one's. */
+	gather_finish(receive);
 	receive->flow = flow;
 	/* 0 is that of requests that have looked for none. */
 	if (++receive->flow_number == 0) receive->flow_number = 1;

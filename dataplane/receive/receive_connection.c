@@ -54,6 +54,12 @@ static void body_limit(struct connection *connection)
 	connection_limit_since(connection, request->body_waited, limit_us);
 }
 
+/* For us: the client has nothing to do but to read the answer. */
+static bool connection_waits(const struct connection *connection)
+{
+	return connection->state == CONNECTION_GATHERED || connection->state == CONNECTION_COMMIT;
+}
+
 static void connection_timer_expired(void *owner)
 {
 	struct connection *connection = owner;
@@ -65,7 +71,7 @@ static void connection_timer_expired(void *owner)
 		return;
 	}
 	/* The disk has its own limits; the client is not to blame for them. */
-	if (connection->state == CONNECTION_COMMIT) {
+	if (connection_waits(connection)) {
 		connection_limit(connection, RECEIVE_IDLE_TIMEOUT_MS);
 		return;
 	}
@@ -81,6 +87,7 @@ static void connection_timer_expired(void *owner)
 	case CONNECTION_HANDSHAKE:
 	case CONNECTION_HEAD:
 	case CONNECTION_CLOSING: connection_abort(connection); break;
+	case CONNECTION_GATHERED:
 	case CONNECTION_COMMIT: UNREACHABLE();
 	}
 }
@@ -165,6 +172,7 @@ static void request_detach(struct connection *connection)
 	if (request == NULL) return;
 
 	connection->request = NULL;
+	if (connection->state == CONNECTION_GATHERED) gather_remove(request);
 	if (connection->state == CONNECTION_COMMIT) {
 		request->connection = NULL;
 	} else {
@@ -345,7 +353,7 @@ void connection_run(struct connection *connection)
 		}
 		if (!request_step(connection)) break;
 	}
-	if (connection->input_ended && connection->state != CONNECTION_COMMIT &&
+	if (connection->input_ended && !connection_waits(connection) &&
 		connection->state != CONNECTION_CLOSING) {
 		connection_close(connection);
 	}
@@ -409,7 +417,7 @@ static void connection_ended(void *owner, enum stream_end end)
 		connection_linger(connection); /* with an alert that says what is wrong */
 	} else if (end != STREAM_END_PEER && end != STREAM_END_TRUNCATED) {
 		connection_abort(connection);
-	} else if (connection->state != CONNECTION_COMMIT) {
+	} else if (!connection_waits(connection)) {
 		connection_run(connection);
 	}
 }

@@ -136,8 +136,9 @@ static struct bytes field_within(const struct http_fields *fields, struct bytes 
 	return field->value;
 }
 
-static void event_fill(struct request *request, const struct flow_endpoint *endpoint,
-	const struct verify_outcome *outcome)
+/* What needs the header fields. Before the signature is judged: another request's may be in their
+ * place then. */
+static void event_fill(struct request *request, const struct flow_endpoint *endpoint)
 {
 	struct receive *receive = request->receive;
 	struct event *event = &request->append.event;
@@ -148,19 +149,26 @@ static void event_fill(struct request *request, const struct flow_endpoint *endp
 		.tenant_id = FLOW_TENANT_DEFAULT,
 		.endpoint_id = endpoint->id,
 		.flow_version = FLOW_VERSION_FIRST,
-		.key_index = outcome->key_index,
 		.target_count = (uint8_t)endpoint->target_count,
 		.payload_size = request->body_size,
 		.content_type =
 			field_within(fields, BYTES_LITERAL("content-type"), CONTENT_TYPE_SIZE_MAX),
-		.provider_event_id = outcome->event_id.size <= EVENT_ID_SIZE_MAX ? outcome->event_id
-										 : BYTES_EMPTY,
 		.correlation_id = field_within(fields, BYTES_LITERAL("x-correlation-id"),
 			CORRELATION_ID_SIZE_MAX),
 		.forward_fields = forward_fields(request, endpoint),
 	};
 	memcpy(event->target_ids, endpoint->target_ids,
 		endpoint->target_count * sizeof event->target_ids[0]);
+}
+
+static void event_complete(struct request *request, const struct verify_outcome *outcome)
+{
+	struct event *event = &request->append.event;
+
+	event->key_index = outcome->key_index;
+	if (outcome->event_id.size <= EVENT_ID_SIZE_MAX) {
+		event->provider_event_id = outcome->event_id;
+	}
 	if (outcome->body_hashed) {
 		memcpy(event->payload_sha256, outcome->body_sha256, SHA256_SIZE);
 	} else {
@@ -199,7 +207,7 @@ static void event_admit(struct request *request, const struct flow_endpoint *end
 	struct hash128 identity = identity_at(endpoint, outcome->identity);
 	struct replay_place original;
 
-	event_fill(request, endpoint, outcome);
+	event_complete(request, outcome);
 	enum replay_verdict verdict = replay_reserve(receive->config.replay, identity,
 		outcome->body_hash, io_wall(receive->loop->io), &original);
 	switch (verdict) {
@@ -254,11 +262,45 @@ static void event_expected(void *owner, struct hash128 identity)
 	replay_prefetch(expectation->replay, identity_at(expectation->endpoint, identity));
 }
 
+void event_judge(struct request *request, const struct verify_outcome *outcome)
+{
+	if (outcome->verdict == VERDICT_AUTHENTIC) {
+		event_admit(request, request_endpoint(request), outcome);
+		return;
+	}
+	event_count(request,
+		outcome->verdict == VERDICT_TIMESTAMP ? METRICS_ENDPOINT_REFUSED_TIMESTAMP
+						      : METRICS_ENDPOINT_REFUSED_SIGNATURE);
+	answer_problem(request, ANSWER_SIGNATURE, verdict_code(outcome->verdict),
+		verdict_text(outcome->verdict));
+}
+
+static void event_verify(struct request *request, const struct flow_endpoint *endpoint,
+	const struct verify_input *input)
+{
+	struct receive *receive = request->receive;
+	wall_t now = io_wall(receive->loop->io);
+	struct verify_outcome outcome;
+
+	struct verify_task *task = gather_task(receive, request);
+	if (task == NULL) {
+		verify_request(endpoint->verifier, input, now, &outcome);
+		if (outcome.verdict == VERDICT_AUTHENTIC) event_fill(request, endpoint);
+		event_judge(request, &outcome);
+	} else if (verify_begin(endpoint->verifier, input, now, task)) {
+		event_fill(request, endpoint);
+		gather_add(request);
+	} else {
+		outcome = task->outcome;
+		if (outcome.verdict == VERDICT_AUTHENTIC) event_fill(request, endpoint);
+		event_judge(request, &outcome);
+	}
+}
+
 void event_receive(struct request *request)
 {
 	struct receive *receive = request->receive;
 	struct metrics *metrics = receive->config.metrics;
-	struct verify_outcome outcome;
 
 	metrics_add(metrics, METRICS_REQUESTS, 1);
 	const struct flow_endpoint *endpoint = request_endpoint(request);
@@ -272,7 +314,7 @@ void event_receive(struct request *request)
 	}
 	request->metrics_slot = endpoint->metrics_slot;
 	struct expectation expectation = { .replay = receive->config.replay, .endpoint = endpoint };
-	struct verify_input input = {
+	const struct verify_input input = {
 		.expected = event_expected,
 		.owner = &expectation,
 		.method = http->method,
@@ -280,14 +322,5 @@ void event_receive(struct request *request)
 		.fields = &http->fields,
 		.body = request_body(request),
 	};
-	verify_request(endpoint->verifier, &input, io_wall(receive->loop->io), &outcome);
-	if (outcome.verdict == VERDICT_AUTHENTIC) {
-		event_admit(request, endpoint, &outcome);
-		return;
-	}
-	event_count(request,
-		outcome.verdict == VERDICT_TIMESTAMP ? METRICS_ENDPOINT_REFUSED_TIMESTAMP
-						     : METRICS_ENDPOINT_REFUSED_SIGNATURE);
-	answer_problem(request, ANSWER_SIGNATURE, verdict_code(outcome.verdict),
-		verdict_text(outcome.verdict));
+	event_verify(request, endpoint, &input);
 }

@@ -9,6 +9,7 @@
 #include "http/http_chunked.h"
 #include "http/http_request.h"
 #include "receive/receive.h"
+#include "verify/verify.h"
 
 /* Where a connection stands. */
 enum connection_state {
@@ -16,8 +17,9 @@ enum connection_state {
 	CONNECTION_IDLE,      /* between requests, holds nothing */
 	CONNECTION_HEAD,      /* a request's first bytes have come */
 	CONNECTION_BODY,
-	CONNECTION_COMMIT,  /* the event is on its way to disk */
-	CONNECTION_CLOSING, /* stream_close() was called */
+	CONNECTION_GATHERED, /* the request is whole and waits to be verified with others */
+	CONNECTION_COMMIT,   /* the event is on its way to disk */
+	CONNECTION_CLOSING,  /* stream_close() was called */
 };
 
 struct connection;
@@ -120,6 +122,18 @@ struct listener {
 	uint32_t parked_count;
 };
 
+/* Requests that are verified together, and what is known of them so far. */
+struct gathering {
+	bool usable; /* there is something to be won by it */
+	bool finishing;
+	uint32_t count;
+	struct request *requests[VERIFY_TASKS_MAX];
+	struct verify_task *tasks[VERIFY_TASKS_MAX]; /* of `memory`, in no order */
+	struct verify_task memory[VERIFY_TASKS_MAX];
+	struct task task;
+	mono_t since; /* the first of them came */
+};
+
 struct receive {
 	struct receive_config config;
 	const struct flow *flow;
@@ -143,6 +157,7 @@ struct receive {
 	mono_t drain_since;
 	struct timer drain_timer;
 	bool accept_paused;
+	struct gathering gathering;
 	struct http_request http; /* see request_http() */
 	const struct request *http_of;
 	uint64_t date_s; /* the second that `date` is the text of */
@@ -214,6 +229,20 @@ struct bytes request_body(const struct request *request);
 /* ---- receive_event.c ------------------------------------------------------------------------- */
 /* Verifies and appends, or answers. */
 void event_receive(struct request *request);
+/* Goes on with a request that was gathered. */
+void event_judge(struct request *request, const struct verify_outcome *outcome);
+
+/* ---- receive_gather.c ------------------------------------------------------------------------ */
+void gather_open(struct receive *receive);
+void gather_close(struct receive *receive);
+/* Where verify_begin() may write, if the request can wait then; NULL: it can not. */
+struct verify_task *gather_task(struct receive *receive, const struct request *request);
+/* It waits, with that task; event_judge() follows, perhaps before this returns. */
+void gather_add(struct request *request);
+/* It does not any more: the client has gone. */
+void gather_remove(struct request *request);
+/* Nobody waits any longer. */
+void gather_finish(struct receive *receive);
 
 /* ---- receive_tap.c --------------------------------------------------------------------------- */
 /* Only while tap_is_open(). */

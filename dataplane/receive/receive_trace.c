@@ -2,7 +2,7 @@
 /* receive_trace — which trace a request belongs to, and its span when that is sampled.
  *
  * The sender's traceparent decides when it is there and well formed; else a part of the events
- * begin a trace of their own. Only authentic requests are asked: whoever can make others' events
+ * begin a trace of their own. Only authentic requests get a span: whoever can make others' events
  * sampled is the provider himself.
  */
 #include "receive/receive_internal.h"

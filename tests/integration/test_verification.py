@@ -4,7 +4,9 @@
 Question answered: is nothing forged, stale or replayed ever delivered, on whichever worker and after whatever restart?
 """
 import concurrent.futures
+import contextlib
 import json
+import signal
 import time
 
 import pytest
@@ -228,6 +230,44 @@ def test_memory_survives_restart_and_kill(tmp_path):
         once = {event: delivered(target, event) for event in first + more}
         assert all(count >= 1 for count in once.values()), once
         assert all(count == 1 for event, count in once.items() if event in first), once
+
+
+def test_many_at_once_of_all_schemes(tmp_path, target):
+    """What comes while the daemon stands still is verified side by side when it goes on: of each scheme, on many
+    connections, forged ones in front of right ones in one write, and clients that have gone. Each is answered as alone."""
+    def requests(scheme, number):
+        """With bodies of very different sizes: those of a batch need not be alike."""
+        body = b'{"id":"batch-%d","event_id":"batch-%d","text":"%s"}' % (number, number, b'x' * (number * 37 % 3000))
+        path, headers = providers.path_of(scheme), providers.sign(scheme, body)
+        right = peers.request(path, headers, body)
+        forged = peers.request(path, {name: value if scheme != 'gitlab-token' or 'Token' not in name else 'wrong'
+                                      for name, value in headers.items()}, body.replace(b'batch', b'hctab'))
+        return forged, right
+    schemes = list(providers.PROVIDERS)
+    with providers.daemon(tmp_path / 'd', target.url) as daemon, contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(peers.Wire(daemon, tls=False)) for _ in range(6 * len(schemes))]
+        for wire in wires:  # a connection that is known to a worker
+            wire.send(peers.request('/nobody', {}))
+            assert wire.answer().status == 404
+        gone = set(range(0, len(wires), 7))
+        daemon.process.send_signal(signal.SIGSTOP)
+        for number, wire in enumerate(wires):
+            forged, right = requests(schemes[number % len(schemes)], number)
+            wire.send(forged + right + forged + right)
+            if number in gone:
+                wire.socket.close()
+        daemon.process.send_signal(signal.SIGCONT)
+        for number, wire in enumerate(wires):
+            if number in gone:
+                continue
+            answers = [wire.answer() for _ in range(4)]
+            assert [answer.status for answer in answers] == [401, 200, 401, 200], (number, answers)
+            assert answers[1].json['status'] == 'accepted', schemes[number % len(schemes)]
+            assert answers[3].json == {'id': answers[1].json['id'], 'status': 'duplicate'}
+        found = peers.settled(daemon)
+        assert len(wires) - len(gone) <= found['events_accepted'] <= len(wires)
+        assert found['deliveries_delivered'] == found['events_accepted']
+        assert daemon.audit_verify()['valid'] is True
 
 
 def test_memory_has_a_window(tmp_path, target):

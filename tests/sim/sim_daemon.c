@@ -246,6 +246,7 @@ static void kill_worker(struct sim_worker *worker)
 
 	worker->wiring.receive->connections.used_count = 0;
 	worker->wiring.receive->requests.used_count = 0;
+	worker->wiring.receive->gathering.count = 0;
 	worker->wiring.receive->large_buffers.used_count = 0;
 	worker->wiring.receive->parked.used_count = 0;
 	worker->wiring.receive->listeners_open = 0;
