@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/check.h"
+#include "base/random.h"
 #include "http/http.h"
 #include "lib/guard.h"
 
@@ -77,6 +78,54 @@ static void head_ends_with_first_empty_line(void **state)
 	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
 		expect_head(bytes_of_text(cases[i].text),
 			(struct head_verdict){ cases[i].parse, cases[i].fault, cases[i].size });
+	}
+}
+
+/* Byte by byte, as RFC 9112 §2.2 says it. */
+static struct head_verdict find_plainly(struct bytes input)
+{
+	for (size_t i = 0; i < input.size; i++) {
+		if (input.data[i] != '\n') continue;
+		if (i == 0 || input.data[i - 1] != '\r') {
+			return (struct head_verdict){ HTTP_PARSE_BAD, HTTP_FAULT_BARE_LF, 0 };
+		}
+		if (i >= 3 && memcmp(input.data + i - 3, "\r\n\r\n", 4) == 0) {
+			return (struct head_verdict){ HTTP_PARSE_DONE, HTTP_FAULT_NONE, i + 1 };
+		}
+	}
+	return (struct head_verdict){ HTTP_PARSE_MORE, HTTP_FAULT_NONE, 0 };
+}
+
+/* Line breaks of any kind at any place, most of them within the first few hundred bytes: it is
+ * looked for in pieces of 64. */
+static void head_is_found_anywhere(void **state)
+{
+	static const char *const pieces[] = { "\r\n", "\r\n\r\n", "\r\n\r", "\n", "\r", "\n\r\n" };
+	struct random random = { .state = 31 };
+	uint8_t text[300];
+	(void)state;
+
+	for (unsigned round = 0; round < 20000; round++) {
+		size_t size = random_below(&random, sizeof text) + 1;
+		memset(text, 'a', sizeof text);
+		uint64_t count = random_below(&random, 6);
+		/* A bare line feed ends the search: in most rounds there is none. */
+		uint64_t kinds = round % 4 == 0 ? ARRAY_COUNT(pieces) : 3;
+		for (uint64_t i = 0; i < count; i++) {
+			const char *piece = pieces[random_below(&random, kinds)];
+			size_t at = random_below(&random, sizeof text - 4);
+			memcpy(text + at, piece, strlen(piece));
+		}
+		struct bytes input = bytes_of(text, size);
+		struct head_verdict expected = find_plainly(input);
+		struct head_verdict whole = find_in_steps(input, size);
+		struct head_verdict cut = find_in_steps(input, random_below(&random, size) + 1);
+		assert_int_equal(whole.parse, expected.parse);
+		assert_int_equal(whole.fault, expected.fault);
+		assert_int_equal(whole.size, expected.size);
+		assert_int_equal(cut.parse, expected.parse);
+		assert_int_equal(cut.fault, expected.fault);
+		assert_int_equal(cut.size, expected.size);
 	}
 }
 
@@ -205,6 +254,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(head_ends_with_first_empty_line),
+		cmocka_unit_test(head_is_found_anywhere),
 		cmocka_unit_test(head_is_bounded),
 		cmocka_unit_test(faults_are_described),
 		cmocka_unit_test(fields_are_found),
