@@ -52,6 +52,9 @@
 /* When connections run short one that is idle for so long is closed for a new one. Under a second
  * it is between two requests of a client at work, whose next one would meet the close. */
 #define RECEIVE_EVICT_IDLE_MS 1000u
+/* Before a connection is closed for another, or another told to come again, what has come is looked
+ * through; under a load that never lets up, for so long. */
+#define RECEIVE_ADMISSION_LOOK_MS 20u
 /* What an evicted client may leave unread of its last answer before it is cut off. */
 #define RECEIVE_EVICT_TIMEOUT_MS 2000u
 /* When descriptors run out before connections do: so many idle ones leave at each try to accept,

@@ -40,10 +40,10 @@ void receive_close(struct receive *receive)
 	timer_stop(&receive->loop->timers, &receive->drain_timer);
 	listeners_close(receive);
 	gather_close(receive);
+	admission_close(receive);
 	pool_done(&receive->connections);
 	pool_done(&receive->requests);
 	pool_done(&receive->large_buffers);
-	pool_done(&receive->parked);
 	alloc_free(receive);
 }
 

@@ -6,6 +6,10 @@
  * connections become free, or as idle ones are closed for it. While anybody waits nobody else is
  * accepted; the others wait in the kernel's backlog.
  *
+ * Who has been idle for long may have sent his next request while this worker, or the whole machine,
+ * stood still: it is there with the new sockets and only not read yet. So nobody is closed or told to
+ * come again before the turns have found nothing more, or RECEIVE_ADMISSION_LOOK_MS are over.
+ *
  * Ways it fails: no place within RECEIVE_HANDSHAKE_TIMEOUT_MS, or RECEIVE_PARKED_MAX are waiting
  * already. Then the socket is closed and counted as shed.
  */
@@ -14,9 +18,11 @@
 #include "base/check.h"
 
 static void parked_timer_expired(void *owner);
+static void admission_look(void *owner);
 
 void admission_open(struct receive *receive)
 {
+	task_init(&receive->admission_task, admission_look, receive);
 	pool_init(&receive->parked, sizeof(struct parked), RECEIVE_PARKED_MAX);
 	list_init(&receive->parked_sockets);
 	timer_init(&receive->parked_timer, parked_timer_expired, receive);
@@ -99,13 +105,20 @@ static bool connections_full(const struct receive *receive)
 	return receive->connections.used_count == receive->connections.count;
 }
 
-void admission_update(struct receive *receive)
+/* To be served as long as that lasts, or when another makes room. */
+static void admit(struct receive *receive, struct listener *listener, struct io_socket *socket)
+{
+	connection_open(listener, socket,
+		connections_nearly_full(receive) && !connection_evict(receive));
+}
+
+static void admit_parked(struct receive *receive)
 {
 	while (!connections_full(receive)) {
 		struct parked *parked = parked_first(receive);
 		if (parked == NULL) break;
 		parked_leave(receive, parked);
-		connection_open(parked->listener, parked->socket);
+		admit(receive, parked->listener, parked->socket);
 		listener_unpark(parked->listener);
 		pool_give(&receive->parked, parked);
 	}
@@ -113,6 +126,30 @@ void admission_update(struct receive *receive)
 	while (receive->evicting_count < receive->parked_count && connection_evict(receive)) {
 		continue;
 	}
+}
+
+/* How many wait in the kernel nobody says: a few at each try, which is soon again. */
+static void make_room_for_unknown(struct receive *receive)
+{
+	receive->starved = false;
+	while (receive->evicting_count < RECEIVE_STARVED_EVICT_MAX && connection_evict(receive)) {
+		continue;
+	}
+}
+
+static void admission_look(void *owner)
+{
+	struct receive *receive = owner;
+	uint64_t looked_us = mono_since_us(receive->admission_since, loop_now(receive->loop));
+
+	if ((receive->parked_count > 0 || receive->starved) && !loop_found_nothing(receive->loop) &&
+		looked_us < RECEIVE_ADMISSION_LOOK_MS * US_PER_MS) {
+		loop_defer(receive->loop, &receive->admission_task);
+		return;
+	}
+	receive->admission_since = (mono_t){ 0 };
+	admit_parked(receive);
+	if (receive->starved) make_room_for_unknown(receive);
 	listeners_pause(receive, receive->parked_count > 0);
 	if (receive->parked_count == 0) {
 		timer_stop(&receive->loop->timers, &receive->parked_timer);
@@ -122,13 +159,24 @@ void admission_update(struct receive *receive)
 	}
 }
 
+static void look_soon(struct receive *receive)
+{
+	if (receive->admission_since.us == 0) {
+		receive->admission_since = loop_now(receive->loop);
+	}
+	loop_defer(receive->loop, &receive->admission_task);
+}
+
+void admission_update(struct receive *receive)
+{
+	if (receive->parked_count > 0 || receive->accept_paused) look_soon(receive);
+}
+
 void admission_starved(struct receive *receive)
 {
 	if (receive->draining) return;
-	/* How many wait in the kernel nobody says: a few at each try, which is soon again. */
-	while (receive->evicting_count < RECEIVE_STARVED_EVICT_MAX && connection_evict(receive)) {
-		continue;
-	}
+	receive->starved = true;
+	look_soon(receive);
 }
 
 void admission_offer(struct listener *listener, struct io_socket *socket)
@@ -136,11 +184,13 @@ void admission_offer(struct listener *listener, struct io_socket *socket)
 	struct receive *receive = listener->receive;
 
 	metrics_add(receive->config.metrics, METRICS_CONNECTIONS_ACCEPTED, 1);
-	if (receive->parked_count == 0 && !connections_full(receive)) {
-		connection_open(listener, socket);
+	if (receive->parked_count == 0 && !connections_nearly_full(receive) &&
+		!connections_full(receive)) {
+		connection_open(listener, socket, false);
 		return;
 	}
 	park(listener, socket);
+	listeners_pause(receive, true);
 	admission_update(receive);
 }
 
@@ -151,4 +201,10 @@ void admission_abort(struct receive *receive)
 		parked = parked_first(receive)) {
 		parked_refuse(receive, parked);
 	}
+}
+
+void admission_close(struct receive *receive)
+{
+	task_cancel(&receive->admission_task);
+	pool_done(&receive->parked);
 }

@@ -115,7 +115,7 @@ static void list_as_busy(struct connection *connection)
  * so comes back, one that is left waiting times out and counts it as our failure. Those that are
  * told so do not count: where they come back faster than they leave they would keep all others
  * from being served, for ever. */
-static bool connections_nearly_full(const struct receive *receive)
+bool connections_nearly_full(const struct receive *receive)
 {
 	size_t reserve = receive->connections.count / RECEIVE_SHED_SHARE;
 	return receive->serving_count >= receive->connections.count - reserve;
@@ -130,7 +130,7 @@ static void serving_ends(struct connection *connection)
 	receive->serving_count--;
 }
 
-void connection_open(struct listener *listener, struct io_socket *socket)
+void connection_open(struct listener *listener, struct io_socket *socket, bool shed)
 {
 	struct receive *receive = listener->receive;
 
@@ -140,7 +140,7 @@ void connection_open(struct listener *listener, struct io_socket *socket)
 		.receive = receive,
 		.state = listener->context == NULL ? CONNECTION_IDLE : CONNECTION_HANDSHAKE,
 		.secure = listener->context != NULL,
-		.shed = connections_nearly_full(receive) && !connection_evict(receive),
+		.shed = shed,
 	};
 	if (connection->shed) {
 		metrics_add(receive->config.metrics, METRICS_CONNECTIONS_SHED, 1);

@@ -147,6 +147,9 @@ struct receive {
 	struct pool parked;
 	struct list parked_sockets; /* in the order they came */
 	struct timer parked_timer;
+	struct task admission_task;
+	mono_t admission_since;     /* it was deferred first */
+	bool starved;               /* of descriptors */
 	uint32_t parked_count;      /* in parked_sockets */
 	uint32_t evicting_count;    /* connections closed to make room that are not yet gone */
 	uint32_t serving_count;     /* connections neither that nor told to come again */
@@ -180,16 +183,21 @@ void listener_unpark(struct listener *listener);
 void admission_open(struct receive *receive);
 /* No descriptor is left for the next one: the longest idle connections leave for it. */
 void admission_starved(struct receive *receive);
-/* A socket was accepted: it becomes a connection now, or waits until one is free. */
+/* A socket was accepted: it becomes a connection now, or, when they run short, at the end of a turn
+ * in which there is one. */
 void admission_offer(struct listener *listener, struct io_socket *socket);
 /* A connection has become free. */
 void admission_update(struct receive *receive);
 /* Nobody waits any more; whoever did is closed. */
 void admission_abort(struct receive *receive);
+void admission_close(struct receive *receive);
 
 /* ---- receive_connection.c -------------------------------------------------------------------- */
-/* Takes the socket over; not when all connections are taken (pool `connections`). */
-void connection_open(struct listener *listener, struct io_socket *socket);
+/* Takes the socket over; not when all connections are taken (pool `connections`). `shed`: only to
+ * be told to come back. */
+void connection_open(struct listener *listener, struct io_socket *socket, bool shed);
+/* The next one is to be told so, unless another makes room. */
+bool connections_nearly_full(const struct receive *receive);
 /* Closes the connection that has been idle for the longest, to make room. False when none has
  * been for RECEIVE_EVICT_IDLE_MS. */
 bool connection_evict(struct receive *receive);

@@ -77,6 +77,27 @@ def test_a_herd_is_served(tmp_path):
 
 
 @pytest.mark.parametrize('tls', [True, False], ids=['tls', 'plain'])
+def test_nobody_at_work_makes_room(tmp_path, tls):
+    """The daemon stands still for longer than a connection may be idle; meanwhile all who are connected send a request, and
+    others come for whom there is no room. Who is found idle then has only not been listened to."""
+    with contextlib.ExitStack() as stack, lab.Target() as target:
+        daemon = stack.enter_context(lab.Daemon(tmp_path / 'd', target.url, workers=', connections: 32'))
+        wires = [stack.enter_context(peers.Wire(daemon, tls)) for _ in range(30)]
+        for number, wire in enumerate(wires):
+            wire.send(event(number))
+            assert wire.answer().status == 200
+        daemon.process.send_signal(signal.SIGSTOP)
+        port = daemon.port if tls else daemon.plain_port
+        for _ in range(30):
+            stack.enter_context(socket.create_connection(('127.0.0.1', port)))
+        for number, wire in enumerate(wires):
+            wire.send(event(1000 + number))
+        time.sleep(1.5)
+        daemon.process.send_signal(signal.SIGCONT)
+        assert [(answer := wire.answer()) and answer.status for wire in wires] == [200] * len(wires)
+
+
+@pytest.mark.parametrize('tls', [True, False], ids=['tls', 'plain'])
 def test_burst_is_answered(tmp_path, tls):
     """600 connections that are all there before a single one is accepted, at 16: everyone is answered, 200 or 503."""
     with lab.Daemon(tmp_path / 'd', workers=', connections: 16') as daemon, contextlib.ExitStack() as stack:
