@@ -96,6 +96,7 @@ UNIT_TESTS := \
 	tests/unit/store/test_store.c \
 	tests/unit/store/test_store_compact.c \
 	tests/unit/store/test_store_cursor.c \
+	tests/unit/store/test_store_gather.c \
 	tests/unit/store/test_store_journal.c \
 	tests/unit/store/test_store_journal_direct.c \
 	tests/unit/store/test_store_journal_faults.c \

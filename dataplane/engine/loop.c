@@ -73,7 +73,8 @@ enum result loop_turn(struct loop *loop)
 	}
 	uint64_t completions = io_statistics(loop->io).completions;
 	TRY(io_turn(loop->io, wait_us));
-	loop->looked = io_statistics(loop->io).completions == completions;
+	loop->looked = io_statistics(loop->io).completions == completions &&
+		mailbox_empty(&loop->mailbox);
 	run_mail(loop);
 	timers_run(&loop->timers, loop_now(loop));
 	run_tasks(loop);

@@ -111,6 +111,11 @@ bool receive_idle(const struct receive *receive)
 		receive->parked.used_count == 0 && receive->listeners_open == 0;
 }
 
+uint32_t receive_gathered(const struct receive *receive)
+{
+	return receive->gathering.count;
+}
+
 struct receive_usage receive_usage(const struct receive *receive)
 {
 	return (struct receive_usage){

@@ -67,6 +67,9 @@ void receive_abort(struct receive *receive);
 /* Nothing is open or under way any more. */
 bool receive_idle(const struct receive *receive);
 
+/* Requests that are whole and wait to be verified together. */
+uint32_t receive_gathered(const struct receive *receive);
+
 struct receive_usage {
 	uint32_t connections;
 	uint32_t requests;

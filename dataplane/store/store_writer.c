@@ -396,14 +396,15 @@ void store_writer_gather(struct store_writer *writer, bool gather)
  * (PostgreSQL's commit_delay and commit_siblings). That they wait shows in that nobody comes while
  * a commit runs; where somebody does they may be split, and it is tried now and then. At an open
  * load it would only delay. */
-static void look_for_siblings(struct store_writer *writer, uint32_t done_count)
+static void look_for_siblings(struct store_writer *writer, uint32_t done_count, uint32_t coming)
 {
+	uint32_t here = writer->gathered_count + coming;
 	uint32_t batch_count = done_count - writer->seen_done_count;
 
 	if (batch_count == 0) return;
 	writer->seen_done_count = done_count;
-	writer->siblings = writer->gathered_count + batch_count;
-	writer->siblings_wait = writer->gathered_count <= batch_count / 8;
+	writer->siblings = here + batch_count;
+	writer->siblings_wait = here <= batch_count / 8;
 }
 
 static void await_siblings(struct store_writer *writer, uint64_t now_us)
@@ -423,11 +424,12 @@ static void await_siblings(struct store_writer *writer, uint64_t now_us)
 	writer->gathered_until_us = worth_it ? now_us + limit_us : now_us;
 }
 
-uint64_t store_writer_rest(struct store_writer *writer, bool looked, uint64_t now_us)
+uint64_t store_writer_rest(struct store_writer *writer, bool looked, uint32_t coming,
+	uint64_t now_us)
 {
 	uint32_t done_count = atomic_load_explicit(&writer->done_count, memory_order_acquire);
 
-	look_for_siblings(writer, done_count);
+	look_for_siblings(writer, done_count, coming);
 	/* While a commit runs none can begin; those that are done wake the worker. */
 	bool busy = (int32_t)(writer->called_count - done_count) > 0;
 	if (writer->gathered_count == 0 || busy) return UINT64_MAX;

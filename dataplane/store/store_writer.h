@@ -67,9 +67,11 @@ void store_writer_submit(struct store_writer *writer, struct store_job *job);
  * store_writer_rest(), or when they are STORE_GATHER_JOBS_MAX. Off again before it ends. */
 void store_writer_gather(struct store_writer *writer, bool gather);
 /* The worker would sleep now. `looked`: it has just looked for something to do, and there was
- * nothing. Returns for how long it may before it asks again: 0, to look first, when there are jobs
- * that the writer has not been called for; soon it is. */
-uint64_t store_writer_rest(struct store_writer *writer, bool looked, uint64_t now_us);
+ * nothing. `coming`: jobs that it has not made of its requests yet. Returns for how long it may
+ * before it asks again: 0, to look first, when there are jobs that the writer has not been called
+ * for; soon it is. */
+uint64_t store_writer_rest(struct store_writer *writer, bool looked, uint32_t coming,
+	uint64_t now_us);
 
 /* Waits until LMDB has all that was committed, for a reader who wants the present: people's, and
  * tests. Cold thread. When the store has failed, it has not. */

@@ -110,7 +110,7 @@ static uint64_t rest(void *owner, bool looked)
 {
 	struct wiring *wiring = owner;
 	return store_writer_rest(shard_writer(wiring->config.shard), looked,
-		loop_now(&wiring->loop).us);
+		receive_gathered(wiring->receive), loop_now(&wiring->loop).us);
 }
 
 /* ---- Opening --------------------------------------------------------------------------------- */
