@@ -72,9 +72,9 @@ BOUND(RECEIVE_BUFFER_SIZE > 2 * HTTP_HEAD_SIZE_MAX);
 #define RECEIVE_LARGE_BUFFERS 64u
 #define RECEIVE_BODY_SIZE_DEFAULT (1024u * 1024u)
 #define RECEIVE_BODY_SIZE_LIMIT (16u * 1024u * 1024u)
-/* A request waits this long for others to be verified with while the worker has something else to
- * do, and not at all when it has not. One with a larger body does not: it alone takes as long as
- * sixteen of the usual ones. */
+/* A request waits for others to be verified with until a turn of the worker brings nothing; while
+ * each does, for so long and the turn that is under way then. One with a larger body does not wait:
+ * it alone takes as long as sixteen of the usual ones. */
 #define RECEIVE_GATHER_US_MAX 200u
 #define RECEIVE_GATHER_BODY_SIZE_MAX 16384u
 /* What a shed client is told to wait. Providers retry 503 with their own back-off. */

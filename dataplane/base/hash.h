@@ -21,7 +21,7 @@ void hash_sha256_parts(const struct bytes *parts, size_t part_count,
  * secret: states are not wiped. */
 enum { HASH_ROOM = 72 };
 struct hash_message {
-	uint8_t *text; /* HASH_ROOM bytes behind it are overwritten */
+	uint8_t *text; /* up to HASH_ROOM bytes behind its `size` are overwritten */
 	size_t size;
 	uint8_t *digest; /* SHA256_SIZE bytes, not within a text */
 };

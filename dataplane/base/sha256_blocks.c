@@ -325,7 +325,7 @@ void sha256_two(struct sha256_state *first, const uint8_t *first_blocks,
 
 #endif
 
-size_t sha256_pad(uint8_t rest[static 2 * SHA256_BLOCK_SIZE], size_t rest_size, uint64_t size)
+size_t sha256_pad(uint8_t *rest, size_t rest_size, uint64_t size)
 {
 	/* FIPS 180-4, 5.1.1: a bit that is one, zeros, and the size in bits as 64 bits at the end
 	 * of a block. */

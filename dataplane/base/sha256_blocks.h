@@ -40,7 +40,8 @@ void sha256_two(struct sha256_state *first, const uint8_t *first_blocks,
 	struct sha256_state *second, const uint8_t *second_blocks, size_t count);
 
 /* Behind the last `rest_size` bytes of a message of `size` bytes, those that do not fill a block:
- * what completes it. Returns how many blocks they are then: 1 or, with no room, 2. */
-size_t sha256_pad(uint8_t rest[static 2 * SHA256_BLOCK_SIZE], size_t rest_size, uint64_t size);
+ * what completes it. Returns how many blocks they are then: 1 or, with no room (from 56 bytes on),
+ * 2. All of them is written. */
+size_t sha256_pad(uint8_t *rest, size_t rest_size, uint64_t size);
 /* The words as bytes: after the last block, the digest. */
 void sha256_state_write(const struct sha256_state *state, uint8_t to[static SHA256_STATE_SIZE]);

@@ -24,8 +24,9 @@ struct sha256_work {
  * second state or none. Only where sha256_blocks_usable(). */
 void sha256_each(const struct sha256_work *work, size_t work_count);
 
-/* Where states are secret: takes what sha256_each() left of them on the stack away. By the function
- * that has called it. */
+/* Where states are secret: takes what sha256_each() left of them on the stack away. By a function
+ * that has called it, or whose small helpers have: 8 KiB below the caller's frame are wiped, of
+ * which the lanes use 5 at most. */
 void sha256_each_wipe(void);
 
 /* Whether the CPU has the instructions for lanes: then sha256_each() is worth gathering for, up to

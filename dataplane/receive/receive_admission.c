@@ -6,9 +6,10 @@
  * connections become free, or as idle ones are closed for it. While anybody waits nobody else is
  * accepted; the others wait in the kernel's backlog.
  *
- * Who has been idle for long may have sent his next request while this worker, or the whole machine,
- * stood still: it is there with the new sockets and only not read yet. So nobody is closed or told to
- * come again before the turns have found nothing more, or RECEIVE_ADMISSION_LOOK_MS are over.
+ * Who has been idle for long may have sent his next request while this worker, or the whole
+ * machine, stood still: it is there with the new sockets and only not read yet. So nobody is closed
+ * or told to come again before the turns have found nothing more, or RECEIVE_ADMISSION_LOOK_MS are
+ * over.
  *
  * Ways it fails: no place within RECEIVE_HANDSHAKE_TIMEOUT_MS, or RECEIVE_PARKED_MAX are waiting
  * already. Then the socket is closed and counted as shed.

@@ -165,15 +165,15 @@ void connection_open(struct listener *listener, struct io_socket *socket, bool s
 	}
 }
 
-/* A request on its way to disk stays with the writer; all others end with the connection. */
+/* A request that is whole stays, with those that are gathered or with the writer; all others end
+ * with the connection. */
 static void request_detach(struct connection *connection)
 {
 	struct request *request = connection->request;
 	if (request == NULL) return;
 
 	connection->request = NULL;
-	if (connection->state == CONNECTION_GATHERED) gather_remove(request);
-	if (connection->state == CONNECTION_COMMIT) {
+	if (connection_waits(connection)) {
 		request->connection = NULL;
 	} else {
 		request_give(request);

@@ -189,8 +189,34 @@ static void event_append(struct request *request, const struct flow_endpoint *en
 	append->replay_expires.us = append->event.received.us +
 		endpoint->config->replay_window_s * US_PER_S;
 	request->reply.open = event_returned;
-	request->connection->state = CONNECTION_COMMIT;
+	if (request->connection != NULL) request->connection->state = CONNECTION_COMMIT;
 	shard_append_submit(receive->config.shard, append);
+}
+
+/* The client may have gone while the request waited. */
+static void event_refuse(struct request *request, enum answer answer, const char *detail_code,
+	const char *detail)
+{
+	if (request->connection == NULL) {
+		request_give(request);
+		return;
+	}
+	answer_problem(request, answer, detail_code, detail);
+}
+
+static void event_repeat(struct request *request, const struct replay_place *original)
+{
+	if (request->connection == NULL) {
+		request_give(request);
+		return;
+	}
+	answer_accepted(request,
+		&(struct event){
+			.sequence = original->sequence,
+			.shard = original->shard,
+			.received = { original->received_us },
+		},
+		true);
 }
 
 /* The endpoint is part of what makes an event the same: two endpoints may share a provider. */
@@ -214,23 +240,17 @@ static void event_admit(struct request *request, const struct flow_endpoint *end
 	case REPLAY_NEW: event_append(request, endpoint, outcome, identity); return;
 	case REPLAY_DUPLICATE:
 		event_count(request, METRICS_ENDPOINT_DUPLICATE);
-		answer_accepted(request,
-			&(struct event){
-				.sequence = original.sequence,
-				.shard = original.shard,
-				.received = { original.received_us },
-			},
-			true);
+		event_repeat(request, &original);
 		return;
 	case REPLAY_CONFLICT:
 		event_count(request, METRICS_ENDPOINT_REFUSED_CONFLICT);
-		answer_problem(request, ANSWER_CONFLICT, NULL, NULL);
+		event_refuse(request, ANSWER_CONFLICT, NULL, NULL);
 		return;
 	case REPLAY_PENDING:
 	case REPLAY_FULL:
 		event_count(request, METRICS_ENDPOINT_SHED);
-		answer_problem(request, verdict == REPLAY_FULL ? ANSWER_REPLAY : ANSWER_PENDING,
-			NULL, NULL);
+		event_refuse(request, verdict == REPLAY_FULL ? ANSWER_REPLAY : ANSWER_PENDING, NULL,
+			NULL);
 		return;
 	}
 	UNREACHABLE();
@@ -271,7 +291,7 @@ void event_judge(struct request *request, const struct verify_outcome *outcome)
 	event_count(request,
 		outcome->verdict == VERDICT_TIMESTAMP ? METRICS_ENDPOINT_REFUSED_TIMESTAMP
 						      : METRICS_ENDPOINT_REFUSED_SIGNATURE);
-	answer_problem(request, ANSWER_SIGNATURE, verdict_code(outcome->verdict),
+	event_refuse(request, ANSWER_SIGNATURE, verdict_code(outcome->verdict),
 		verdict_text(outcome->verdict));
 }
 

@@ -2,10 +2,13 @@
 /* receive_gather — requests wait for each other to be verified together, which costs half: what is
  * hashed is hashed in lanes (base/sha256_lanes.h).
  *
- * Nobody waits for nothing: when there are as many as lanes they are verified at once, and when the
- * worker has nothing else at hand, however few they are. While it has, more are coming; for
- * RECEIVE_GATHER_US_MAX at most. The task runs at the end of each turn, and keeps the next one from
- * waiting.
+ * When there are as many as lanes they are verified at once, and else when a turn has brought
+ * nothing, however few they are. While turns do bring something, more are coming: for
+ * RECEIVE_GATHER_US_MAX, and the turn that is under way then. The task runs at the end of each
+ * turn, and keeps the next one from waiting.
+ *
+ * A request stays although its client goes, as one does that is on its way to disk: it was whole,
+ * and what becomes of it may not depend on how busy the worker is.
  */
 #include "base/check.h"
 #include "base/sha256_lanes.h"
@@ -25,14 +28,14 @@ static void finish_all(struct receive *receive)
 	verify_finish(gathering->tasks, count, io_wall(receive->loop->io));
 	for (uint32_t i = 0; i < count; i++) {
 		requests[i] = gathering->requests[i];
-		outcomes[i] = gathering->tasks[i]->outcome;
+		outcomes[i] = gathering->tasks[i].outcome;
 	}
 	gathering->count = 0;
 	for (uint32_t i = 0; i < count; i++) {
 		struct connection *connection = requests[i]->connection;
-		connection->state = CONNECTION_BODY;
+		if (connection != NULL) connection->state = CONNECTION_BODY;
 		event_judge(requests[i], &outcomes[i]);
-		connection_run(connection);
+		if (connection != NULL) connection_run(connection);
 	}
 }
 
@@ -67,7 +70,6 @@ void gather_open(struct receive *receive)
 
 	task_init(&gathering->task, gather_look, receive);
 	gathering->usable = sha256_lanes_usable();
-	for (size_t i = 0; i < VERIFY_TASKS_MAX; i++) gathering->tasks[i] = &gathering->memory[i];
 }
 
 void gather_close(struct receive *receive)
@@ -82,7 +84,7 @@ struct verify_task *gather_task(struct receive *receive, const struct request *r
 
 	if (!gathering->usable || gathering->count == VERIFY_TASKS_MAX) return NULL;
 	if (request->body_size > RECEIVE_GATHER_BODY_SIZE_MAX) return NULL;
-	return gathering->tasks[gathering->count];
+	return &gathering->tasks[gathering->count];
 }
 
 void gather_add(struct request *request)
@@ -98,18 +100,4 @@ void gather_add(struct request *request)
 	request->connection->state = CONNECTION_GATHERED;
 	gathering->requests[gathering->count++] = request;
 	if (gathering->count == VERIFY_TASKS_MAX) gather_finish(receive);
-}
-
-void gather_remove(struct request *request)
-{
-	struct gathering *gathering = &request->receive->gathering;
-	uint32_t i = 0;
-
-	while (i < gathering->count && gathering->requests[i] != request) i++;
-	CHECK(i < gathering->count);
-	uint32_t last = --gathering->count;
-	struct verify_task *task = gathering->tasks[i];
-	gathering->requests[i] = gathering->requests[last];
-	gathering->tasks[i] = gathering->tasks[last];
-	gathering->tasks[last] = task;
 }

@@ -128,8 +128,7 @@ struct gathering {
 	bool finishing;
 	uint32_t count;
 	struct request *requests[VERIFY_TASKS_MAX];
-	struct verify_task *tasks[VERIFY_TASKS_MAX]; /* of `memory`, in no order */
-	struct verify_task memory[VERIFY_TASKS_MAX];
+	struct verify_task tasks[VERIFY_TASKS_MAX];
 	struct task task;
 	mono_t since; /* the first of them came */
 };
@@ -237,7 +236,7 @@ struct bytes request_body(const struct request *request);
 /* ---- receive_event.c ------------------------------------------------------------------------- */
 /* Verifies and appends, or answers. */
 void event_receive(struct request *request);
-/* Goes on with a request that was gathered. */
+/* Goes on with a request that was gathered; its client may have gone. */
 void event_judge(struct request *request, const struct verify_outcome *outcome);
 
 /* ---- receive_gather.c ------------------------------------------------------------------------ */
@@ -247,8 +246,6 @@ void gather_close(struct receive *receive);
 struct verify_task *gather_task(struct receive *receive, const struct request *request);
 /* It waits, with that task; event_judge() follows, perhaps before this returns. */
 void gather_add(struct request *request);
-/* It does not any more: the client has gone. */
-void gather_remove(struct request *request);
 /* Nobody waits any longer. */
 void gather_finish(struct receive *receive);
 

@@ -451,8 +451,6 @@ static void finish(struct verify_task *task, struct mac_work *work, wall_t now)
 	struct verify_outcome *outcome = &task->outcome;
 	struct macs macs = { .size = mac_size(work->key) };
 
-	outcome->body_hashed = true;
-	memcpy(outcome->body_sha256, work->body_sha256, SHA256_SIZE);
 	memcpy(macs.mac[0], work->mac, macs.size);
 	for (uint32_t k = 1; k < verifier->key_count; k++) {
 		const struct bytes parts[] = { work->before, work->body };
@@ -462,31 +460,32 @@ static void finish(struct verify_task *task, struct mac_work *work, wall_t now)
 	bytes_wipe(&macs, sizeof macs);
 	bytes_wipe(work->mac, sizeof work->mac);
 	if (outcome->verdict != VERDICT_AUTHENTIC) return;
+	outcome->body_hashed = true;
+	memcpy(outcome->body_sha256, work->body_sha256, SHA256_SIZE);
 	const struct verify_input input = { .body = task->body };
 	accept(&input, now, task);
 }
 
-void verify_finish(struct verify_task *const *tasks, size_t count, wall_t now)
+void verify_finish(struct verify_task *tasks, size_t count, wall_t now)
 {
 	struct mac_work work[VERIFY_TASKS_MAX];
 
 	CHECK(count <= VERIFY_TASKS_MAX);
 	for (size_t i = 0; i < count; i++) {
-		work[i].key = tasks[i]->verifier->key[0].mac;
-		work[i].before = bytes_of(tasks[i]->before, tasks[i]->before_size);
-		work[i].body = tasks[i]->body;
+		work[i].key = tasks[i].verifier->key[0].mac;
+		work[i].before = bytes_of(tasks[i].before, tasks[i].before_size);
+		work[i].body = tasks[i].body;
 	}
 	mac_compute_each(work, count);
-	for (size_t i = 0; i < count; i++) finish(tasks[i], &work[i], now);
+	for (size_t i = 0; i < count; i++) finish(&tasks[i], &work[i], now);
 }
 
 void verify_request(const struct verifier *verifier, const struct verify_input *input, wall_t now,
 	struct verify_outcome *ret)
 {
 	struct verify_task task;
-	struct verify_task *const tasks[] = { &task };
 
-	if (verify_begin(verifier, input, now, &task)) verify_finish(tasks, 1, now);
+	if (verify_begin(verifier, input, now, &task)) verify_finish(&task, 1, now);
 	*ret = task.outcome;
 }
 

@@ -113,10 +113,11 @@ void verify_request(const struct verifier *verifier, const struct verify_input *
 /* The same in two steps, so that several requests can be checked together: the hashes of
  * signatures and payloads then cost half (secrets/mac.h).
  *
- * verify_begin(): false when the outcome is there, because something is wrong with the form or the
- * scheme is none of those whose requests can wait. True: it will be after verify_finish(), and
- * until then the bytes of the body and of the fields' values stay where they are; nothing else of
- * the input is needed any more. */
+ * verify_begin(): false when the outcome is there, because something is wrong with the form, or the
+ * scheme is none of those whose requests can wait, or more is signed in front of the body than
+ * there is room for. True: it will be after verify_finish(). Until then the verifier stays, and the
+ * bytes of the body and of the fields' values stay where they are; nothing else of the input is
+ * needed any more. */
 enum { VERIFY_SIGNATURES_MAX = 16, VERIFY_BEFORE_SIZE_MAX = 192, VERIFY_TASKS_MAX = 16 };
 
 /* What a request claims: views into it. Everything that could be found is set, even when something
@@ -148,7 +149,7 @@ struct verify_task {
 MUST_USE bool verify_begin(const struct verifier *verifier, const struct verify_input *input,
 	wall_t now, struct verify_task *task);
 /* Those for which verify_begin() has returned true; at most VERIFY_TASKS_MAX. */
-void verify_finish(struct verify_task *const *tasks, size_t count, wall_t now);
+void verify_finish(struct verify_task *tasks, size_t count, wall_t now);
 
 /* Writes what the scheme signs for this request (the text an operator compares with the
  * provider's): only for people, never for the decision. RESULT_NOT_FOUND when a part is

@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import json
 import signal
+import socket
 import time
 
 import pytest
@@ -255,7 +256,7 @@ def test_many_at_once_of_all_schemes(tmp_path, target):
             forged, right = requests(schemes[number % len(schemes)], number)
             wire.send(forged + right + forged + right)
             if number in gone:
-                wire.socket.close()
+                (peers.reset if number % 2 else socket.socket.close)(wire.socket)
         daemon.process.send_signal(signal.SIGCONT)
         for number, wire in enumerate(wires):
             if number in gone:

@@ -195,6 +195,8 @@ static void open_worker(struct sim_worker *worker)
 	open_queue(worker);
 	CHECK(config->flow->target_count <= TARGETS_IN_FLOW_MAX);
 	wiring_open(wiring, config->flow, plain);
+	/* On every CPU the same story, and with all that may happen meanwhile. */
+	wiring->receive->gathering.usable = true;
 	CHECK(receive_listen(wiring->receive, &config->address, NULL, &listener) == RESULT_OK);
 	wiring_begin(wiring);
 }

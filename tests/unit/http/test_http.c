@@ -81,6 +81,11 @@ static void head_ends_with_first_empty_line(void **state)
 	}
 }
 
+static void put(uint8_t *at, const char *text)
+{
+	for (; *text != '\0'; text++) *at++ = (uint8_t)*text;
+}
+
 /* Byte by byte, as RFC 9112 §2.2 says it. */
 static struct head_verdict find_plainly(struct bytes input)
 {
@@ -112,9 +117,8 @@ static void head_is_found_anywhere(void **state)
 		/* A bare line feed ends the search: in most rounds there is none. */
 		uint64_t kinds = round % 4 == 0 ? ARRAY_COUNT(pieces) : 3;
 		for (uint64_t i = 0; i < count; i++) {
-			const char *piece = pieces[random_below(&random, kinds)];
-			size_t at = random_below(&random, sizeof text - 4);
-			memcpy(text + at, piece, strlen(piece));
+			put(text + random_below(&random, sizeof text - 4),
+				pieces[random_below(&random, kinds)]);
 		}
 		struct bytes input = bytes_of(text, size);
 		struct head_verdict expected = find_plainly(input);
@@ -140,14 +144,14 @@ static void head_is_bounded(void **state)
 	(void)state;
 
 	memset(text, 'a', sizeof text);
-	memcpy(text + HTTP_HEAD_SIZE_MAX - 4, "\r\n\r\n", 4);
+	put(text + HTTP_HEAD_SIZE_MAX - 4, "\r\n\r\n");
 	const uint8_t *at = guard_place(&guard, bytes_of(text, HTTP_HEAD_SIZE_MAX));
 	assert_int_equal(http_head_find(bytes_of(at, HTTP_HEAD_SIZE_MAX), &scanned, &size, &fault),
 		HTTP_PARSE_DONE);
 	assert_int_equal(size, HTTP_HEAD_SIZE_MAX);
 
 	memset(text, 'a', sizeof text);
-	memcpy(text + HTTP_HEAD_SIZE_MAX - 3, "\r\n\r\n", 4);
+	put(text + HTTP_HEAD_SIZE_MAX - 3, "\r\n\r\n");
 	for (size_t step = 1; step < sizeof text; step += step) {
 		struct head_verdict verdict = find_in_steps(bytes_of(text, sizeof text), step);
 		assert_int_equal(verdict.parse, HTTP_PARSE_BAD);
