@@ -53,13 +53,16 @@
  * it is between two requests of a client at work, whose next one would meet the close. */
 #define RECEIVE_EVICT_IDLE_MS 1000u
 /* Before a connection is closed for another, or another told to come again, what has come is looked
- * through; under a load that never lets up, for so long. */
+ * through; under a load that never lets up for so long, and in as many turns, each of which reads
+ * some tens of sockets. */
 #define RECEIVE_ADMISSION_LOOK_MS 20u
+#define RECEIVE_ADMISSION_LOOK_TURNS 8u
 /* What an evicted client may leave unread of its last answer before it is cut off. */
 #define RECEIVE_EVICT_TIMEOUT_MS 2000u
-/* When descriptors run out before connections do: so many idle ones leave at each try to accept,
- * every 100 ms, for an unknown number that wait in the kernel. */
-#define RECEIVE_STARVED_EVICT_MAX 16u
+/* So many idle connections leave at once while it is not known that they are: under a load that
+ * never lets up, and when descriptors run out before connections do, at each try to accept (every
+ * 100 ms), for an unknown number that wait in the kernel. */
+#define RECEIVE_EVICT_AT_ONCE_MAX 16u
 /* While sockets are parked it is looked so often whose time is over. */
 #define RECEIVE_PARKED_CHECK_MS 250u
 /* Requests between first byte and answer, per worker: bounds body memory and the

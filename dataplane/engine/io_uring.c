@@ -83,6 +83,8 @@ static enum result enter(struct io *io, uint64_t wait_us)
 		if (atomic_load(&io->wake_pending)) wait_us = 0;
 	}
 	int ret = submit_and_wait(io, wait_us);
+	/* A signal or a stop ended the wait: what has come meanwhile is to be seen in this turn. */
+	if (ret == -EINTR) ret = submit_and_wait(io, 0);
 	atomic_store_explicit(&io->sleeping, false, memory_order_relaxed);
 	if (ret >= 0) return RESULT_OK;
 

@@ -8,8 +8,8 @@
  *
  * Who has been idle for long may have sent his next request while this worker, or the whole
  * machine, stood still: it is there with the new sockets and only not read yet. So nobody is closed
- * or told to come again before the turns have found nothing more, or RECEIVE_ADMISSION_LOOK_MS are
- * over.
+ * or told to come again before a turn has found nothing more; under a load that never lets up, a
+ * few in each RECEIVE_ADMISSION_LOOK_MS.
  *
  * Ways it fails: no place within RECEIVE_HANDSHAKE_TIMEOUT_MS, or RECEIVE_PARKED_MAX are waiting
  * already. Then the socket is closed and counted as shed.
@@ -29,6 +29,11 @@ void admission_open(struct receive *receive)
 	timer_init(&receive->parked_timer, parked_timer_expired, receive);
 }
 
+static bool connections_full(const struct receive *receive)
+{
+	return receive->connections.used_count == receive->connections.count;
+}
+
 /* ---- Waiting --------------------------------------------------------------------------------- */
 
 /* Receiving is not started on it, so the socket needs no owner meanwhile. */
@@ -37,6 +42,10 @@ static void park(struct listener *listener, struct io_socket *socket)
 	struct receive *receive = listener->receive;
 
 	struct parked *parked = pool_take(&receive->parked);
+	if (parked == NULL && !connections_full(receive)) {
+		connection_open(listener, socket, true);
+		return;
+	}
 	if (parked == NULL) {
 		metrics_add(receive->config.metrics, METRICS_CONNECTIONS_SHED, 1);
 		io_socket_close(receive->loop->io, socket);
@@ -101,31 +110,42 @@ static void parked_timer_expired(void *owner)
 
 /* ---- Coming in ------------------------------------------------------------------------------- */
 
-static bool connections_full(const struct receive *receive)
+static void parked_admit(struct receive *receive, struct parked *parked, bool shed)
 {
-	return receive->connections.used_count == receive->connections.count;
+	parked_leave(receive, parked);
+	connection_open(parked->listener, parked->socket, shed);
+	listener_unpark(parked->listener);
+	pool_give(&receive->parked, parked);
 }
 
-/* To be served as long as that lasts, or when another makes room. */
-static void admit(struct receive *receive, struct listener *listener, struct io_socket *socket)
+/* For whom nobody need leave. */
+static void admit_freely(struct receive *receive)
 {
-	connection_open(listener, socket,
-		connections_nearly_full(receive) && !connection_evict(receive));
+	while (!connections_full(receive) && !connections_nearly_full(receive)) {
+		struct parked *parked = parked_first(receive);
+		if (parked == NULL) return;
+		parked_admit(receive, parked, false);
+	}
 }
 
-static void admit_parked(struct receive *receive)
+/* To be served when another makes room for it, `evictions_max` times, and else to be told to come
+ * again. Whom a connection leaves for that was itself only told so has no room by that. */
+static void admit_all(struct receive *receive, uint32_t evictions_max)
 {
 	while (!connections_full(receive)) {
 		struct parked *parked = parked_first(receive);
-		if (parked == NULL) break;
-		parked_leave(receive, parked);
-		admit(receive, parked->listener, parked->socket);
-		listener_unpark(parked->listener);
-		pool_give(&receive->parked, parked);
+		bool nearly_full = connections_nearly_full(receive);
+		if (parked == NULL || (nearly_full && evictions_max == 0)) break;
+		if (nearly_full && connection_evict(receive)) {
+			evictions_max--;
+			nearly_full = connections_nearly_full(receive);
+		}
+		parked_admit(receive, parked, nearly_full);
 	}
 	/* One leaves for each that waits. */
-	while (receive->evicting_count < receive->parked_count && connection_evict(receive)) {
-		continue;
+	while (evictions_max > 0 && receive->evicting_count < receive->parked_count &&
+		connection_evict(receive)) {
+		evictions_max--;
 	}
 }
 
@@ -133,24 +153,38 @@ static void admit_parked(struct receive *receive)
 static void make_room_for_unknown(struct receive *receive)
 {
 	receive->starved = false;
-	while (receive->evicting_count < RECEIVE_STARVED_EVICT_MAX && connection_evict(receive)) {
+	while (receive->evicting_count < RECEIVE_EVICT_AT_ONCE_MAX && connection_evict(receive)) {
 		continue;
 	}
 }
 
+static void look_soon(struct receive *receive)
+{
+	if (receive->admission_turns == 0) receive->admission_since = loop_now(receive->loop);
+	loop_defer(receive->loop, &receive->admission_task);
+}
+
+/* At the end of a turn. By time alone, as turns can be long, it is decided for a few, and then it
+ * is looked again. */
 static void admission_look(void *owner)
 {
 	struct receive *receive = owner;
 	uint64_t looked_us = mono_since_us(receive->admission_since, loop_now(receive->loop));
+	bool all_known = receive->admission_turns > 0 && loop_found_nothing(receive->loop);
+	bool time_over = receive->admission_turns >= RECEIVE_ADMISSION_LOOK_TURNS &&
+		looked_us >= RECEIVE_ADMISSION_LOOK_MS * US_PER_MS;
 
-	if ((receive->parked_count > 0 || receive->starved) && !loop_found_nothing(receive->loop) &&
-		looked_us < RECEIVE_ADMISSION_LOOK_MS * US_PER_MS) {
+	admit_freely(receive);
+	bool wanted = receive->parked_count > 0 || receive->starved;
+	if (wanted && !all_known && !time_over) {
+		receive->admission_turns++;
 		loop_defer(receive->loop, &receive->admission_task);
 		return;
 	}
-	receive->admission_since = (mono_t){ 0 };
-	admit_parked(receive);
+	receive->admission_turns = 0;
+	admit_all(receive, all_known ? UINT32_MAX : RECEIVE_EVICT_AT_ONCE_MAX);
 	if (receive->starved) make_room_for_unknown(receive);
+	if (!all_known && receive->parked_count > 0) look_soon(receive);
 	listeners_pause(receive, receive->parked_count > 0);
 	if (receive->parked_count == 0) {
 		timer_stop(&receive->loop->timers, &receive->parked_timer);
@@ -158,14 +192,6 @@ static void admission_look(void *owner)
 		timer_start(&receive->loop->timers, &receive->parked_timer, loop_now(receive->loop),
 			RECEIVE_PARKED_CHECK_MS * US_PER_MS);
 	}
-}
-
-static void look_soon(struct receive *receive)
-{
-	if (receive->admission_since.us == 0) {
-		receive->admission_since = loop_now(receive->loop);
-	}
-	loop_defer(receive->loop, &receive->admission_task);
 }
 
 void admission_update(struct receive *receive)

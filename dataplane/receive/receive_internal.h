@@ -147,7 +147,8 @@ struct receive {
 	struct list parked_sockets; /* in the order they came */
 	struct timer parked_timer;
 	struct task admission_task;
-	mono_t admission_since;     /* it was deferred first */
+	uint32_t admission_turns;   /* it has looked at, without a decision */
+	mono_t admission_since;     /* the first of them */
 	bool starved;               /* of descriptors */
 	uint32_t parked_count;      /* in parked_sockets */
 	uint32_t evicting_count;    /* connections closed to make room that are not yet gone */
