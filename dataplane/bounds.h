@@ -83,6 +83,10 @@ BOUND(RECEIVE_BUFFER_SIZE > 2 * HTTP_HEAD_SIZE_MAX);
 /* What a shed client is told to wait. Providers retry 503 with their own back-off. */
 #define RECEIVE_RETRY_AFTER_S 5u
 
+/* wolfSSL's objects of so many connections lie close together (tls_memory.c), of more wherever
+ * malloc() puts them: 400 MiB of addresses, and memory only where they are used. */
+#define TLS_SHELF_CONNECTIONS 131072u
+
 /* ---- Engine ---------------------------------------------------------------------------------- */
 
 /* Connections the kernel completes before we accept them, per listener and worker; it cuts this to

@@ -63,6 +63,7 @@ TLS_SRC := \
 	dataplane/tls/tls_error.c \
 	dataplane/tls/tls_gcm.c \
 	dataplane/tls/tls_library.c \
+	dataplane/tls/tls_memory.c \
 	dataplane/tls/tls_ticket.c \
 	dataplane/tls/tls_verify.c
 

@@ -113,6 +113,7 @@ UNIT_TESTS := \
 	tests/unit/tls/test_tls_certificates.c \
 	tests/unit/tls/test_tls_gcm.c \
 	tests/unit/tls/test_tls_hello.c \
+	tests/unit/tls/test_tls_memory.c \
 	tests/unit/tls/test_tls_records.c \
 	tests/unit/tls/test_tls_threads.c \
 	tests/unit/verify/test_identity.c \

@@ -28,7 +28,12 @@
 #error "wolfSSL must be built without early data: a POST could be replayed"
 #endif
 
-/* ---- Memory in wolfSSL's hands (tls_library.c) ----------------------------------------------- */
+/* ---- Memory in wolfSSL's hands (tls_memory.c) ------------------------------------------------ */
+
+/* Before wolfSSL is used for the first time. RESULT_CRYPTO: wolfSSL does not want the hooks. */
+MUST_USE enum result tls_memory_open(void);
+/* Allocations by wolfSSL so far, of all threads. */
+uint64_t tls_memory_count(void);
 
 /* What a connection keeps next to wolfSSL's own objects, from the same counted allocator: the
  * named exception to base/alloc.h. NULL when there is no memory. */

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # No object of the daemon asks for memory but through base/alloc.c, where it is counted and hot threads may not; wolfSSL's
-# hooks in tls/tls_library.c are the named exception. What the C library allocates by itself (open_memstream() and the free()
+# hooks in tls/tls_memory.c are the named exception. What the C library allocates by itself (open_memstream() and the free()
 # of what it made) is for cold threads: the configuration, control and telemetry.
 # shellcheck source=tests/tools/tool_test.sh disable=SC2317  # functions called by passes and fails
 . "$(dirname "$0")/tool_test.sh"
@@ -10,8 +10,8 @@ library=${PENSTOCK_LIBRARY:-$repository/build/release/libpenstock.a}
 
 # symbols : objects that may need them
 doors='
-malloc calloc realloc reallocarray posix_memalign aligned_alloc memalign : alloc.o tls_library.o
-free : alloc.o tls_library.o config_format.o config_walk.o
+malloc calloc realloc reallocarray posix_memalign aligned_alloc memalign : alloc.o tls_memory.o
+free : alloc.o tls_memory.o config_format.o config_walk.o
 strdup strndup asprintf vasprintf __asprintf_chk __vasprintf_chk getline getdelim __getdelim :
 mmap mmap64 mremap brk sbrk : alloc.o store_journal_segment.o
 open_memstream : config_format.o config_walk.o control_generations.o
