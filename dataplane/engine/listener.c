@@ -15,6 +15,17 @@ static bool option_set(int fd, int level, int name)
 	return setsockopt(fd, level, name, &one, sizeof one) == 0;
 }
 
+/* What is sent to a provider is an answer of one segment, and a handshake's flight, within the
+ * window that every connection begins with. Nothing is left for an algorithm to decide: this one
+ * keeps no books, others look at each acknowledgement and time each segment. A wish; accepted
+ * sockets inherit it. A socket that was handed to us stays as it is. */
+static void choose_congestion_control(int fd)
+{
+	static const char name[] = "reno"; /* in every kernel, and allowed to everyone */
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, sizeof name - 1);
+}
+
 int listener_open(const struct io_address *address)
 {
 	struct sockaddr_storage storage;
@@ -22,6 +33,7 @@ int listener_open(const struct io_address *address)
 
 	int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
 	if (fd < 0) return -errno;
+	choose_congestion_control(fd);
 	/* Every worker listens on the same address; the kernel spreads connections. */
 	if (option_set(fd, SOL_SOCKET, SO_REUSEPORT) && option_set(fd, SOL_SOCKET, SO_REUSEADDR) &&
 		/* Accepted sockets inherit it: no system call per connection. */
