@@ -82,6 +82,8 @@ BOUND(RECEIVE_BUFFER_SIZE > 2 * HTTP_HEAD_SIZE_MAX);
 #define RECEIVE_GATHER_BODY_SIZE_MAX 16384u
 /* What a shed client is told to wait. Providers retry 503 with their own back-off. */
 #define RECEIVE_RETRY_AFTER_S 5u
+/* Each refused event would be a line otherwise, for hours. */
+#define RECEIVE_REPLAY_FULL_LOG_US 60000000u
 
 /* wolfSSL's objects of so many connections lie close together (tls_memory.c), of more wherever
  * malloc() puts them: 400 MiB of addresses, and memory only where they are used. */

@@ -5,6 +5,7 @@
 #include "receive/receive_internal.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "http/http_write.h"
 
 static void event_count(const struct request *request, enum metrics_endpoint counter)
@@ -226,6 +227,22 @@ static struct hash128 identity_at(const struct flow_endpoint *endpoint, struct h
 	return hash_xxh128(bytes_of(words, sizeof words), 0);
 }
 
+/* It fills slowly and then refuses everything, so whoever looks into the log must find why. */
+static void tell_replay_full(struct receive *receive)
+{
+	mono_t now = loop_now(receive->loop);
+	bool told = receive->replay_full_told.us != 0;
+
+	if (told && mono_since_us(receive->replay_full_told, now) < RECEIVE_REPLAY_FULL_LOG_US) {
+		return;
+	}
+	receive->replay_full_told = now;
+	log_error("the replay memory is full: new events are answered 503 entries=%llu "
+		  "hint=\"raise store.replay_entries, or shorten the replay_window of busy "
+		  "endpoints\"",
+		(unsigned long long)replay_usage(receive->config.replay).entries_max);
+}
+
 static void event_admit(struct request *request, const struct flow_endpoint *endpoint,
 	const struct verify_outcome *outcome)
 {
@@ -248,6 +265,7 @@ static void event_admit(struct request *request, const struct flow_endpoint *end
 		return;
 	case REPLAY_PENDING:
 	case REPLAY_FULL:
+		if (verdict == REPLAY_FULL) tell_replay_full(receive);
 		event_count(request, METRICS_ENDPOINT_SHED);
 		event_refuse(request, verdict == REPLAY_FULL ? ANSWER_REPLAY : ANSWER_PENDING, NULL,
 			NULL);

@@ -163,7 +163,8 @@ struct receive {
 	struct gathering gathering;
 	struct http_request http; /* see request_http() */
 	const struct request *http_of;
-	uint64_t date_s; /* the second that `date` is the text of */
+	mono_t replay_full_told; /* when the log was last told; 0: never */
+	uint64_t date_s;         /* the second that `date` is the text of */
 	char date[HTTP_DATE_SIZE];
 	uint8_t discard[4096];                   /* scratch: of requests that get no slot */
 	uint8_t url[HTTP_TARGET_SIZE_MAX + 512]; /* scratch: the URL a provider signed */

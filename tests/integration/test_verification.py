@@ -280,7 +280,8 @@ def test_memory_has_a_window(tmp_path, target):
 
 
 def test_full_memory_asks_to_come_again(tmp_path, target):
-    """A full replay memory refuses new events with 503 and Retry-After, still knows the old ones, and stays up."""
+    """A full replay memory refuses new events with 503 and Retry-After, still knows the old ones, stays up, and says in
+    the log what is full and what to do."""
     with lab.Daemon(tmp_path / 'd', target.url, store=', replay_entries: 1024') as daemon:
         requests = [(lab.zen(b'{"n":%d}' % n, f'full-{n}'), b'{"n":%d}' % n) for n in range(1200)]
         with peers.Wire(daemon, tls=False) as wire:
@@ -290,6 +291,8 @@ def test_full_memory_asks_to_come_again(tmp_path, target):
         assert len(shed) >= 1200 - 1024
         assert {(answer.status, answer.json['code']) for answer in shed} == {(503, 'replay_memory_full')}
         assert all(int(answer.headers['retry-after']) > 0 for answer in shed)
+        told = [line for line in daemon.log().splitlines() if 'replay memory is full' in line]
+        assert len(told) == 1 and 'entries=1024' in told[0] and 'store.replay_entries' in told[0]
         assert post(daemon, '/zen', *requests[0]) == (200, 'duplicate')
         found = peers.settled(daemon)
         assert found['deliveries_delivered'] == found['events_accepted'] == 1200 - len(shed)
