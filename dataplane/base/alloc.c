@@ -65,14 +65,20 @@ uint64_t alloc_count(void)
 	return atomic_load_explicit(&allocations, memory_order_relaxed);
 }
 
-void *alloc_map(size_t size)
+void *alloc_map_optional(size_t size)
 {
 	CHECK(size > 0);
 
 	count_allocation();
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (memory == MAP_FAILED) out_of_memory(size);
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+void *alloc_map(size_t size)
+{
+	void *memory = alloc_map_optional(size);
+	if (memory == NULL) out_of_memory(size);
 	return memory;
 }
 

@@ -29,6 +29,8 @@ uint64_t alloc_count(void);
 /* A large zeroed region straight from the kernel; pages cost memory only once touched.
  * Release with alloc_unmap(). */
 void *alloc_map(size_t size);
+/* The same for what can be done without: NULL when the kernel does not give it. */
+void *alloc_map_optional(size_t size);
 void alloc_unmap(void *memory, size_t size);
 /* The same in huge pages, where the kernel has them to give: for tables that are looked up at
  * random, where a page of 4 KiB would cost a fault on its first touch and a walk of the page

@@ -15,10 +15,11 @@ static bool option_set(int fd, int level, int name)
 	return setsockopt(fd, level, name, &one, sizeof one) == 0;
 }
 
-/* What is sent to a provider is an answer of one segment, and a handshake's flight, within the
- * window that every connection begins with. Nothing is left for an algorithm to decide: this one
- * keeps no books, others look at each acknowledgement and time each segment. A wish; accepted
- * sockets inherit it. A socket that was handed to us stays as it is. */
+/* What is sent to a provider is an answer of one segment, and a handshake's flight: nearly always
+ * less than the window that every connection begins with. Little is left for an algorithm to
+ * decide; this one keeps no books, others look at each acknowledgement and time each segment
+ * (docs/decisions/016). A wish; accepted sockets inherit it. A socket that was handed to us stays
+ * as it is. */
 static void choose_congestion_control(int fd)
 {
 	static const char name[] = "reno"; /* in every kernel, and allowed to everyone */
@@ -65,7 +66,7 @@ void listener_unhush(int fd)
 
 bool listener_address(int fd, struct io_address *ret)
 {
-	struct sockaddr_storage storage;
+	struct sockaddr_storage storage = { 0 };
 	socklen_t size = sizeof storage;
 
 	*ret = (struct io_address){ 0 };

@@ -238,9 +238,9 @@ static void tell_replay_full(struct receive *receive)
 	}
 	receive->replay_full_told = now;
 	log_error("the replay memory is full: new events are answered 503 entries=%llu "
-		  "hint=\"raise store.replay_entries, or shorten the replay_window of busy "
-		  "endpoints\"",
-		(unsigned long long)replay_usage(receive->config.replay).entries_max);
+		  "hint=\"raise store.replay_entries and restart, or shorten the replay_window of "
+		  "busy endpoints\"",
+		(unsigned long long)replay_entries_max(receive->config.replay));
 }
 
 static void event_admit(struct request *request, const struct flow_endpoint *endpoint,

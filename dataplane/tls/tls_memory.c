@@ -4,10 +4,14 @@
  * wolfSSL allocates while it works, on hot threads too: the named exception to the rule that
  * nothing is allocated after start. So it goes through hooks that count.
  *
- * What each record needs, the connection's object and its two keys, lies on shelves of its own.
- * malloc() would put it wherever a handshake has left room, on three pages for each connection
- * instead of less than one; and with many connections each page that an event touches costs.
- * A shelf is divided among threads in runs, and what a thread frees it uses again.
+ * What each record needs, the connection's object and its two keys, lies on shelves of its own:
+ * three quarters of a page for each connection. malloc() would put it wherever a handshake has left
+ * room, on three pages; and with many connections each page that an event touches costs.
+ *
+ * A shelf is divided among threads in runs, and what a thread frees it uses again. What a thread
+ * has when it ends stays unused: those that live for a call have hardly anything, as all that
+ * differs in size is malloc()'s. So is everything when a shelf is full or could not be had. The
+ * kernel does not get back what was used once.
  */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -76,17 +80,23 @@ static _Thread_local struct shelf_part own_parts[SHELVES];
 
 static void shelf_open(struct shelf *shelf, size_t object_size, size_t count)
 {
-	shelf->object_size = object_size;
-	shelf->place_size = (object_size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
-	shelf->size = shelf->place_size * count;
-	/* Pages that are never used cost nothing. */
-	shelf->memory = alloc_map(shelf->size);
+	size_t place_size = (object_size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+	/* Pages that are never used cost nothing, unless the host promises none that it has not. */
+	uint8_t *memory = alloc_map_optional(place_size * count);
+
+	if (memory == NULL) return;
+	*shelf = (struct shelf){
+		.object_size = object_size,
+		.place_size = place_size,
+		.size = place_size * count,
+		.memory = memory,
+	};
 }
 
 static struct shelf *shelf_for(size_t size)
 {
 	for (size_t i = 0; i < SHELVES; i++) {
-		if (shelves[i].object_size == size) return &shelves[i];
+		if (shelves[i].memory != NULL && shelves[i].object_size == size) return &shelves[i];
 	}
 	return NULL;
 }
@@ -129,6 +139,8 @@ static void shelf_give(struct shelf *shelf, void *object)
 {
 	struct shelf_part *part = &own_parts[shelf - shelves];
 
+	CHECK((size_t)((uint8_t *)object - shelf->memory) % shelf->place_size == 0);
+	CHECK(object != part->free_list); /* freed twice */
 	memcpy(object, &part->free_list, sizeof part->free_list);
 	part->free_list = object;
 }
@@ -158,13 +170,6 @@ static void *hook_allocate(size_t size)
 	return object != NULL ? object : malloc(size);
 }
 
-static void *hook_resize(void *memory, size_t size)
-{
-	count_allocation();
-	CHECK(shelf_of(memory) == NULL); /* those are of one size for good */
-	return realloc(memory, size);
-}
-
 static void hook_free(void *memory)
 {
 	struct shelf *shelf = shelf_of(memory);
@@ -173,6 +178,22 @@ static void hook_free(void *memory)
 	} else {
 		shelf_give(shelf, memory);
 	}
+}
+
+/* Buffers that happen to be as large as an object of a shelf lie there, too. */
+static void *hook_resize(void *memory, size_t size)
+{
+	struct shelf *shelf = shelf_of(memory);
+
+	if (shelf == NULL) {
+		count_allocation();
+		return realloc(memory, size);
+	}
+	void *moved = hook_allocate(size);
+	if (moved == NULL) return NULL;
+	memcpy(moved, memory, size < shelf->object_size ? size : shelf->object_size);
+	hook_free(memory);
+	return moved;
 }
 
 enum result tls_memory_open(void)

@@ -455,11 +455,15 @@ bool replay_restore(struct replay *replay, struct hash128 identity, uint64_t bod
 	return entry != NULL;
 }
 
+uint64_t replay_entries_max(const struct replay *replay)
+{
+	return (uint64_t)replay->stripe_count * replay->stripe_entries;
+}
+
 struct replay_usage replay_usage(struct replay *replay)
 {
-	struct replay_usage usage = {
-		.entries_max = (uint64_t)replay->stripe_count * replay->stripe_entries,
-	};
+	struct replay_usage usage = { .entries_max = replay_entries_max(replay) };
+
 	for (uint32_t i = 0; i < replay->stripe_count; i++) {
 		struct stripe *stripe = &replay->stripe[i];
 		CHECK(pthread_mutex_lock(&stripe->lock) == 0);

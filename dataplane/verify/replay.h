@@ -57,3 +57,5 @@ struct replay_usage {
 	uint64_t entries_max;
 };
 struct replay_usage replay_usage(struct replay *replay);
+/* Without a look at what is used, for which each stripe must be locked. */
+uint64_t replay_entries_max(const struct replay *replay);

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "base/check.h"
 #include "base/cursor.h"
 #include "unit/http/request_reader.h"
@@ -96,6 +98,28 @@ static void every_byte_is_judged_at_every_place(void **state)
 	}
 }
 
+/* Where a value ends the head, the last of its bytes are not looked at together with others. */
+static void every_length_of_a_value_is_judged(void **state)
+{
+	static const char odd[] = { '\x01', '\x1f', '\x7f', '\t', ' ', '\x80', '\xff' };
+	(void)state;
+
+	for (size_t size = 1; size <= VALUE_PLACES; size++) {
+		for (size_t place = 0; place < size; place++) {
+			for (size_t i = 0; i < sizeof odd; i++) {
+				char text[256];
+				char value[VALUE_PLACES + 1] = "";
+				memset(value, 'v', size);
+				value[place] = odd[i];
+				int length = snprintf(text, sizeof text, "%s\r\n%sn:%s\r\n\r\n",
+					GET, HOST, value);
+				struct bytes head = bytes_of(text, (size_t)length);
+				assert_int_equal(request_read(head) == HTTP_FAULT_NONE, i >= 3);
+			}
+		}
+	}
+}
+
 /* HTTP_FIELDS_MAX fields are taken and counted, one more is not. */
 static void fields_are_bounded(void **state)
 {
@@ -136,6 +160,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_fields_are_refused),
 		cmocka_unit_test(every_byte_is_judged_at_every_place),
+		cmocka_unit_test(every_length_of_a_value_is_judged),
 		cmocka_unit_test(fields_are_bounded),
 		cmocka_unit_test(values_are_trimmed),
 	};

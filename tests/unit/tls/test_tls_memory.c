@@ -90,6 +90,29 @@ static void what_is_freed_is_used_again(void **state)
 	}
 }
 
+/* A buffer that happens to be as large: it moves, with what is in it. */
+static void one_that_grows_moves(void **state)
+{
+	wolfSSL_Malloc_cb allocate;
+	wolfSSL_Free_cb release;
+	wolfSSL_Realloc_cb resize;
+
+	(void)state;
+	assert_int_equal(wolfSSL_GetAllocators(&allocate, &release, &resize), 0);
+	for (size_t kind = 0; kind < ARRAY_COUNT(sizes); kind++) {
+		size_t size = sizes[kind];
+		uint8_t *object = allocate(size);
+		memset(object, 0x5a, size);
+		object = resize(object, 2 * size);
+		assert_non_null(object);
+		for (size_t i = 0; i < size; i++) assert_int_equal(object[i], 0x5a);
+		memset(object, 0xa5, 2 * size);
+		object = resize(object, size / 2);
+		for (size_t i = 0; i < size / 2; i++) assert_int_equal(object[i], 0xa5);
+		release(object);
+	}
+}
+
 static void *free_and_take(void *object)
 {
 	tls_memory_free(object);
@@ -153,6 +176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(connections_lie_close_together),
 		cmocka_unit_test(what_is_freed_is_used_again),
+		cmocka_unit_test(one_that_grows_moves),
 		cmocka_unit_test(another_thread_may_free),
 		cmocka_unit_test(a_full_shelf_is_no_limit),
 	};
