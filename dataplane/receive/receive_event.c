@@ -321,18 +321,18 @@ static void event_verify(struct request *request, const struct flow_endpoint *en
 	struct verify_outcome outcome;
 
 	struct verify_task *task = gather_task(receive, request);
-	if (task == NULL) {
-		verify_request(endpoint->verifier, input, now, &outcome);
-		if (outcome.verdict == VERDICT_AUTHENTIC) event_fill(request, endpoint);
-		event_judge(request, &outcome);
-	} else if (verify_begin(endpoint->verifier, input, now, task)) {
+	if (task != NULL && verify_begin(endpoint->verifier, input, now, task)) {
 		event_fill(request, endpoint);
 		gather_add(request);
-	} else {
-		outcome = task->outcome;
-		if (outcome.verdict == VERDICT_AUTHENTIC) event_fill(request, endpoint);
-		event_judge(request, &outcome);
+		return;
 	}
+	if (task != NULL) {
+		outcome = task->outcome;
+	} else {
+		verify_request(endpoint->verifier, input, now, &outcome);
+	}
+	if (outcome.verdict == VERDICT_AUTHENTIC) event_fill(request, endpoint);
+	event_judge(request, &outcome);
 }
 
 void event_receive(struct request *request)
