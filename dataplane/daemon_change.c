@@ -128,7 +128,9 @@ static void confirm_expect(struct daemon *daemon, struct control_change *change)
 	daemon->confirm_number = change->generation;
 	daemon->confirm_back_to = daemon->row_number;
 	change->confirm_before.us = wall_now().us + change->confirm_within_s * US_PER_S;
-	atomic_store(&daemon->confirm_end_s, daemon_mono_s() + (time_t)change->confirm_within_s);
+	/* The second that it is has begun already: never before its time, up to one after. */
+	time_t within_s = (time_t)change->confirm_within_s + 1;
+	atomic_store(&daemon->confirm_end_s, daemon_mono_s() + within_s);
 	sem_post(&daemon->ticker_wanted);
 	log_notice("generation=%llu is to be confirmed within %llu s, or generation=%llu comes "
 		   "back",

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import stat
+import time
 
 import lab
 import peers
@@ -60,6 +61,16 @@ def test_unconfirmed_comes_back_by_itself(tmp_path):
         assert f'uid {os.getuid()} ' in rows[2]['by'] and rows[2]['changes'] == 'endpoint tried: added'
         assert daemon.metric('penstock_config_generation') == 3
         daemon.ctl('confirm', code=os.EX_TEMPFAIL)
+
+
+def test_time_to_confirm_is_not_cut(tmp_path):
+    """Whichever part of a second it begins in: what may be confirmed within 1 s may be after 0.8 s."""
+    with lab.Target() as target, lab.Daemon(tmp_path / 'd', target.url) as daemon:
+        for number in range(4):
+            daemon.configure(endpoints=more(f'tried-{number}'))
+            daemon.ctl('reload', '--confirm-within', '1s')
+            time.sleep(0.8)
+            assert f'generation {number + 2} stays' in daemon.ctl('confirm')
 
 
 def test_confirmed_stays(tmp_path):
