@@ -169,14 +169,15 @@ class Lab:
         process.kill()
         sys.exit(f'{self.name}: {name} does not start, see {self.dir}/{name}.log')
 
-    def penstock(self, path='/ack', mtls=False):
+    def penstock(self, path='/ack', mtls=False, build=None):
+        build = (build or BIN).resolve()
         port = free_port()
         shutil.rmtree(self.dir / 'store', ignore_errors=True)
         (self.dir / 'penstock.yaml').write_text(PENSTOCK.format(
             port=port, sink=self.sink_port, cpu=SERVER_CPU,
             mtls=', client_certificate: required, client_ca: certificates/ca.pem' if mtls else ''))
-        process = self.spawn('penstockd', BIN / 'penstockd', '-f', self.dir / 'penstock.yaml')
-        status = [BIN / 'penstockctl', '--socket', self.dir / 'control.sock', 'status']
+        process = self.spawn('penstockd', build / 'penstockd', '-f', self.dir / 'penstock.yaml')
+        status = [build / 'penstockctl', '--socket', self.dir / 'control.sock', 'status']
         self.wait_ready('penstockd', process,
                         lambda: subprocess.run(status, capture_output=True, check=False).returncode == 0)
         return Server('penstock', process, process.pid, port, path)
