@@ -9,6 +9,7 @@
 void store_cursor_open(struct store_cursor *cursor, struct store_txn *txn, enum store_table table)
 {
 	*cursor = (struct store_cursor){ .txn = txn, .table = table };
+	if (table == STORE_EVENTS && txn->writable) store_take_over(txn);
 	if (txn->result != RESULT_OK) return;
 
 	MDB_cursor *handle;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* store_pending — LMDB's transaction from one checkpoint to the next, and opening the journal.
  *
- * Batches are applied to one open transaction of LMDB as they come, and are durable in the
- * journal. A checkpoint commits it. Should it be lost before (a batch that must be undone takes
- * all of it along, or LMDB finds no space), what it had is done again from the journal, as at a
- * start.
+ * Batches are applied to one open transaction of LMDB as they come, but for the places of events,
+ * and are durable in the journal. A checkpoint puts these places and commits it. Should it be lost
+ * before (a batch that must be undone takes all of it along, or LMDB finds no space), what it had
+ * is done again from the journal, as at a start.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@ static enum result redo_record(void *owner, const struct journal_record *record)
 	if (record->kind == JOURNAL_DELETE) {
 		store_delete(txn, record->table, record->key);
 	} else if (record->table == STORE_EVENTS) {
-		store_put_place(txn, record->key, record->place, 0);
+		store_put_place(txn, record->key, record->place);
 	} else {
 		store_put(txn, record->table, record->key, &record->value, 1);
 	}
@@ -40,6 +40,8 @@ static enum result redo(struct store *store, uint64_t until, char *error, size_t
 	};
 
 	journal_restore(&store->journal);
+	/* They come again from the journal, each as it was. */
+	store->recents.taken_count = store->recents.added_count;
 	enum result result =
 		journal_redo(&store->journal, until, redo_record, &txn, error, error_size);
 	store->pending_touched |= txn.touched;
@@ -131,6 +133,7 @@ enum result store_checkpoint(struct store *store)
 		.unlogged = true,
 		.touched = store->pending_touched,
 	};
+	store_take_over(&txn);
 	journal_save(&store->journal, &txn);
 	store_space_count(store, &txn, tree_pages);
 	if (txn.result == RESULT_OK) {

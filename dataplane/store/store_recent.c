@@ -65,6 +65,7 @@ bool recents_turn(struct recents *recents)
 		recents->last = recents->now;
 		recents->now = next;
 		recents->added_count = 0;
+		recents->taken_count = 0;
 	}
 	pthread_mutex_unlock(&recents->lock);
 	return next != NULL;

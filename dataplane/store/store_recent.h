@@ -37,6 +37,7 @@ struct recents {
 	struct store_epoch *now;
 	struct store_epoch *last; /* or NULL */
 	uint32_t added_count;     /* writer: with those of the open batch */
+	uint32_t taken_count;     /* writer: of these, LMDB's pending transaction has the first */
 };
 
 void recents_init(struct recents *recents);

@@ -181,6 +181,22 @@ static size_t parts_size(const struct bytes *parts, size_t part_count)
 	return size;
 }
 
+/* The row's payload, into the place in the page that RESERVE gave: it is copied once. */
+static void fill_row(MDB_val data, enum store_table table, struct bytes key,
+	const struct bytes *parts, size_t part_count)
+{
+	uint8_t *payload = (uint8_t *)data.mv_data + STORE_CHECKSUM_SIZE;
+	uint8_t *at = payload;
+
+	for (size_t i = 0; i < part_count; i++) {
+		if (parts[i].size == 0) continue;
+		memcpy(at, parts[i].data, parts[i].size);
+		at += parts[i].size;
+	}
+	uint64_t sum = checksum(table, key, bytes_of(payload, (size_t)(at - payload)));
+	memcpy(data.mv_data, &sum, sizeof sum);
+}
+
 /* A row of LMDB. */
 static void put_row(struct store_txn *txn, enum store_table table, struct bytes key,
 	const struct bytes *parts, size_t part_count, unsigned flags)
@@ -196,33 +212,63 @@ static void put_row(struct store_txn *txn, enum store_table table, struct bytes 
 		store_txn_fail(txn, "put", code);
 		return;
 	}
-
-	/* RESERVE gave us the place in the page: the payload is copied once. */
-	uint8_t *at = (uint8_t *)data.mv_data + STORE_CHECKSUM_SIZE;
-	for (size_t i = 0; i < part_count; i++) {
-		if (parts[i].size == 0) continue;
-		memcpy(at, parts[i].data, parts[i].size);
-		at += parts[i].size;
-	}
 	txn->store->pending_size += key.size + data.mv_size + ROW_OVERHEAD_SIZE;
-	uint64_t sum = checksum(table, key, bytes_of(at - size, size));
-	memcpy(data.mv_data, &sum, sizeof sum);
+	fill_row(data, table, key, parts, part_count);
 }
 
-void store_put_place(struct store_txn *txn, struct bytes key, struct journal_place place,
-	unsigned flags)
-{
-	uint8_t memory[PLACE_SIZE];
-	struct writer row = writer_of(memory, sizeof memory);
+/* ---- Places of events ------------------------------------------------------------------------ */
 
-	if (txn->result != RESULT_OK) return;
-	txn->touched |= 1u << STORE_EVENTS;
+static struct bytes place_encode(struct journal_place place, uint8_t memory[static PLACE_SIZE])
+{
+	struct writer row = writer_of(memory, PLACE_SIZE);
 	write_u64(&row, place.position);
 	write_u32(&row, place.size);
 	write_u32(&row, place.file);
-	struct bytes value = writer_bytes(&row);
-	put_row(txn, STORE_EVENTS, key, &value, 1, flags);
+	return writer_bytes(&row);
+}
+
+void store_put_place(struct store_txn *txn, struct bytes key, struct journal_place place)
+{
+	uint8_t memory[PLACE_SIZE];
+
+	if (txn->result != RESULT_OK) return;
+	txn->touched |= 1u << STORE_EVENTS;
+	struct bytes value = place_encode(place, memory);
+	put_row(txn, STORE_EVENTS, key, &value, 1, 0);
 	journal_row_added(&txn->store->journal, place);
+}
+
+static int take_over_row(MDB_cursor *cursor, const struct recent *row)
+{
+	uint8_t key_memory[EVENT_KEY_SIZE];
+	uint8_t memory[PLACE_SIZE];
+	struct writer key = writer_of(key_memory, sizeof key_memory);
+
+	write_u64_be(&key, row->key);
+	struct bytes value = place_encode(row->place, memory);
+	MDB_val key_value = { .mv_size = sizeof key_memory, .mv_data = key_memory };
+	MDB_val data = { .mv_size = STORE_CHECKSUM_SIZE + sizeof memory };
+	int code = mdb_cursor_put(cursor, &key_value, &data, MDB_RESERVE | MDB_APPEND);
+	CHECK(code != MDB_KEYEXIST);
+	if (code == 0) fill_row(data, STORE_EVENTS, writer_bytes(&key), &value, 1);
+	return code;
+}
+
+void store_take_over(struct store_txn *txn)
+{
+	struct recents *recents = &txn->store->recents;
+	MDB_cursor *cursor = NULL;
+
+	if (txn->result != RESULT_OK || recents->taken_count == recents->added_count) return;
+	int code = mdb_cursor_open(txn->handle, txn->store->tables[STORE_EVENTS], &cursor);
+	while (code == 0 && recents->taken_count < recents->added_count) {
+		code = take_over_row(cursor, &recents->now->rows[recents->taken_count++]);
+	}
+	if (cursor != NULL) mdb_cursor_close(cursor);
+	if (code == 0) return;
+	/* Some of it is in: to be given up, even by a batch that only wanted to look. */
+	txn->touched |= 1u << STORE_EVENTS;
+	store_txn_fail(txn, "put", code);
 }
 
 static uint64_t event_key(struct bytes key)
@@ -233,36 +279,57 @@ static uint64_t event_key(struct bytes key)
 	return number;
 }
 
-static void put(struct store_txn *txn, enum store_table table, struct bytes key,
-	const struct bytes *parts, size_t part_count, unsigned flags)
+/* LMDB gets its place later. */
+static void append_event(struct store_txn *txn, struct bytes key, struct journal_place place,
+	const uint8_t *record)
+{
+	struct store *store = txn->store;
+
+	recents_add(&store->recents, event_key(key), place, record);
+	journal_row_added(&store->journal, place);
+	store->pending_size += EVENT_KEY_SIZE + STORE_CHECKSUM_SIZE + PLACE_SIZE +
+		ROW_OVERHEAD_SIZE;
+}
+
+static void put_event(struct store_txn *txn, struct bytes key, const struct bytes *parts,
+	size_t part_count, unsigned flags)
 {
 	struct journal_place place;
 	const uint8_t *record = NULL;
 
-	CHECK(txn->writable);
-	if (txn->result != RESULT_OK) return;
-	txn->touched |= 1u << table;
-	if (table == STORE_EVENTS && recents_room(&txn->store->recents) == 0) {
+	CHECK(!txn->unlogged);
+	if (recents_room(&txn->store->recents) == 0) {
 		txn->result = RESULT_SPACE; /* until LMDB has the others, or a reader is done */
 		return;
 	}
-	if (!txn->unlogged) {
-		enum result result = journal_put(&txn->store->journal, table, key, parts,
-			part_count, &place, &record);
-		if (result != RESULT_OK) {
-			txn->result = result;
-			return;
-		}
-	}
-	if (table == STORE_EVENTS) {
-		CHECK(!txn->unlogged);
-		if (flags == MDB_APPEND) {
-			recents_add(&txn->store->recents, event_key(key), place, record);
-		}
-		store_put_place(txn, key, place, flags);
+	txn->result = journal_put(&txn->store->journal, STORE_EVENTS, key, parts, part_count,
+		&place, &record);
+	if (txn->result != RESULT_OK) return;
+	if (flags == MDB_APPEND) {
+		append_event(txn, key, place, record);
 	} else {
-		put_row(txn, table, key, parts, part_count, flags);
+		store_take_over(txn);
+		store_put_place(txn, key, place);
 	}
+}
+
+static void put(struct store_txn *txn, enum store_table table, struct bytes key,
+	const struct bytes *parts, size_t part_count, unsigned flags)
+{
+	CHECK(txn->writable);
+	if (txn->result != RESULT_OK) return;
+	txn->touched |= 1u << table;
+	if (table == STORE_EVENTS) {
+		put_event(txn, key, parts, part_count, flags);
+		return;
+	}
+	if (!txn->unlogged) {
+		struct journal_place place;
+		const uint8_t *record;
+		txn->result = journal_put(&txn->store->journal, table, key, parts, part_count,
+			&place, &record);
+	}
+	if (txn->result == RESULT_OK) put_row(txn, table, key, parts, part_count, flags);
 }
 
 void store_put(struct store_txn *txn, enum store_table table, struct bytes key,
@@ -353,12 +420,25 @@ enum result store_recent_open(const struct store_txn *txn, uint32_t recent, uint
 	return recent_open(txn, row, writer_bytes(&writer), ret_value);
 }
 
+/* Before the writer looks for a row in LMDB: it is there, if there is one. */
+static void look_in_lmdb(struct store_txn *txn, enum store_table table, struct bytes key)
+{
+	const struct recents *recents = &txn->store->recents;
+
+	if (table != STORE_EVENTS || !txn->writable) return;
+	if (recents->taken_count >= recents->added_count) return;
+	uint64_t first = recents->now->rows[recents->taken_count].key;
+	if (key.size != EVENT_KEY_SIZE || event_key(key) >= first) store_take_over(txn);
+}
+
 bool store_delete(struct store_txn *txn, enum store_table table, struct bytes key)
 {
 	CHECK(txn->writable);
 	if (txn->result != RESULT_OK) return false;
 
 	txn->touched |= 1u << table;
+	look_in_lmdb(txn, table, key);
+	if (txn->result != RESULT_OK) return false;
 	MDB_val key_value = { .mv_size = key.size, .mv_data = (void *)(uintptr_t)key.data };
 	MDB_val data;
 	struct bytes row;
@@ -389,6 +469,8 @@ enum result store_get(struct store_txn *txn, enum store_table table, struct byte
 		const struct recent *row = find_recent(txn->epoch, key);
 		if (row != NULL) return recent_open(txn, row, key, ret_value);
 	}
+	look_in_lmdb(txn, table, key);
+	if (txn->result != RESULT_OK) return txn->result;
 	MDB_val key_value = { .mv_size = key.size, .mv_data = (void *)(uintptr_t)key.data };
 	MDB_val data;
 	int code = mdb_get(txn->handle, txn->store->tables[table], &key_value, &data);
@@ -404,6 +486,7 @@ uint64_t store_row_count(struct store_txn *txn, enum store_table table)
 {
 	MDB_stat stat;
 
+	if (table == STORE_EVENTS && txn->writable) store_take_over(txn);
 	if (txn->result != RESULT_OK) return 0;
 	int code = mdb_stat(txn->handle, txn->store->tables[table], &stat);
 	if (code != 0) {

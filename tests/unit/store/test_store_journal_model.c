@@ -85,6 +85,7 @@ struct batch {
 	uint64_t deleted[64];
 	unsigned deleted_count;
 	bool prompt;
+	bool looks; /* asks for events itself: LMDB gets the places of all there are */
 };
 
 static uint64_t seed_now;
@@ -331,7 +332,7 @@ static void add_events(struct run *run, struct store_txn *txn, struct batch *bat
 		if (txn->result != RESULT_OK) return;
 		batch->next++;
 		size += value.size;
-		if (chance(run, 8)) { /* what is not in the file yet, or just so */
+		if (batch->looks && chance(run, 8)) { /* what is not in the file yet, or just so */
 			uint64_t back = random_below(&run->random, batch->next - run->next);
 			assert_event(run, txn, batch->next - 1 - back, true);
 		}
@@ -352,11 +353,39 @@ static void delete_events(struct run *run, struct store_txn *txn, struct batch *
 	}
 }
 
+/* The last ones, backward, by a cursor of the batch itself. */
+static void walk_own(struct run *run, struct store_txn *txn, const struct batch *batch)
+{
+	struct store_cursor cursor;
+	uint64_t number = batch->next;
+
+	store_cursor_open(&cursor, txn, STORE_EVENTS);
+	bool there = store_cursor_last(&cursor);
+	for (unsigned i = 0; there && i < 20; there = store_cursor_previous(&cursor), i++) {
+		uint64_t found = number_of(cursor.key);
+		assert_true(found < number);
+		for (number--; number > found; number--) {
+			bool gone = number < run->next && run->events[number].state != EVENT_LIVE;
+			for (unsigned k = 0; k < batch->deleted_count; k++) {
+				gone |= batch->deleted[k] == number;
+			}
+			assert_true(gone);
+		}
+		assert_true(number >= run->next || run->events[number].state == EVENT_LIVE);
+		assert_true(bytes_equal(cursor.value, value_of(run, number)));
+	}
+	store_cursor_close(&cursor);
+}
+
 static void fill_batch(struct run *run, struct store_txn *txn, struct batch *batch)
 {
 	struct bytes row = BYTES_LITERAL("a row that LMDB has");
 
-	*batch = (struct batch){ .next = run->next, .prompt = chance(run, 12) };
+	*batch = (struct batch){
+		.next = run->next,
+		.prompt = chance(run, 12),
+		.looks = chance(run, 3),
+	};
 	store_write_begin(txn, run->store);
 	store_append(txn, STORE_LEAVES, key_of(run->batch), &row, 1);
 	if (chance(run, 2)) delete_events(run, txn, batch);
@@ -364,6 +393,7 @@ static void fill_batch(struct run *run, struct store_txn *txn, struct batch *bat
 	if (run->live_size > LIVE_SIZE_MAX && batch->deleted_count == 0) {
 		delete_events(run, txn, batch);
 	}
+	if (batch->looks && txn->result == RESULT_OK) walk_own(run, txn, batch);
 	if (batch->prompt) store_put(txn, STORE_DEAD, key_of(run->dead), &row, 1);
 }
 
