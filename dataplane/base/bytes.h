@@ -35,11 +35,15 @@ static inline struct bytes bytes_of_text(const char *text)
 bool bytes_equal(struct bytes a, struct bytes b);
 /* Of equal size: see bytes_equal_ignore_case(). */
 bool bytes_same_letters(const uint8_t *a, const uint8_t *b, size_t size);
-/* ASCII letters compare without case: HTTP field names, schemes. Most names differ in size, which
- * the caller's code finds out by itself. */
+/* ASCII letters compare without case: HTTP field names, schemes. Most names differ in size or in
+ * their first letter, which the caller's code finds out by itself. */
 static inline bool bytes_equal_ignore_case(struct bytes a, struct bytes b)
 {
-	return a.size == b.size && bytes_same_letters(a.data, b.data, a.size);
+	enum { CASE_BIT = 0x20 };
+
+	if (a.size != b.size) return false;
+	if (a.size > 0 && ((a.data[0] ^ b.data[0]) & ~CASE_BIT) != 0) return false;
+	return bytes_same_letters(a.data, b.data, a.size);
 }
 /* Takes the same time for equal sizes whatever the content. Use for MACs, tokens, anything
  * an attacker may guess byte by byte. Different sizes are unequal at once. */

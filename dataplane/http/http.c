@@ -93,9 +93,18 @@ enum http_parse http_head_find(struct bytes input, size_t *scanned, size_t *ret_
 
 enum http_fault http_line_take(struct bytes *rest, struct bytes *ret_line)
 {
-	size_t size = bytes_find(*rest, '\n');
-	CHECK(size < rest->size);
+	if (rest->size == 0) return HTTP_FAULT_HEAD_SIZE;
+	/* As nearly all are: nothing in it but text. */
+	const uint8_t *end = rest->data + rest->size;
+	const uint8_t *text_end = http_text_end(rest->data, end);
+	if (end - text_end >= 2 && text_end[0] == '\r' && text_end[1] == '\n') {
+		*ret_line = bytes_of(rest->data, (size_t)(text_end - rest->data));
+		*rest = bytes_from(*rest, ret_line->size + 2);
+		return HTTP_FAULT_NONE;
+	}
 
+	size_t size = bytes_find(*rest, '\n');
+	if (size == rest->size) return HTTP_FAULT_HEAD_SIZE;
 	if (size == 0 || rest->data[size - 1] != '\r') return HTTP_FAULT_BARE_LF;
 	*ret_line = bytes_of(rest->data, size - 1);
 	*rest = bytes_from(*rest, size + 1);

@@ -22,8 +22,8 @@ static bool is_token_4(const uint8_t *at)
 		       CHAR_TOKEN) != 0;
 }
 
-/* One field line. The lines end with an empty one, so that reading stops at its CR at the
- * latest and the byte after any CR may be read. */
+/* One field line, off *lines. HTTP_FAULT_HEAD_SIZE: it does not end there, which cannot happen
+ * in a whole head. */
 static enum http_fault field_parse(struct bytes *lines, bool first, struct http_field *ret_field)
 {
 	const uint8_t *name = lines->data;
@@ -44,7 +44,8 @@ static enum http_fault field_parse(struct bytes *lines, bool first, struct http_
 	 * field name and colon." A space is no token character. */
 	const uint8_t *colon = name;
 	while (end - colon >= 4 && is_token_4(colon)) colon += 4;
-	while (http_char_is(*colon, CHAR_TOKEN)) colon++;
+	while (colon < end && http_char_is(*colon, CHAR_TOKEN)) colon++;
+	if (end - colon < 2) return HTTP_FAULT_HEAD_SIZE;
 	if (*colon != ':' || colon == name) return line_fault(colon, HTTP_FAULT_FIELD_NAME);
 
 	/* RFC 9110 §5.5: "a recipient of CR, LF, or NUL within a field value MUST either reject
@@ -52,6 +53,7 @@ static enum http_fault field_parse(struct bytes *lines, bool first, struct http_
 	 * other CTL characters are also invalid". */
 	const uint8_t *value = colon + 1;
 	const uint8_t *value_end = http_text_end(value, end);
+	if (end - value_end < 2) return HTTP_FAULT_HEAD_SIZE;
 	if (value_end[0] != '\r' || value_end[1] != '\n') {
 		return line_fault(value_end, HTTP_FAULT_CONTROL);
 	}
@@ -118,24 +120,24 @@ static void note(struct http_known *known, const struct http_field *field)
 	}
 }
 
-enum http_fault http_fields_parse(struct bytes lines, struct http_fields *ret_fields,
+enum http_fault http_fields_parse(struct bytes *lines, struct http_fields *ret_fields,
 	struct http_known *ret_known)
 {
 	ret_fields->count = 0;
 	*ret_known = (struct http_known){ 0 };
 
-	while (lines.data[0] != '\r') {
+	for (;;) {
+		if (lines->size < 2) return HTTP_FAULT_HEAD_SIZE;
+		if (lines->data[0] == '\r') break;
 		if (ret_fields->count == HTTP_FIELDS_MAX) return HTTP_FAULT_FIELD_COUNT;
 		struct http_field *field = &ret_fields->field[ret_fields->count];
-		enum http_fault fault = field_parse(&lines, ret_fields->count == 0, field);
+		enum http_fault fault = field_parse(lines, ret_fields->count == 0, field);
 		if (fault != HTTP_FAULT_NONE) return fault;
-		CHECK(lines.size >= 2);
 		note(ret_known, field);
 		ret_fields->count++;
 	}
-	/* A head ends with its first empty line, so this CR is the last but one byte or bare. */
-	if (lines.data[1] != '\n') return HTTP_FAULT_BARE_CR;
-	CHECK(lines.size == 2);
+	if (lines->data[1] != '\n') return HTTP_FAULT_BARE_CR;
+	*lines = bytes_from(*lines, 2);
 	return HTTP_FAULT_NONE;
 }
 

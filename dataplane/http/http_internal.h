@@ -30,7 +30,7 @@ const uint8_t *http_text_end(const uint8_t *at, const uint8_t *end);
 /* A head as http_head_find() delimits it: an empty line ends it. */
 bool http_head_is_complete(struct bytes head);
 /* Takes the first line, without its CRLF, off *rest. BARE_LF or BARE_CR when the line holds
- * either. There must be a line feed in *rest. */
+ * either; HEAD_SIZE when there is no line feed in *rest. */
 enum http_fault http_line_take(struct bytes *rest, struct bytes *ret_line);
 /* "HTTP/1.1" and "HTTP/1.0" pass; VERSION for any other; `malformed` for what is none. */
 enum http_fault http_version_parse(struct bytes text, enum http_fault malformed,
@@ -51,8 +51,9 @@ struct http_known {
 	bool keep_alive;
 };
 
-/* `lines` are the field lines of a complete head, with the empty line. */
-enum http_fault http_fields_parse(struct bytes lines, struct http_fields *ret_fields,
+/* Takes field lines and the empty line behind them off *lines. HEAD_SIZE when there is no such
+ * line. */
+enum http_fault http_fields_parse(struct bytes *lines, struct http_fields *ret_fields,
 	struct http_known *ret_known);
 
 /* What Content-Length and Transfer-Encoding say together. NONE with length 0 when neither

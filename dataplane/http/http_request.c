@@ -81,13 +81,15 @@ static enum http_fault expect_parse(const struct http_known *known, struct http_
 	return HTTP_FAULT_NONE;
 }
 
-static enum http_fault request_parse(struct bytes head, struct http_request *request)
+/* Takes the head off *input. */
+static enum http_fault request_parse(struct bytes *input, struct http_request *request)
 {
 	struct http_known known;
 
-	enum http_fault fault = request_line_parse(&head, request);
+	request_clear(request);
+	enum http_fault fault = request_line_parse(input, request);
 	if (fault != HTTP_FAULT_NONE) return fault;
-	fault = http_fields_parse(head, &request->fields, &known);
+	fault = http_fields_parse(input, &request->fields, &known);
 	if (fault != HTTP_FAULT_NONE) return fault;
 	fault = host_parse(&known, request);
 	if (fault != HTTP_FAULT_NONE) return fault;
@@ -103,7 +105,20 @@ enum http_parse http_request_parse(struct bytes head, struct http_request *ret_r
 {
 	CHECK(http_head_is_complete(head));
 
-	request_clear(ret_request);
-	*ret_fault = request_parse(head, ret_request);
-	return *ret_fault == HTTP_FAULT_NONE ? HTTP_PARSE_DONE : HTTP_PARSE_BAD;
+	*ret_fault = request_parse(&head, ret_request);
+	if (*ret_fault != HTTP_FAULT_NONE) return HTTP_PARSE_BAD;
+	CHECK(head.size == 0); /* it ends with its first empty line */
+	return HTTP_PARSE_DONE;
+}
+
+bool http_request_parse_at_once(struct bytes input, struct http_request *ret_request,
+	size_t *ret_size)
+{
+	struct bytes rest = input;
+
+	if (rest.size > HTTP_HEAD_SIZE_MAX) rest.size = HTTP_HEAD_SIZE_MAX;
+	size_t size = rest.size;
+	if (request_parse(&rest, ret_request) != HTTP_FAULT_NONE) return false;
+	*ret_size = size - rest.size;
+	return true;
 }

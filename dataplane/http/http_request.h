@@ -31,3 +31,9 @@ struct http_request {
  * what was read until then. A method with a body but neither length nor coding has no body. */
 enum http_parse http_request_parse(struct bytes head, struct http_request *ret_request,
 	enum http_fault *ret_fault);
+
+/* http_head_find() and http_request_parse() in one pass, for input that begins with a head which is
+ * likely all there and right. False: it is not; the two know what is wrong, or whether more must
+ * come. True: they would say DONE, with the same request and size. */
+bool http_request_parse_at_once(struct bytes input, struct http_request *ret_request,
+	size_t *ret_size);

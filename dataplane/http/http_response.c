@@ -72,8 +72,9 @@ static enum http_fault response_parse(struct bytes head, bool head_method,
 
 	enum http_fault fault = status_line_parse(&head, response);
 	if (fault != HTTP_FAULT_NONE) return fault;
-	fault = http_fields_parse(head, &response->fields, &known);
+	fault = http_fields_parse(&head, &response->fields, &known);
 	if (fault != HTTP_FAULT_NONE) return fault;
+	CHECK(head.size == 0); /* a head ends with its first empty line */
 	fault = http_body_parse(&known, response->minor_version, &response->body,
 		&response->content_length);
 	if (fault != HTTP_FAULT_NONE) return fault;

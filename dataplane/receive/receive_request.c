@@ -151,23 +151,11 @@ static struct request_head head_of(const struct http_request *http)
 	};
 }
 
-static enum request_progress head_parse(struct request *request)
+/* `receive->http` is this request's now. */
+static enum request_progress head_accept(struct request *request, size_t head_size)
 {
-	size_t head_size = 0;
-	enum http_fault fault = HTTP_FAULT_NONE;
-
-	struct bytes input = bytes_of(request->buffer, request->filled);
-	switch (http_head_find(input, &request->scanned, &head_size, &fault)) {
-	case HTTP_PARSE_MORE: return REQUEST_MORE;
-	case HTTP_PARSE_BAD: return request_refuse(request, fault);
-	case HTTP_PARSE_DONE: break;
-	}
 	struct receive *receive = request->receive;
-	struct bytes head = bytes_of(request->buffer, head_size);
-	receive->http_of = NULL;
-	if (http_request_parse(head, &receive->http, &fault) != HTTP_PARSE_DONE) {
-		return request_refuse(request, fault);
-	}
+
 	receive->http_of = request;
 	request->head = head_of(&receive->http);
 	request->head_size = (uint32_t)head_size;
@@ -175,6 +163,31 @@ static enum request_progress head_parse(struct request *request)
 	if (!request_admit(request)) return REQUEST_ANSWERED;
 	/* Chunked bytes that came with the head are still coded; decoding starts there. */
 	return REQUEST_COMPLETE;
+}
+
+static enum request_progress head_parse(struct request *request)
+{
+	struct receive *receive = request->receive;
+	size_t head_size = 0;
+	enum http_fault fault = HTTP_FAULT_NONE;
+
+	struct bytes input = bytes_of(request->buffer, request->filled);
+	receive->http_of = NULL;
+	/* Nearly always it comes whole. */
+	if (request->scanned == 0 &&
+		http_request_parse_at_once(input, &receive->http, &head_size)) {
+		return head_accept(request, head_size);
+	}
+	switch (http_head_find(input, &request->scanned, &head_size, &fault)) {
+	case HTTP_PARSE_MORE: return REQUEST_MORE;
+	case HTTP_PARSE_BAD: return request_refuse(request, fault);
+	case HTTP_PARSE_DONE: break;
+	}
+	struct bytes head = bytes_of(request->buffer, head_size);
+	if (http_request_parse(head, &receive->http, &fault) != HTTP_PARSE_DONE) {
+		return request_refuse(request, fault);
+	}
+	return head_accept(request, head_size);
 }
 
 /* ---- Body ------------------------------------------------------------------------------------ */

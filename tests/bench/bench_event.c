@@ -2,7 +2,8 @@
 /* bench_event — what the parts of taking an event in cost, each alone and in memory: processor
  * time per event, over 64 different events in turn, as a busy worker has them.
  *
- *   head      its end found, parsed
+ *   head      parsed, as one that comes whole
+ *   in pieces its end found, then parsed
  *   verify    GitHub's scheme over 1 KiB, with both hashes and the identity
  *   hashes    of that: the MAC and the payload's SHA-256; together: of sixteen at once
  *   leaf      its leaf of the audit log, and the tree; leaves: as the log does it, many at once
@@ -92,6 +93,15 @@ static void sample_make(struct sample *sample, unsigned number)
 }
 
 static void head(struct sample *sample)
+{
+	size_t size = 0;
+
+	CHECK(http_request_parse_at_once(bytes_of(sample->request, sample->size), &sample->http,
+		&size));
+	CHECK(size == sample->head_size);
+}
+
+static void head_in_pieces(struct sample *sample)
 {
 	size_t scanned = 0;
 	size_t size = 0;
@@ -201,6 +211,7 @@ static void run(void)
 	CHECK(mac_key_create(MAC_SHA256, secret, &mac_key) == RESULT_OK);
 	for (unsigned i = 0; i < EVENTS; i++) sample_make(&samples[i], i);
 	measure("head", head);
+	measure("in pieces", head_in_pieces);
 	measure("verify", verify);
 	measure("hashes", hashes);
 	measure("together", hashes_together);

@@ -107,6 +107,11 @@ static void check_written_again(void)
 	CHECK(again.fields.count == request.fields.count);
 }
 
+static bool same_view(struct bytes a, struct bytes b)
+{
+	return a.size == b.size && (a.size == 0 || a.data == b.data);
+}
+
 /* In pieces whose sizes come from the input itself, as they would from a network. */
 static enum http_parse find_in_pieces(struct bytes input, size_t *ret_size,
 	enum http_fault *ret_fault)
@@ -123,6 +128,29 @@ static enum http_parse find_in_pieces(struct bytes input, size_t *ret_size,
 	return parse;
 }
 
+/* In one pass: the same request from the same bytes, or nothing. */
+static void check_at_once(struct bytes input, bool whole, size_t head_size)
+{
+	static struct http_request at_once;
+	size_t size = 0;
+
+	CHECK(http_request_parse_at_once(input, &at_once, &size) == whole);
+	if (!whole) return;
+	CHECK(size == head_size);
+	CHECK(same_view(at_once.method, request.method) && same_view(at_once.host, request.host));
+	CHECK(same_view(at_once.target, request.target) && same_view(at_once.path, request.path));
+	CHECK(same_view(at_once.query, request.query));
+	CHECK(at_once.minor_version == request.minor_version && at_once.body == request.body);
+	CHECK(at_once.content_length == request.content_length);
+	CHECK(at_once.keep_alive == request.keep_alive);
+	CHECK(at_once.expect_continue == request.expect_continue);
+	CHECK(at_once.fields.count == request.fields.count);
+	for (uint32_t i = 0; i < request.fields.count; i++) {
+		CHECK(same_view(at_once.fields.field[i].name, request.fields.field[i].name));
+		CHECK(same_view(at_once.fields.field[i].value, request.fields.field[i].value));
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes input = bytes_of(data, size);
@@ -136,7 +164,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(find_in_pieces(input, &pieces_size, &pieces_fault) == parse);
 	CHECK(pieces_size == head_size && pieces_fault == fault);
 	if (parse == HTTP_PARSE_MORE) CHECK(size < HTTP_HEAD_SIZE_MAX);
-	if (parse != HTTP_PARSE_DONE) return 0;
+	if (parse != HTTP_PARSE_DONE) {
+		check_at_once(input, false, 0);
+		return 0;
+	}
 
 	CHECK(head_size <= size && head_size <= HTTP_HEAD_SIZE_MAX);
 	const void *end = memmem(data, size, "\r\n\r\n", 4);
@@ -146,6 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	parse = http_request_parse(head, &request, &fault);
 	CHECK(parse != HTTP_PARSE_MORE);
 	CHECK((parse == HTTP_PARSE_DONE) == (fault == HTTP_FAULT_NONE));
+	check_at_once(input, parse == HTTP_PARSE_DONE, head_size);
 	if (parse != HTTP_PARSE_DONE) return 0;
 	check_request(head);
 	check_written_again();

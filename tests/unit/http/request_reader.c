@@ -20,19 +20,59 @@ struct verdict {
 	enum http_fault fault;
 };
 
+static bool same_fields(const struct http_fields *a, const struct http_fields *b)
+{
+	if (a->count != b->count) return false;
+	for (uint32_t i = 0; i < a->count; i++) {
+		if (!bytes_equal(a->field[i].name, b->field[i].name)) return false;
+		if (!bytes_equal(a->field[i].value, b->field[i].value)) return false;
+	}
+	return true;
+}
+
+/* In one pass: the same request, and only when there is one. */
+static void expect_at_once(struct bytes given, bool there, size_t size)
+{
+	static struct http_request request;
+	size_t size_at_once = 0;
+	const uint8_t *at = guard_place(&guard, given);
+
+	assert_int_equal(http_request_parse_at_once(bytes_of(at, given.size), &request,
+				 &size_at_once),
+		there);
+	if (!there) return;
+	assert_int_equal(size_at_once, size);
+	/* The last one's views lead to where this one's bytes are now. */
+	at = guard_place(&guard, bytes_of(given.data, size));
+	assert_true(http_request_parse_at_once(bytes_of(at, size), &request, &size_at_once));
+	assert_true(bytes_equal(request.method, request_last.method));
+	assert_true(bytes_equal(request.target, request_last.target));
+	assert_true(bytes_equal(request.path, request_last.path));
+	assert_true(bytes_equal(request.query, request_last.query));
+	assert_true(bytes_equal(request.host, request_last.host));
+	assert_int_equal(request.minor_version, request_last.minor_version);
+	assert_int_equal(request.body, request_last.body);
+	assert_int_equal(request.content_length, request_last.content_length);
+	assert_int_equal(request.keep_alive, request_last.keep_alive);
+	assert_int_equal(request.expect_continue, request_last.expect_continue);
+	assert_true(same_fields(&request.fields, &request_last.fields));
+}
+
 /* Reads on with what is given so far; once the head is there, parses it at the guard page. */
 static struct verdict read_on(struct bytes given, size_t *scanned)
 {
 	struct verdict verdict = { HTTP_PARSE_MORE, HTTP_FAULT_NONE };
-	size_t size;
+	size_t size = 0;
 	const uint8_t *at = guard_place(&guard, given);
 
 	verdict.parse = http_head_find(bytes_of(at, given.size), scanned, &size, &verdict.fault);
-	if (verdict.parse != HTTP_PARSE_DONE) return verdict;
-
-	at = guard_place(&guard, bytes_of(given.data, size));
-	verdict.parse = http_request_parse(bytes_of(at, size), &request_last, &verdict.fault);
-	assert_true(verdict.parse != HTTP_PARSE_MORE);
+	if (verdict.parse == HTTP_PARSE_DONE) {
+		at = guard_place(&guard, bytes_of(given.data, size));
+		verdict.parse =
+			http_request_parse(bytes_of(at, size), &request_last, &verdict.fault);
+		assert_true(verdict.parse != HTTP_PARSE_MORE);
+	}
+	expect_at_once(given, verdict.parse == HTTP_PARSE_DONE, size);
 	return verdict;
 }
 
