@@ -123,12 +123,15 @@ BOUND((IO_BUFFER_COUNT & (IO_BUFFER_COUNT - 1)) == 0 && IO_BUFFER_COUNT <= 32768
 #define STORE_GATHER_US_MAX 4000u
 BOUND(STORE_GATHER_JOBS_MAX <= STORE_BATCH_JOBS_MAX);
 /* Then, for as long as so many commits take and so long at most, for the siblings of the last
- * batch, if there are so many; as a trial once in so many batches. A commit is 200 us on a good
- * disk, and a client that handles its answers one by one needs longer. */
+ * batch, if there are so many. A commit is 200 us on a good disk, and a client that handles its
+ * answers one by one needs longer. */
 #define STORE_SIBLINGS_MIN 8u
 #define STORE_SIBLINGS_COMMITS 3u
 #define STORE_SIBLINGS_US_MAX 1200u
+/* Where they do not wait, once in so many batches as a trial; after each in vain in twice as many,
+ * so that less than one event in a hundred waits for one. */
 #define STORE_SIBLINGS_PAUSES 16u
+#define STORE_SIBLINGS_PAUSES_MAX 1024u
 /* A value in the journal. Small against a segment; a payload of 1 MiB is 16 of them. */
 #define STORE_EVENT_VALUE_SIZE_MAX (64u * 1024u)
 /* The journal is made of segments of a 32nd of the quota: what a dead letter keeps from being

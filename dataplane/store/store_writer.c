@@ -61,7 +61,8 @@ struct store_writer {
 	bool awaiting;              /* there was nothing else to do once */
 	uint32_t siblings;  /* jobs of the last batch, and those that waited when it was done */
 	bool siblings_wait; /* hardly any came while it was committed */
-	uint32_t sibling_pauses; /* calls to go before it is tried although they do not */
+	uint32_t sibling_pauses;   /* calls to go before it is tried although they do not */
+	uint32_t sibling_interval; /* from a trial to the next one; 0: the shortest */
 
 	/* Writer thread only. */
 	bool failed;
@@ -394,8 +395,8 @@ void store_writer_gather(struct store_writer *writer, bool gather)
  * that wait for their answer. Starting the next commit without them would split them into two
  * halves for ever, each paying for flushes of its own; a moment's wait makes one batch of them
  * (PostgreSQL's commit_delay and commit_siblings). That they wait shows in that nobody comes while
- * a commit runs; where somebody does they may be split, and it is tried now and then. At an open
- * load it would only delay. */
+ * a commit runs; where somebody does they may be split, and it is tried now and then, ever less
+ * often as long as it shows nothing. At an open load it would only delay. */
 static void look_for_siblings(struct store_writer *writer, uint32_t done_count, uint32_t coming)
 {
 	uint32_t here = writer->gathered_count + coming;
@@ -405,6 +406,25 @@ static void look_for_siblings(struct store_writer *writer, uint32_t done_count, 
 	writer->seen_done_count = done_count;
 	writer->siblings = here + batch_count;
 	writer->siblings_wait = here <= batch_count / 8;
+	if (!writer->siblings_wait) return;
+	/* Should they come apart, that is to be found soon. */
+	writer->sibling_interval = 0;
+	if (writer->sibling_pauses > STORE_SIBLINGS_PAUSES) {
+		writer->sibling_pauses = STORE_SIBLINGS_PAUSES;
+	}
+}
+
+/* Calls to go after a trial: more each time, until one shows that they wait. */
+static uint32_t next_trial(struct store_writer *writer)
+{
+	uint32_t interval = writer->sibling_interval;
+
+	if (interval == 0) interval = STORE_SIBLINGS_PAUSES;
+	writer->sibling_interval = 2 * interval;
+	if (writer->sibling_interval > STORE_SIBLINGS_PAUSES_MAX) {
+		writer->sibling_interval = STORE_SIBLINGS_PAUSES_MAX;
+	}
+	return interval;
 }
 
 static void await_siblings(struct store_writer *writer, uint64_t now_us)
@@ -418,7 +438,7 @@ static void await_siblings(struct store_writer *writer, uint64_t now_us)
 	if (writer->sibling_pauses > 0) {
 		writer->sibling_pauses--;
 	} else if (worth_it) {
-		writer->sibling_pauses = STORE_SIBLINGS_PAUSES;
+		writer->sibling_pauses = next_trial(writer);
 	}
 	writer->awaiting = true;
 	writer->gathered_until_us = worth_it ? now_us + limit_us : now_us;

@@ -166,11 +166,12 @@ static bool are_awaited(struct store_writer *writer)
 	return true;
 }
 
-/* Where somebody comes during each commit they are waited for now and then only; also when the
- * worker has made no jobs of their requests yet. */
+/* Where somebody comes during each commit they are waited for now and then only, ever less often;
+ * also when the worker has made no jobs of their requests yet. */
 static void test_who_comes_during_a_commit_is_not_waited_for(void **state)
 {
-	enum { COMMITS = 3 * (STORE_SIBLINGS_PAUSES + 1), COMING = 40 };
+	/* Trials after 1, 2, 4 … 32 times so many commits, and one at first. */
+	enum { COMMITS = 64 * (STORE_SIBLINGS_PAUSES + 1), COMING = 40 };
 	(void)state;
 	static struct row_job jobs[80];
 	unsigned awaited = 0;
@@ -183,7 +184,7 @@ static void test_who_comes_during_a_commit_is_not_waited_for(void **state)
 		awaited += are_awaited(split.writer);
 		assert_true(store_writer_step(split.writer) > 0);
 	}
-	assert_true(awaited >= 2 && awaited <= 3);
+	assert_true(awaited >= 6 && awaited <= 7);
 
 	split.count = 0;
 	awaited = 0;
@@ -196,7 +197,18 @@ static void test_who_comes_during_a_commit_is_not_waited_for(void **state)
 		awaited += are_awaited(split.writer);
 		assert_int_equal(store_writer_step(split.writer), COMING);
 	}
-	assert_true(awaited >= 2 && awaited <= 4);
+	assert_true(awaited >= 6 && awaited <= 7);
+
+	/* Once they have waited it is tried soon, should they come apart. */
+	assert_true(store_writer_rest(split.writer, false, 0, 999) == UINT64_MAX);
+	awaited = 0;
+	for (unsigned i = 0; i < STORE_SIBLINGS_PAUSES + 1; i++) {
+		submit_waiting(split.writer, jobs, COMING);
+		awaited += are_awaited(split.writer);
+		assert_int_equal(store_writer_step(split.writer), COMING);
+		assert_true(store_writer_rest(split.writer, false, COMING, 999) == UINT64_MAX);
+	}
+	assert_int_equal(awaited, 1);
 	store_writer_gather(split.writer, false);
 	store_writer_stop(split.writer);
 }
