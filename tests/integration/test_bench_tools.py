@@ -6,6 +6,7 @@ nothing here: the runs are far too short.
 """
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -21,7 +22,7 @@ import bench_compare  # noqa: E402
 RATIOS = {'verified_durable_vs_nginx_64', 'verified_durable_vs_nginx_256', 'verified_durable_vs_haproxy_hmac_64',
           'end_to_end_vs_haproxy_proxy_64', 'ack_p99_vs_two_fdatasync', 'handshakes_vs_nginx',
           'mtls_handshakes_vs_nginx'}
-CONTROLS = {'nginx_p99_vs_two_fdatasync', 'two_fdatasync_p99_vs_median'}
+CONTROLS = {'commits_alone_p99_vs_two_fdatasync', 'nginx_p99_vs_two_fdatasync', 'two_fdatasync_p99_vs_median'}
 
 
 def script(name, *arguments):
@@ -63,6 +64,16 @@ def test_measuring_beside_nginx(tmp_path):
 
 
 @pytest.mark.skipif(os.cpu_count() < 2, reason='one CPU for the server, one for the generator')
+def test_builds_are_compared_in_pairs():
+    """Builds and nginx in turn; what is no build is refused before anything runs."""
+    out = script('bench_pairs.py', '--rounds', 2, '--seconds', 0.4, '--warmup', 0.1, '--connections', 8, 'nginx', lab.BUILD)
+    assert re.search(r'^nginx +[\d. ]+$', out, re.M), out
+    assert re.search(r' [+-][\d.]+ \+- [\d.]+ us +[\d.]+ \+- [\d.]+$', out, re.M), out
+    with pytest.raises(AssertionError, match='no penstockd in it'):
+        script('bench_pairs.py', '/nowhere')
+
+
+@pytest.mark.skipif(os.cpu_count() < 2, reason='one CPU for the server, one for the generator')
 def test_idle_connections_are_held(tmp_path):
     """`make bench-scale ONLY=idle` in short: several processes hold what is wanted, and events are answered over some."""
     script('bench_scale.py', '--only', 'idle', '--connections', 300, '--share', 100, '--out', tmp_path / 'scale.json')
@@ -79,7 +90,7 @@ def comparison(cost, rounds):
                'end-to-end-64': ('penstock', 'haproxy-proxy'), 'handshakes': ('penstock', 'nginx'),
                'mtls-handshakes': ('penstock', 'nginx'), 'half-rate': ('penstock', 'nginx')}
     for number in range(1, rounds + 1):
-        made.flushes.append({'round': number, 'median_ms': 0.5, 'p99_ms': 0.75})
+        made.flushes.append({'round': number, 'median_ms': 0.5, 'p99_ms': 0.75, 'commits_alone_p99_ms': 1.25})
         for load, names in servers.items():
             # Odd rounds forwards, even ones backwards, as they are run.
             for name in names if number % 2 else reversed(names):
@@ -95,7 +106,17 @@ def test_ratios_are_taken_within_a_round():
     assert set(ratios) == RATIOS
     assert ratios.pop('ack_p99_vs_two_fdatasync') == [4.0] * 3
     assert all(values == [1.5] * 3 for values in ratios.values()), ratios
-    assert made.controls() == {'nginx_p99_vs_two_fdatasync': [4.0] * 3, 'two_fdatasync_p99_vs_median': [1.5] * 3}
+    assert made.controls() == {'nginx_p99_vs_two_fdatasync': [4.0] * 3, 'two_fdatasync_p99_vs_median': [1.5] * 3,
+                               'commits_alone_p99_vs_two_fdatasync': [2.5] * 3}
+
+
+def test_who_comes_waits_for_two_commits():
+    """For what is left of the one under way, and for the next."""
+    waits = bench_compare.waits_ms([1.0, 3.0, 2.0])
+    assert len(waits) == pytest.approx(4 / bench_compare.ARRIVAL_MS, abs=1)
+    assert waits[0] == pytest.approx(4.0) and max(waits) == pytest.approx(5.0, abs=0.03)
+    assert min(waits) == pytest.approx(2.0, abs=0.03)
+    assert bench_compare.percentile_99(list(range(1000))) == 990
 
 
 def test_doubtful_rows_are_named():
