@@ -129,7 +129,7 @@ BOUND(STORE_GATHER_JOBS_MAX <= STORE_BATCH_JOBS_MAX);
 #define STORE_SIBLINGS_COMMITS 3u
 #define STORE_SIBLINGS_US_MAX 1200u
 /* Where they do not wait, once in so many batches as a trial; after each in vain in twice as many,
- * so that less than one event in a hundred waits for one. */
+ * so that at a steady open load less than one event in a hundred waits for one. */
 #define STORE_SIBLINGS_PAUSES 16u
 #define STORE_SIBLINGS_PAUSES_MAX 1024u
 /* A value in the journal. Small against a segment; a payload of 1 MiB is 16 of them. */

@@ -50,7 +50,8 @@ def percentile_99(values):
 
 def waits_ms(commits_ms):
     """Of those who come at any time while commits run one after the other: each waits for the end of the one that is
-    under way, and for the next one, which has what he brought. No server that answers after its commit is faster."""
+    under way, and for the next one, which has what he brought. A server with one commit at a time, as large, is not
+    faster."""
     waits, begin, came = [], 0.0, 0.0
     for took, following in zip(commits_ms, commits_ms[1:]):
         while came < begin + took:

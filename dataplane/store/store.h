@@ -117,7 +117,8 @@ void store_append(struct store_txn *txn, enum store_table table, struct bytes ke
 /* No error when absent. Returns whether it was there. */
 bool store_delete(struct store_txn *txn, enum store_table table, struct bytes key);
 /* A view valid until the transaction ends (or writes). RESULT_NOT_FOUND and RESULT_MALFORMED
- * (this value has rotted) are not sticky: one bad row must not stop the others. */
+ * (this value has rotted) are not sticky: one bad row must not stop the others. In a transaction
+ * that writes, looking for an event may write, too: a view does not outlive it. */
 MUST_USE enum result store_get(struct store_txn *txn, enum store_table table, struct bytes key,
 	struct bytes *ret_value);
 

@@ -9,7 +9,6 @@
 void store_cursor_open(struct store_cursor *cursor, struct store_txn *txn, enum store_table table)
 {
 	*cursor = (struct store_cursor){ .txn = txn, .table = table };
-	if (table == STORE_EVENTS && txn->writable) store_take_over(txn);
 	if (txn->result != RESULT_OK) return;
 
 	MDB_cursor *handle;
@@ -50,6 +49,18 @@ static bool move(struct store_cursor *cursor, struct bytes from, MDB_cursor_op o
 }
 
 /* ---- Rows that LMDB does not have yet -------------------------------------------------------- */
+
+/* Of a transaction that writes, which shows LMDB's rows only: their places are put there. */
+static bool take_over(struct store_cursor *cursor)
+{
+	struct store_txn *txn = cursor->txn;
+	const struct recents *recents = &txn->store->recents;
+
+	if (cursor->table != STORE_EVENTS || !txn->writable) return false;
+	if (recents->taken_count == recents->added_count) return false;
+	store_take_over(txn);
+	return txn->result == RESULT_OK;
+}
 
 static uint32_t recent_count(const struct store_cursor *cursor)
 {
@@ -101,11 +112,14 @@ bool store_cursor_seek(struct store_cursor *cursor, struct bytes from)
 		if (from.size > sizeof number) number++;
 		if (seek_recent(cursor, number)) return true;
 	}
-	return move(cursor, from, MDB_SET_RANGE) || seek_recent(cursor, number);
+	if (move(cursor, from, MDB_SET_RANGE) || seek_recent(cursor, number)) return true;
+	/* Those that LMDB has not are behind all that it has. */
+	return take_over(cursor) && move(cursor, from, MDB_SET_RANGE);
 }
 
 bool store_cursor_seek_backward(struct store_cursor *cursor, struct bytes from)
 {
+	(void)take_over(cursor);
 	uint64_t number = key_number(from);
 	if (!is_before_recent(cursor, number)) {
 		uint32_t recent = recents_seek(cursor->txn->epoch, number);
@@ -120,6 +134,7 @@ bool store_cursor_seek_backward(struct store_cursor *cursor, struct bytes from)
 
 bool store_cursor_last(struct store_cursor *cursor)
 {
+	(void)take_over(cursor);
 	uint32_t count = recent_count(cursor);
 	return count > 0 ? show_recent(cursor, count - 1) : move(cursor, BYTES_EMPTY, MDB_LAST);
 }
@@ -132,7 +147,12 @@ bool store_cursor_next(struct store_cursor *cursor)
 	}
 	/* From nowhere: the first row. */
 	uint64_t number = cursor->key.size == 0 ? 0 : key_number(cursor->key) + 1;
-	return move(cursor, BYTES_EMPTY, MDB_NEXT) || seek_recent(cursor, number);
+	if (move(cursor, BYTES_EMPTY, MDB_NEXT) || seek_recent(cursor, number)) return true;
+	if (!take_over(cursor)) return false;
+	uint8_t memory[sizeof number];
+	struct writer from = writer_of(memory, sizeof memory);
+	write_u64_be(&from, number);
+	return move(cursor, writer_bytes(&from), MDB_SET_RANGE);
 }
 
 bool store_cursor_previous(struct store_cursor *cursor)

@@ -39,7 +39,7 @@ struct store {
 	uint32_t pending_touched;
 	uint64_t pending_since_us;
 	bool rebuild;                   /* `pending` was lost: the journal has it all */
-	uint64_t pending_size;          /* bytes of its rows */
+	uint64_t pending_size;          /* bytes of its rows, and of those it is to have */
 	uint64_t checkpoint_refused_us; /* there was no space for it */
 	atomic_bool checkpoint_refused;
 	atomic_bool checkpoint_wanted;

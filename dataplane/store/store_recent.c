@@ -30,7 +30,10 @@ void recents_add(struct recents *recents, uint64_t key, struct journal_place pla
 	const uint8_t *record)
 {
 	CHECK(recents->added_count < RECENT_ROWS_MAX);
-	CHECK(recents->added_count == 0 || recents->now->rows[recents->added_count - 1].key < key);
+	uint64_t last_key = recents->added_count == 0
+		? recents->last_key
+		: recents->now->rows[recents->added_count - 1].key;
+	CHECK(last_key < key || last_key == 0);
 	recents->now->rows[recents->added_count++] = (struct recent){ key, place, record };
 }
 
@@ -60,6 +63,9 @@ bool recents_turn(struct recents *recents)
 	}
 	recents_publish(recents);
 	if (next != NULL) {
+		if (recents->added_count > 0) {
+			recents->last_key = recents->now->rows[recents->added_count - 1].key;
+		}
 		next->number = recents->now->number + 1;
 		atomic_store_explicit(&next->count, 0, memory_order_relaxed);
 		recents->last = recents->now;

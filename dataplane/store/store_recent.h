@@ -38,6 +38,7 @@ struct recents {
 	struct store_epoch *last; /* or NULL */
 	uint32_t added_count;     /* writer: with those of the open batch */
 	uint32_t taken_count;     /* writer: of these, LMDB's pending transaction has the first */
+	uint64_t last_key;        /* writer: of the epochs before; 0: none */
 };
 
 void recents_init(struct recents *recents);

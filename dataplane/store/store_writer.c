@@ -403,10 +403,12 @@ static void look_for_siblings(struct store_writer *writer, uint32_t done_count, 
 	uint32_t batch_count = done_count - writer->seen_done_count;
 
 	if (batch_count == 0) return;
+	bool waited = writer->siblings_wait;
 	writer->seen_done_count = done_count;
 	writer->siblings = here + batch_count;
 	writer->siblings_wait = here <= batch_count / 8;
-	if (!writer->siblings_wait) return;
+	/* Once may be chance, and so may be anything about a few. */
+	if (!waited || !writer->siblings_wait || writer->siblings < STORE_SIBLINGS_MIN) return;
 	/* Should they come apart, that is to be found soon. */
 	writer->sibling_interval = 0;
 	if (writer->sibling_pauses > STORE_SIBLINGS_PAUSES) {
