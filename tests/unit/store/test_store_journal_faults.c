@@ -203,6 +203,78 @@ static void test_a_refused_commit_is_asked_for_again(void **state)
 	journal_rig_assert_events(rig, 1);
 }
 
+/* So many pages more than there are; 0: what it has at other times. */
+static void limit_map(struct store *store, size_t page_count)
+{
+	MDB_envinfo info;
+	assert_int_equal(mdb_env_info(store->env, &info), 0);
+	size_t size = (info.me_last_pgno + 1 + page_count) * store->page_size;
+	if (page_count == 0) size = store_map_size(store);
+	assert_int_equal(mdb_env_set_mapsize(store->env, size), 0);
+}
+
+static enum result add_small(struct journal_rig *rig, unsigned count)
+{
+	struct store_txn txn;
+	store_write_begin(&txn, rig->store);
+	for (unsigned i = 0; i < count; i++) journal_rig_add(rig, &txn, 100);
+	enum result result = store_write_commit(&txn);
+	if (result != RESULT_OK) rig->next -= count;
+	return result;
+}
+
+static unsigned count_events(struct journal_rig *rig)
+{
+	struct store_txn txn = { 0 };
+	struct store_cursor cursor;
+	unsigned count = 0;
+
+	store_read_begin(&txn, rig->store);
+	store_cursor_open(&cursor, &txn, STORE_EVENTS);
+	bool there = store_cursor_seek(&cursor, BYTES_LITERAL("\0"));
+	for (; there; there = store_cursor_next(&cursor)) {
+		assert_int_equal(cursor.value.size, 100);
+		count++;
+	}
+	store_cursor_close(&cursor);
+	store_read_done(&txn);
+	return count;
+}
+
+/* Places of events that were acknowledged long ago find none, when the writer looks for events or a
+ * checkpoint puts them: nothing is missed meanwhile, and all is there when there is space again. */
+static void test_no_space_for_places(void **state)
+{
+	struct journal_rig *rig = *state;
+	struct store_txn txn;
+
+	journal_rig_checkpoint(rig);
+	limit_map(rig->store, 12);
+	assert_int_equal(add_small(rig, 2000), RESULT_OK);
+	store_write_begin(&txn, rig->store);
+	assert_int_equal(txn.result, RESULT_OK);
+	assert_int_equal(store_row_count(&txn, STORE_EVENTS), 0);
+	assert_int_equal(store_write_commit(&txn), RESULT_SPACE);
+	assert_null(rig->store->pending);
+	assert_int_equal(add_small(rig, 1), RESULT_SPACE);
+	assert_int_equal(count_events(rig), 2000);
+
+	limit_map(rig->store, 0);
+	journal_rig_checkpoint(rig);
+	limit_map(rig->store, 12);
+	assert_int_equal(add_small(rig, 2000), RESULT_OK);
+	assert_int_equal(store_checkpoint(rig->store), RESULT_SPACE);
+	assert_true(store_checkpoint_refused(rig->store));
+	assert_int_equal(count_events(rig), 4000);
+
+	limit_map(rig->store, 0);
+	assert_int_equal(add_small(rig, 1), RESULT_OK);
+	journal_rig_checkpoint(rig);
+	assert_int_equal(journal_rig_row_count(rig, STORE_EVENTS), 4001);
+	journal_rig_reopen(rig);
+	assert_int_equal(count_events(rig), 4001);
+}
+
 /* ---- LMDB's meta page fails ---------------------------------------------------------------- */
 
 /* A commit over two segments that LMDB has an error for, although it is on the disk: nothing is
@@ -356,6 +428,7 @@ int main(void)
 		TEST(test_no_space_to_give_a_segment_back),
 		TEST(test_no_space_at_the_end_of_a_segment),
 		TEST(test_a_refused_commit_is_asked_for_again),
+		TEST(test_no_space_for_places),
 		TEST(test_a_meta_page_with_an_error_on_disk),
 		TEST(test_a_meta_page_with_an_error_on_a_full_disk),
 		TEST(test_no_descriptor_at_a_change_of_segment),
