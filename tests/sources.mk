@@ -150,6 +150,7 @@ THREAD_TESTS := \
 
 # Helpers linked into every unit test and every simulated test.
 TEST_SUPPORT_SRC := \
+	tests/lib/bug.c \
 	tests/lib/certificates.c \
 	tests/lib/control_rig.c \
 	tests/lib/echo.c \

@@ -2,17 +2,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/alloc.h"
+#include "lib/bug.h"
 
 enum { SIZE = 4096 };
 
@@ -31,7 +27,7 @@ static void take_huge(void)
 	alloc_unmap(alloc_map_huge(SIZE), SIZE);
 }
 
-static void (*const takes[])(void) = { take_of_heap, take_of_kernel, take_huge };
+static void (*takes[])(void) = { take_of_heap, take_of_kernel, take_huge };
 
 static void taking_is_counted(void **state)
 {
@@ -44,23 +40,11 @@ static void taking_is_counted(void **state)
 	}
 }
 
-static bool is_a_bug_on_a_hot_thread(void (*take)(void))
+static void take_on_a_hot_thread(void *owner)
 {
-	pid_t child = fork();
-	assert_true(child >= 0);
-	if (child == 0) {
-		const struct rlimit no_core = { 0, 0 };
-		if (setrlimit(RLIMIT_CORE, &no_core) != 0 || !freopen("/dev/null", "w", stderr)) {
-			_exit(1);
-		}
-		signal(SIGABRT, SIG_DFL);
-		alloc_thread_is_hot();
-		take();
-		_exit(0);
-	}
-	int status = 0;
-	assert_int_equal(waitpid(child, &status, 0), child);
-	return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+	void (*const *take)(void) = owner;
+	alloc_thread_is_hot();
+	(*take)();
 }
 
 static void hot_threads_may_not_take(void **state)
@@ -68,7 +52,7 @@ static void hot_threads_may_not_take(void **state)
 	(void)state;
 
 	for (size_t i = 0; i < sizeof takes / sizeof *takes; i++) {
-		assert_true(is_a_bug_on_a_hot_thread(takes[i]));
+		assert_true(is_a_bug(take_on_a_hot_thread, &takes[i]));
 	}
 	alloc_thread_is_hot();
 	alloc_thread_is_cold();
