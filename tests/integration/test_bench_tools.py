@@ -71,6 +71,8 @@ def test_builds_are_compared_in_pairs():
     assert re.search(r' [+-][\d.]+ \+- [\d.]+ us +[\d.]+ \+- [\d.]+$', out, re.M), out
     with pytest.raises(AssertionError, match='no penstockd in it'):
         script('bench_pairs.py', '/nowhere')
+    with pytest.raises(AssertionError, match='each build once'):
+        script('bench_pairs.py', lab.BUILD, lab.BUILD)
 
 
 @pytest.mark.skipif(os.cpu_count() < 2, reason='one CPU for the server, one for the generator')

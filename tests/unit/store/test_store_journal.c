@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "lib/bug.h"
 #include "lib/journal_rig.h"
 
 /* ---- Coming back ----------------------------------------------------------------------------- */
@@ -53,6 +54,64 @@ static void test_a_batch_given_up(void **state)
 	journal_rig_reopen(rig);
 	journal_rig_assert_events(rig, 1);
 	assert_int_equal(journal_rig_row_count(rig, STORE_EVENTS), rig->next - 1);
+}
+
+static void assert_shows(bool there, const struct store_cursor *cursor, uint64_t number)
+{
+	assert_true(there);
+	assert_true(bytes_equal(cursor->key, journal_rig_key(number)));
+}
+
+/* What the journal alone has is there for a batch that looks, whichever end it begins at. */
+static void test_a_batch_sees_what_is_recent(void **state)
+{
+	struct journal_rig *rig = *state;
+	struct store_txn txn;
+	struct store_cursor cursor;
+
+	journal_rig_commit(rig, 2);
+	store_write_begin(&txn, rig->store);
+	store_cursor_open(&cursor, &txn, STORE_EVENTS);
+	assert_shows(store_cursor_next(&cursor), &cursor, 1);
+	assert_shows(store_cursor_next(&cursor), &cursor, 2);
+	assert_false(store_cursor_next(&cursor));
+	store_cursor_close(&cursor);
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+
+	journal_rig_commit(rig, 2);
+	store_write_begin(&txn, rig->store);
+	store_cursor_open(&cursor, &txn, STORE_EVENTS);
+	assert_shows(store_cursor_last(&cursor), &cursor, 4);
+	assert_shows(store_cursor_previous(&cursor), &cursor, 3);
+	store_cursor_close(&cursor);
+	assert_int_equal(store_write_commit(&txn), RESULT_OK);
+}
+
+struct append {
+	struct store_txn txn;
+	uint64_t number;
+};
+
+static void append(void *owner)
+{
+	struct append *append = owner;
+	struct bytes value = BYTES_LITERAL("an event");
+	store_append(&append->txn, STORE_EVENTS, journal_rig_key(append->number), &value, 1);
+}
+
+/* Also behind a checkpoint, long before LMDB would notice. */
+static void test_appending_out_of_order_is_a_bug(void **state)
+{
+	struct journal_rig *rig = *state;
+	struct append next = { .number = 3 };
+
+	journal_rig_commit(rig, 2);
+	journal_rig_checkpoint(rig);
+	store_write_begin(&next.txn, rig->store);
+	assert_false(is_a_bug(append, &next));
+	next.number = 2;
+	assert_true(is_a_bug(append, &next));
+	store_write_abort(&next.txn);
 }
 
 /* A batch that LMDB commits, because it touches a table that is read at once. */
@@ -291,6 +350,10 @@ int main(void)
 			journal_rig_end),
 		cmocka_unit_test_setup_teardown(test_a_batch_given_up, journal_rig_begin,
 			journal_rig_end),
+		cmocka_unit_test_setup_teardown(test_a_batch_sees_what_is_recent, journal_rig_begin,
+			journal_rig_end),
+		cmocka_unit_test_setup_teardown(test_appending_out_of_order_is_a_bug,
+			journal_rig_begin, journal_rig_end),
 		cmocka_unit_test_setup_teardown(test_rows_that_are_read_at_once, journal_rig_begin,
 			journal_rig_end),
 		cmocka_unit_test_setup_teardown(test_rows_of_lmdb_are_read_from_memory,
