@@ -194,9 +194,11 @@ void bench_open_sink(struct bench *bench)
 		.reset_permille = options->reset_permille,
 		.retry_after_s = options->retry_after_s,
 		.seed = options->seed,
+		.keep_folder = options->keep_folder,
 	};
-	if (sink_open(&config, &bench->sink) != RESULT_OK)
-		bench_fail("cannot listen", strerror(errno));
+	enum result result = sink_open(&config, &bench->sink);
+	if (result == RESULT_DISK) bench_fail(options->keep_folder, strerror(errno));
+	if (result != RESULT_OK) bench_fail("cannot listen", strerror(errno));
 	if (options->ready_file != NULL) {
 		int fd = open(options->ready_file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 		if (fd < 0) bench_fail(options->ready_file, strerror(errno));
@@ -231,6 +233,14 @@ static void tick_expired(void *owner)
 	timer_start(&bench->loop.timers, &bench->tick, loop_now(&bench->loop), TICK_MS * US_PER_MS);
 }
 
+static void open_letter(void *owner, struct mail *mail)
+{
+	struct letter *letter = CONTAINER_OF(mail, struct letter, mail);
+
+	(void)owner; /* whoever gave the loop something to do while it rests */
+	letter->open(letter);
+}
+
 void bench_open(struct bench *bench)
 {
 	const struct options *options = &bench->options;
@@ -256,6 +266,7 @@ void bench_open(struct bench *bench)
 		.buffer_size = IO_BUFFER_SIZE,
 	};
 	if (loop_open(&bench->loop, &config) != RESULT_OK) bench_fail("io_uring", io_open_error());
+	bench->loop.mail = open_letter;
 	streams_open(&bench->streams, &bench->loop, sockets_max);
 	double seconds = options->duration_s + options->warmup_s + 1;
 	if (options->mode == MODE_FIND) seconds *= FIND_STEPS_MAX;

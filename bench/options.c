@@ -167,6 +167,7 @@ static int parse_sink(int option, char *value, struct options *options)
 	case OPTION_SINK_CERTIFICATE: options->sink_certificate_file = value; return -1;
 	case OPTION_SINK_KEY: options->sink_key_file = value; return -1;
 	case OPTION_SINK_SECRET: options->sink_secret_file = value; return -1;
+	case OPTION_KEEP: options->keep_folder = value; return -1;
 	case OPTION_DELAY: return parse_u32(value, 600000, &options->delay_ms);
 	case OPTION_FAIL: return parse_u32(value, 1000, &options->fail_permille);
 	case OPTION_BUSY: return parse_u32(value, 1000, &options->busy_permille);

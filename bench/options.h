@@ -58,6 +58,7 @@ struct options {
 	const char *sink_certificate_file;
 	const char *sink_key_file;
 	const char *sink_secret_file;
+	const char *keep_folder; /* what comes is flushed there first; NULL: not kept */
 	uint32_t delay_ms;
 	uint32_t fail_permille;
 	uint32_t busy_permille;

@@ -153,10 +153,10 @@ void report_print(const struct report *report, FILE *to)
 		fprintf(to,
 			"sink: %" PRIu64 " requests on %" PRIu64 " connections, %" PRIu64
 			" ok, %" PRIu64 " errors, %" PRIu64 " resets, %" PRIu64
-			" malformed, %" PRIu64 " bad signatures\n",
+			" malformed, %" PRIu64 " bad signatures, %" PRIu64 " not kept\n",
 			report->sink.requests, report->sink.connections, report->sink.answered_ok,
 			report->sink.answered_error, report->sink.resets, report->sink.malformed,
-			report->sink.signature_bad);
+			report->sink.signature_bad, report->sink.not_kept);
 	}
 	print_chaos(to, report);
 	if (report->has_sender) fprintf(to, "%s\n", report->clean ? "balanced" : "NOT BALANCED");
@@ -208,6 +208,7 @@ static void json_ledger(FILE *to, const struct report *report)
 		{ "sink_connections", report->sink.connections },
 		{ "sink_errors", report->sink.answered_error + report->sink.resets },
 		{ "sink_malformed", report->sink.malformed },
+		{ "sink_not_kept", report->sink.not_kept },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

@@ -172,7 +172,7 @@ void sender_open(const struct sender_config *config, struct sender **ret)
 	sender->resends = alloc_map(sender->resend_capacity * sizeof *sender->resends);
 	list_init(&sender->ready);
 	task_init(&sender->pump, sender_pump, sender);
-	CHECK(sender->loop->mail == NULL && sender->loop->rest == NULL);
+	CHECK(sender->loop->rest == NULL);
 	sender->pace_at.us = UINT64_MAX;
 	sender->loop->rest = sender_rest;
 	sender->loop->owner = sender;

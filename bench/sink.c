@@ -7,15 +7,17 @@
 #include "http/http_request.h"
 
 enum { HEAD_ROOM = HTTP_HEAD_SIZE_MAX };
+BOUND(FLUSH_FILE_BATCH >= HEAD_ROOM + PAYLOAD_SIZE_MAX);
 
 /* A connection from the daemon. */
 struct drain {
 	struct list node;
+	struct list kept_node; /* in one of the three lists of those who wait for a flush */
 	struct stream stream;
 	struct sink *sink;
 	struct timer timer; /* a delayed answer */
 	bool closing;
-	bool waiting; /* for the timer */
+	bool waiting; /* for the timer, or the flush */
 	size_t scanned;
 	uint32_t head_size;
 	uint32_t filled;
@@ -30,6 +32,12 @@ struct sink {
 	bool listener_open;
 	struct pool drains;
 	struct list open;
+	/* Of those who wait: what is in the open batch, on its way to the disk, in no batch yet. */
+	struct list gathered;
+	struct list flushing;
+	struct list crowded;
+	struct flush_file file; /* with config.keep_folder */
+	struct task flush;
 	uint8_t *buffers;
 	size_t buffer_size;
 	uint8_t *scratch;
@@ -109,6 +117,7 @@ static void drain_close(struct drain *drain, bool abort)
 	if (drain->closing) return;
 	drain->closing = true;
 	timer_stop(&drain->sink->loop->timers, &drain->timer);
+	list_remove(&drain->kept_node);
 	if (abort) {
 		stream_abort(&drain->stream);
 	} else {
@@ -135,14 +144,21 @@ static void request_done(struct drain *drain)
 	drain->head_size = 0;
 }
 
+static void answer_error(struct drain *drain)
+{
+	static const char error[] =
+		"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 6\r\n\r\nfailed";
+
+	drain->sink->counts.answered_error++;
+	drain_write(drain, BYTES_LITERAL(error));
+}
+
 static void request_answer(struct drain *drain)
 {
 	struct sink *sink = drain->sink;
 	const struct sink_config *config = &sink->config;
 	uint64_t dice = random_below(&sink->random, 1000);
 	static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-	static const char error[] =
-		"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 6\r\n\r\nfailed";
 
 	drain->waiting = false;
 	sink->counts.requests++;
@@ -153,8 +169,7 @@ static void request_answer(struct drain *drain)
 	}
 	dice -= config->reset_permille;
 	if (dice < config->fail_permille) {
-		sink->counts.answered_error++;
-		drain_write(drain, BYTES_LITERAL(error));
+		answer_error(drain);
 	} else if (dice - config->fail_permille < config->busy_permille) {
 		uint8_t text[128];
 		struct writer writer = writer_of(text, sizeof text);
@@ -178,6 +193,75 @@ static void drain_timer_expired(void *owner)
 
 	request_answer(drain);
 	if (!drain->closing) drain_run(drain);
+}
+
+/* What was asked for beside keeping it. */
+static void request_go_on(struct drain *drain)
+{
+	struct sink *sink = drain->sink;
+
+	if (sink->config.delay_ms == 0) {
+		request_answer(drain);
+		return;
+	}
+	drain->waiting = true;
+	timer_start(&sink->loop->timers, &drain->timer, loop_now(sink->loop),
+		sink->config.delay_ms * US_PER_MS);
+}
+
+static void request_not_kept(struct drain *drain)
+{
+	drain->waiting = false;
+	drain->sink->counts.requests++;
+	drain->sink->counts.not_kept++;
+	answer_error(drain);
+	if (!drain->closing) request_done(drain);
+}
+
+/* Until what comes in the same turn, or while a flush is under way, is flushed with it. */
+static void request_keep(struct drain *drain)
+{
+	struct sink *sink = drain->sink;
+	size_t size = drain->head_size + (size_t)drain->http.content_length;
+
+	bool added = flush_file_add(&sink->file, bytes_of(drain->buffer, size));
+	drain->waiting = true;
+	list_append(added ? &sink->gathered : &sink->crowded, &drain->kept_node);
+	loop_defer(sink->loop, &sink->flush);
+}
+
+static void sink_flush(void *owner)
+{
+	struct sink *sink = owner;
+
+	if (flush_file_busy(&sink->file) || list_empty(&sink->gathered)) return;
+	list_splice(&sink->flushing, &sink->gathered);
+	flush_file_begin(&sink->file);
+}
+
+static void sink_flushed(void *owner, bool kept)
+{
+	struct sink *sink = owner;
+	struct list crowded;
+	struct list *node;
+
+	while ((node = list_pop(&sink->flushing)) != NULL) {
+		struct drain *drain = LIST_ENTRY(node, struct drain, kept_node);
+		if (kept) {
+			drain->waiting = false;
+			request_go_on(drain);
+		} else {
+			request_not_kept(drain);
+		}
+		drain_run(drain);
+	}
+	sink_flush(sink);
+	/* There is an empty batch now. */
+	list_init(&crowded);
+	list_splice(&crowded, &sink->crowded);
+	while ((node = list_pop(&crowded)) != NULL) {
+		request_keep(LIST_ENTRY(node, struct drain, kept_node));
+	}
 }
 
 /* Returns whether a whole request is there. */
@@ -211,14 +295,12 @@ static void drain_run(struct drain *drain)
 
 	while (!drain->closing && !drain->waiting) {
 		if (request_parse(drain)) {
-			if (sink->config.delay_ms == 0) {
-				request_answer(drain);
-				continue;
+			if (sink->config.keep_folder != NULL) {
+				request_keep(drain);
+			} else {
+				request_go_on(drain);
 			}
-			drain->waiting = true;
-			timer_start(&sink->loop->timers, &drain->timer, loop_now(sink->loop),
-				sink->config.delay_ms * US_PER_MS);
-			return;
+			continue;
 		}
 		if (drain->closing) return;
 		size_t size = stream_read(&drain->stream, drain->buffer + drain->filled,
@@ -270,6 +352,7 @@ static void sink_accepted(void *owner, struct io_socket *socket, const struct io
 	memset(drain, 0, sizeof *drain);
 	drain->sink = sink;
 	drain->buffer = buffer;
+	list_init(&drain->kept_node);
 	timer_init(&drain->timer, drain_timer_expired, drain);
 	if (stream_accept(&drain->stream, sink->config.streams, socket, sink->config.context,
 		    &drain_events, drain) != RESULT_OK) {
@@ -303,6 +386,14 @@ enum result sink_open(const struct sink_config *config, struct sink **ret)
 	sink->scratch = alloc_array(config->shape.size, 1);
 	pool_init(&sink->drains, sizeof(struct drain), config->connections_max);
 	list_init(&sink->open);
+	list_init(&sink->gathered);
+	list_init(&sink->flushing);
+	list_init(&sink->crowded);
+	task_init(&sink->flush, sink_flush, sink);
+	if (config->keep_folder != NULL) {
+		TRY(flush_file_open(&sink->file, config->keep_folder, sink->loop, sink_flushed,
+			sink));
+	}
 	TRY(io_listen(sink->loop->io, &config->address, &sink_events, sink, &sink->listener));
 	sink->listener_open = true;
 	*ret = sink;
@@ -334,12 +425,15 @@ void sink_abort(struct sink *sink)
 
 bool sink_closed(const struct sink *sink)
 {
-	return !sink->listener_open && sink->drains.used_count == 0;
+	return !sink->listener_open && sink->drains.used_count == 0 &&
+		!flush_file_busy(&sink->file);
 }
 
 void sink_close(struct sink *sink)
 {
 	CHECK(sink_closed(sink));
+	task_cancel(&sink->flush);
+	if (sink->config.keep_folder != NULL) flush_file_close(&sink->file);
 	alloc_unmap(sink->buffers, sink->config.connections_max * sink->buffer_size);
 	alloc_free(sink->scratch);
 	pool_done(&sink->drains);

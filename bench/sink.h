@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "bounds.h"
+#include "flush_file.h"
 #include "ledger.h"
 #include "payload.h"
 #include "tls/stream.h"
@@ -30,6 +31,9 @@ struct sink_config {
 	uint32_t reset_permille; /* connection reset instead of an answer */
 	uint32_t retry_after_s;  /* with 429 */
 	uint64_t seed;
+	/* What came is written to a file there and flushed before it is answered, together with all
+	 * that came meanwhile; the loop's mail opens letters. NULL: not kept. */
+	const char *keep_folder;
 };
 
 struct sink;
@@ -41,9 +45,12 @@ struct sink_counts {
 	uint64_t resets;
 	uint64_t malformed;
 	uint64_t signature_bad;
+	uint64_t not_kept; /* answered 500, because the disk refused */
 	uint64_t connections;
 };
 
+/* RESULT_DISK: keep_folder takes no file, RESULT_KERNEL: the address cannot be listened on; errno
+ * says why. */
 MUST_USE enum result sink_open(const struct sink_config *config, struct sink **ret);
 struct io_address sink_address(const struct sink *sink);
 struct sink_counts sink_counts(const struct sink *sink);

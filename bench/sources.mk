@@ -6,6 +6,7 @@ BENCH_SRC := \
 	bench/chaos.c \
 	bench/disk_load.c \
 	bench/find.c \
+	bench/flush_file.c \
 	bench/hdr.c \
 	bench/help.c \
 	bench/histogram.c \

@@ -25,6 +25,7 @@ UNIT_TESTS := \
 	tests/unit/base/test_sha256_lanes.c \
 	tests/unit/base/test_tap.c \
 	tests/unit/bench/test_disk_load.c \
+	tests/unit/bench/test_flush_file.c \
 	tests/unit/bench/test_hdr.c \
 	tests/unit/bench/test_histogram.c \
 	tests/unit/bench/test_live.c \
@@ -134,6 +135,7 @@ THREAD_TESTS := \
 	tests/unit/base/test_mailbox.c \
 	tests/unit/base/test_tap.c \
 	tests/unit/bench/test_disk_load.c \
+	tests/unit/bench/test_flush_file.c \
 	tests/unit/control/test_control.c \
 	tests/unit/control/test_control_socket.c \
 	tests/unit/engine/test_io.c \

@@ -206,6 +206,16 @@ class Lab:
         self.wait_ready('haproxy', process, lambda: listens(ports[kind]))
         return Server(f'haproxy-{kind}', process, process.pid, ports[kind], '/')
 
+    def flusher(self):
+        """Answers what it has received over TLS when that is written and flushed, and does nothing else with it."""
+        port, ready = free_port(), self.dir / 'flusher.ready'
+        ready.unlink(missing_ok=True)
+        process = self.spawn('flusher', BIN / 'penstock-bench', 'sink', '--listen', f'127.0.0.1:{port}',
+                             '--sink-certificate', self.certificates / 'server.pem', '--sink-key',
+                             self.certificates / 'server.key', '--keep', self.dir, '--ready-file', ready, '--quiet')
+        self.wait_ready('flusher', process, ready.exists)
+        return Server('flusher', process, process.pid, port, '/')
+
     def generator_command(self, mode, server, *arguments):
         command = [BIN / 'penstock-bench', mode, '--target', f'https://localhost:{server.port}', '--ca',
                    self.certificates / 'ca.pem', '--endpoint', f'{server.path}:github:{self.dir}/secrets/github',

@@ -9,6 +9,9 @@ The servers, all threads on CPU 0, TLS 1.3 with the same P-256 certificate:
   nginx           `return 200`
   haproxy-hmac    checks an HMAC-SHA256 of the body, returns 200, stores nothing
   haproxy-proxy   passes on to a TLS 1.3 target over connections that are kept
+  flusher         (half-rate only) our own engine: receives over TLS, writes what came to a file with one write and one
+                  flush while the next is gathered, answers; verifies, looks up and keeps nothing else. What is left of
+                  a durable server when all that can be given up is
 
 The loads, from penstock-bench on CPU 1, bodies of 1 KiB:
 
@@ -17,7 +20,7 @@ The loads, from penstock-bench on CPU 1, bodies of 1 KiB:
   handshakes      connect, full handshake (nothing is resumed), one request, close; 64 at a time
   mtls-handshakes the same with client certificates
   half-rate       events at half of Penstock's highest rate of this round, open loop, whatever the answers do; to nginx,
-                  which writes nothing, at the same rate
+                  which writes nothing, and to the flusher at the same rate
 
 Every figure is CPU time by the kernel's own accounting over all threads of the server (of nginx: of its worker).
 Absolute figures do not hold on shared machines; ratios of one round do, so each ratio is taken within a round, and the
@@ -94,8 +97,8 @@ class Comparison:
                       if r['round'] == self.round and r['server'] == 'penstock' and r['load'].startswith('ack-'))
         rate = round(highest / 2, 1)
         # nginx answers the same load and writes nothing: its latency is the generator's and the machine's.
-        for server in (self.lab.penstock(), self.lab.nginx()):
-            result = self.measure(server, 'half-rate', 'send', '--connections', max(self.options.connections),
+        for start in (self.lab.penstock, self.lab.nginx, self.lab.flusher):
+            result = self.measure(start(), 'half-rate', 'send', '--connections', max(self.options.connections),
                                   '--no-retry', '--rate', rate)
             result['rate'] = rate
 
@@ -189,8 +192,10 @@ class Comparison:
 
     def controls(self):
         """What of ack_p99_vs_two_fdatasync is not the server's: the same for a server that writes nothing, for one that
-        does nothing but write and flush, and for the flushes themselves with nothing else under way."""
+        does nothing but write and flush, for commits with no server at all, and for the flushes with nothing else under
+        way."""
         return {'nginx_p99_vs_two_fdatasync': self.p99_against_flushes('nginx'),
+                'flusher_p99_vs_two_fdatasync': self.p99_against_flushes('flusher'),
                 'commits_alone_p99_vs_two_fdatasync': [flush['commits_alone_p99_ms'] / flush['median_ms']
                                                        for flush in self.flushes],
                 'two_fdatasync_p99_vs_median': [flush['p99_ms'] / flush['median_ms'] for flush in self.flushes]}

@@ -542,3 +542,78 @@ def test_sink_alone(tmp_path):
     sink.terminate()
     assert sink.wait(10) == 0
     assert json.loads((tmp_path / 'sink.json').read_text())['schema'] == 'penstock.bench/v1'
+
+
+def start_sink(folder, *arguments):
+    port, ready = lab.free_port(), folder / 'ready'
+    certificates = lab.certificates()
+    sink = subprocess.Popen([lab.BUILD / 'penstock-bench', 'sink', '--listen', f'127.0.0.1:{port}', '--sink-certificate',
+                             certificates / 'server.pem', '--sink-key', certificates / 'server.key', '--json',
+                             folder / 'sink.json', '--ready-file', ready, '--quiet', *arguments])
+    lab.wait_for(ready.exists)
+    return sink, port
+
+
+def written_bytes(process):
+    """What it has had written to disks."""
+    with open(f'/proc/{process.pid}/io', encoding='ascii') as file:
+        return int(dict(line.split(': ') for line in file.read().splitlines())['write_bytes'])
+
+
+@pytest.mark.parametrize('connections', [1, 64])
+def test_a_sink_that_keeps(tmp_path, connections):
+    """With --keep each answer is behind a write to the disk: of its own when only one is under way, one for those that
+    came together else. It leaves no file behind."""
+    before = set(tmp_path.iterdir())
+    sink, port = start_sink(tmp_path, '--keep', tmp_path)
+    try:
+        filled = written_bytes(sink)
+        found = alone(tmp_path, port, '--count', 2000, '--connections', connections, endpoint='/:github')
+        written = written_bytes(sink) - filled
+    finally:
+        sink.terminate()
+        assert sink.wait(10) == 0
+    assert (found['acked'], found['errors']) == (2000, 0), found
+    counted = json.loads((tmp_path / 'sink.json').read_text())
+    assert (counted['sink_requests'], counted['sink_not_kept']) == (2000, 0)
+    if connections == 1:
+        assert written == 2000 * 4096, written
+    else:
+        # Each request is a KiB and its head; whole pages are written.
+        assert 2000 * 1100 < written < 2000 * 3000, written
+    assert {path.name for path in set(tmp_path.iterdir()) - before} == {'ready', 'sink.json', 'secret', 'found.json'}
+
+
+def test_a_sink_that_keeps_much(tmp_path):
+    """What has no room in a batch waits for the next one: 80 MiB at a time."""
+    sink, port = start_sink(tmp_path, '--keep', tmp_path, '--size', str(4 << 20))
+    try:
+        found = alone(tmp_path, port, '--count', 60, '--connections', 20, '--size', 4 << 20, endpoint='/:github')
+    finally:
+        sink.terminate()
+        assert sink.wait(10) == 0
+    assert (found['acked'], found['errors']) == (60, 0), found
+    assert json.loads((tmp_path / 'sink.json').read_text())['sink_not_kept'] == 0
+
+
+def test_a_sink_that_keeps_and_waits(tmp_path):
+    """--keep and the other ways to misbehave go together."""
+    sink, port = start_sink(tmp_path, '--keep', tmp_path, '--delay', '30', '--fail', '500', '--seed', '3')
+    try:
+        found = alone(tmp_path, port, '--count', 200, '--connections', 20, '--drain', 20, endpoint='/:github')
+    finally:
+        sink.terminate()
+        assert sink.wait(10) == 0
+    counted = json.loads((tmp_path / 'sink.json').read_text())
+    assert found['acked'] + found['rejected'] == 200 and found['ack']['p50_ms'] >= 30, found
+    assert counted['sink_errors'] == found['rejected'] > 50, (counted, found)
+
+
+def test_a_sink_that_cannot_keep(tmp_path):
+    """A folder that takes no file is said to be at fault, before anything is listened on."""
+    done = subprocess.run([lab.BUILD / 'penstock-bench', 'sink', '--listen', f'127.0.0.1:{lab.free_port()}', '--keep',
+                           tmp_path / 'none', '--ready-file', tmp_path / 'ready'], capture_output=True, text=True,
+                          timeout=20, check=False)
+    assert done.returncode == 1
+    assert f'{tmp_path}/none: No such file or directory' in done.stderr
+    assert not (tmp_path / 'ready').exists()

@@ -22,7 +22,8 @@ import bench_compare  # noqa: E402
 RATIOS = {'verified_durable_vs_nginx_64', 'verified_durable_vs_nginx_256', 'verified_durable_vs_haproxy_hmac_64',
           'end_to_end_vs_haproxy_proxy_64', 'ack_p99_vs_two_fdatasync', 'handshakes_vs_nginx',
           'mtls_handshakes_vs_nginx'}
-CONTROLS = {'commits_alone_p99_vs_two_fdatasync', 'nginx_p99_vs_two_fdatasync', 'two_fdatasync_p99_vs_median'}
+CONTROLS = {'commits_alone_p99_vs_two_fdatasync', 'flusher_p99_vs_two_fdatasync', 'nginx_p99_vs_two_fdatasync',
+            'two_fdatasync_p99_vs_median'}
 
 
 def script(name, *arguments):
@@ -43,7 +44,8 @@ def test_comparison_with_real_peers(tmp_path):
     acks = {(server, f'ack-{n}') for server in ('penstock', 'nginx', 'haproxy-hmac') for n in (64, 256)}
     handshakes = {(server, load) for server in ('penstock', 'nginx') for load in ('handshakes', 'mtls-handshakes')}
     assert set(rows) == acks | handshakes | {('penstock', 'end-to-end-64'), ('haproxy-proxy', 'end-to-end-64'),
-                                             ('penstock', 'half-rate'), ('nginx', 'half-rate')}
+                                             ('penstock', 'half-rate'), ('nginx', 'half-rate'),
+                                             ('flusher', 'half-rate')}
     assert set(found['controls']) == CONTROLS and all(value > 0 for value in found['controls'].values()), found['controls']
     for row in rows.values():
         assert row['round'] == 1 and row['cipher'] == 'TLS_AES_128_GCM_SHA256', row
@@ -90,7 +92,7 @@ def comparison(cost, rounds):
     made = bench_compare.Comparison(None, types.SimpleNamespace(connections=[64, 256], rounds=rounds))
     servers = {'ack-64': ('penstock', 'nginx', 'haproxy-hmac'), 'ack-256': ('penstock', 'nginx', 'haproxy-hmac'),
                'end-to-end-64': ('penstock', 'haproxy-proxy'), 'handshakes': ('penstock', 'nginx'),
-               'mtls-handshakes': ('penstock', 'nginx'), 'half-rate': ('penstock', 'nginx')}
+               'mtls-handshakes': ('penstock', 'nginx'), 'half-rate': ('penstock', 'nginx', 'flusher')}
     for number in range(1, rounds + 1):
         made.flushes.append({'round': number, 'median_ms': 0.5, 'p99_ms': 0.75, 'commits_alone_p99_ms': 1.25})
         for load, names in servers.items():
@@ -108,8 +110,8 @@ def test_ratios_are_taken_within_a_round():
     assert set(ratios) == RATIOS
     assert ratios.pop('ack_p99_vs_two_fdatasync') == [4.0] * 3
     assert all(values == [1.5] * 3 for values in ratios.values()), ratios
-    assert made.controls() == {'nginx_p99_vs_two_fdatasync': [4.0] * 3, 'two_fdatasync_p99_vs_median': [1.5] * 3,
-                               'commits_alone_p99_vs_two_fdatasync': [2.5] * 3}
+    assert made.controls() == {'nginx_p99_vs_two_fdatasync': [4.0] * 3, 'flusher_p99_vs_two_fdatasync': [4.0] * 3,
+                               'two_fdatasync_p99_vs_median': [1.5] * 3, 'commits_alone_p99_vs_two_fdatasync': [2.5] * 3}
 
 
 def test_who_comes_waits_for_two_commits():
