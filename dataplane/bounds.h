@@ -140,11 +140,16 @@ BOUND(STORE_GATHER_JOBS_MAX <= STORE_BATCH_JOBS_MAX);
 #define JOURNAL_SEGMENT_SIZE_MAX (64u * 1024u * 1024u)
 #define JOURNAL_SEGMENT_QUOTA_PART 32u
 BOUND(STORE_EVENT_VALUE_SIZE_MAX <= JOURNAL_SEGMENT_SIZE_MIN / 8);
-/* Segments made before they are needed, and how they are filled when one is there already: so much,
- * then a pause. The disk flushes it along with the next commit, which must not feel it. */
+/* Segments made before they are needed, and how they are filled: so much, then a pause, as long as
+ * they are ready in time that way. The disk flushes it along with the next commit, which must not
+ * feel it: a quarter of that, and of the pause, unless commits write nearly as fast. Then what a
+ * piece costs counts more than how long it takes. */
 #define JOURNAL_SPARES 4u
 #define JOURNAL_ZERO_SIZE (1024u * 1024u)
 #define JOURNAL_ZERO_PAUSE_US 8000u
+#define JOURNAL_ZERO_PAUSE_MIN_US 500u
+#define JOURNAL_ZERO_SIZE_SMALL (JOURNAL_ZERO_SIZE / 4u)
+#define JOURNAL_ZERO_BUSY_RATE (100u * 1024u * 1024u) /* bytes per second */
 /* 2 TiB a shard; a map and a name each. */
 #define JOURNAL_SEGMENTS_MAX 32768u
 /* The journal since the last checkpoint, and before it, stays in memory: what is delivered at once

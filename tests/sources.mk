@@ -102,6 +102,7 @@ UNIT_TESTS := \
 	tests/unit/store/test_store_journal_direct.c \
 	tests/unit/store/test_store_journal_faults.c \
 	tests/unit/store/test_store_journal_model.c \
+	tests/unit/store/test_store_journal_spare.c \
 	tests/unit/store/test_store_journal_start.c \
 	tests/unit/store/test_store_journal_threads.c \
 	tests/unit/store/test_store_writer.c \

@@ -59,6 +59,20 @@ struct journal_segment {
 	uint64_t saved_count;
 };
 
+/* How fast commits take what the helper thread fills with zeros. */
+struct journal_zeroing {
+	uint64_t since_us;
+	uint64_t used_total; /* of the journal, at that time */
+	uint32_t size;       /* zeros written since; up to JOURNAL_ZERO_SIZE */
+	uint64_t rate;       /* bytes per second, an average; 0: not known yet */
+};
+
+/* A piece, and how long to wait behind it. */
+struct journal_zero_step {
+	uint32_t size;
+	uint32_t pause_us;
+};
+
 /* Segments that the helper thread makes beforehand: files behind those in use, not opened yet. */
 struct journal_spares {
 	pthread_t thread;
@@ -67,8 +81,10 @@ struct journal_spares {
 	pthread_cond_t wake;
 	bool wanted; /* until there are JOURNAL_SPARES, or no space */
 	uint32_t ready_count;
+	bool awaited; /* the writer waits for the next one */
 	bool stopping;
 	uint64_t refused_at; /* second at which there was no space for one; 0: there was */
+	struct journal_zeroing zeroing; /* the helper's own */
 };
 
 struct journal {
@@ -226,6 +242,13 @@ MUST_USE enum result journal_write_at(int fd, const uint8_t *bytes, size_t size,
 struct journal_segment *journal_segment_make(struct journal *journal);
 /* Has the next ones made, by the helper, in time. */
 void journal_want_spares(struct journal *journal);
+/* A piece of `size` zeros has been written; what the journal has in use by now. */
+void journal_zeroing_note(struct journal_zeroing *zeroing, uint32_t size, uint64_t used_total,
+	uint64_t now_us);
+/* `left_size`: zeros until the segment is ready, not 0; `room_size`: what commits may write until
+ * they need it. */
+struct journal_zero_step journal_zeroing_step(const struct journal_zeroing *zeroing,
+	uint64_t left_size, uint64_t room_size);
 /* Whether there was space for more when it was last tried. */
 bool journal_may_grow(struct journal *journal);
 /* Waits until it has ended; nothing to do without one. */

@@ -19,53 +19,120 @@
 #include "store/store_internal.h"
 #include "store/store_journal.h"
 
-enum { ZERO_NOW_SIZE = 64 << 10, HUGE_SIZE = 2 << 20 };
+enum {
+	ZERO_NOW_SIZE = 64 << 10,
+	HUGE_SIZE = 2 << 20,
+	US_PER_SECOND = 1000000,
+	PLENTY_US = 60 * US_PER_SECOND,
+};
 BOUND(JOURNAL_ZERO_SIZE <= HUGE_SIZE);
 
-/* ---- A file --------------------------------------------------------------------------------- */
+/* ---- Zeros ---------------------------------------------------------------------------------- */
 
-static int write_zeros(const struct journal *journal, int fd, struct bytes zeros,
-	bool (*go_on)(const struct journal *journal))
+void journal_zeroing_note(struct journal_zeroing *zeroing, uint32_t size, uint64_t used_total,
+	uint64_t now_us)
 {
-	for (uint64_t at = 0; at < journal->segment_size; at += zeros.size) {
-		uint64_t left = journal->segment_size - at;
-		size_t size = left < zeros.size ? (size_t)left : zeros.size;
-		if (journal_write_at(fd, zeros.data, size, at) != RESULT_OK) return ENOSPC;
-		if (go_on != NULL && !go_on(journal)) return ECANCELED;
-	}
-	return 0;
+	zeroing->size += size;
+	if (zeroing->size < JOURNAL_ZERO_SIZE || now_us <= zeroing->since_us) return;
+	/* Less than before when segments were given back. */
+	uint64_t taken = used_total > zeroing->used_total ? used_total - zeroing->used_total : 0;
+	uint64_t rate = taken * US_PER_SECOND / (now_us - zeroing->since_us);
+	zeroing->rate = zeroing->rate == 0 ? rate : (3 * zeroing->rate + rate) / 4;
+	zeroing->since_us = now_us;
+	zeroing->used_total = used_total;
+	zeroing->size = 0;
 }
 
-/* Helper thread. In no hurry when there is one already: the disk is the commits'. */
-static bool pause_helper(const struct journal *journal)
+struct journal_zero_step journal_zeroing_step(const struct journal_zeroing *zeroing,
+	uint64_t left_size, uint64_t room_size)
 {
-	/* The thread's own state; the rest of the journal it only reads. */
-	struct journal_spares *spares = (struct journal_spares *)(uintptr_t)&journal->spares;
+	bool busy = zeroing->rate >= JOURNAL_ZERO_BUSY_RATE;
+	uint32_t size = busy ? JOURNAL_ZERO_SIZE : JOURNAL_ZERO_SIZE_SMALL;
+	struct journal_zero_step step = {
+		.size = left_size < size ? (uint32_t)left_size : size,
+		.pause_us = JOURNAL_ZERO_PAUSE_US / (JOURNAL_ZERO_SIZE / size),
+	};
+	if (zeroing->rate == 0) return step;
+	/* Half of its share of the time left: the other half is for writing it. */
+	uint64_t left_us = room_size * US_PER_SECOND / zeroing->rate;
+	if (left_us > PLENTY_US) left_us = PLENTY_US;
+	uint64_t pause_us = left_us * step.size / left_size / 2;
+	if (pause_us < step.pause_us) step.pause_us = (uint32_t)pause_us;
+	/* And all of it when that is little. */
+	if (step.pause_us < JOURNAL_ZERO_PAUSE_MIN_US) step.pause_us = 0;
+	return step;
+}
+
+static uint64_t used_total(const struct journal *journal)
+{
+	return atomic_load_explicit(&journal->used_total, memory_order_relaxed);
+}
+
+/* Until the writer stands still for want of a segment, or the store is closed. */
+static void sleep_helper(struct journal_spares *spares, uint32_t us)
+{
 	struct timespec until;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += JOURNAL_ZERO_PAUSE_US * 1000L;
+	until.tv_nsec += us * 1000L;
 	until.tv_sec += until.tv_nsec / 1000000000L;
 	until.tv_nsec %= 1000000000L;
-	pthread_mutex_lock(&spares->lock);
-	while (!spares->stopping && spares->ready_count > 0) {
+	while (!spares->stopping && !spares->awaited) {
 		int code = pthread_cond_timedwait(&spares->wake, &spares->lock, &until);
 		if (code == ETIMEDOUT) break;
 	}
+}
+
+/* Helper thread. The disk is the commits'. False: the store is being closed. */
+static bool pause_helper(struct journal *journal, uint32_t us)
+{
+	struct journal_spares *spares = &journal->spares;
+
+	pthread_mutex_lock(&spares->lock);
+	if (us > 0) sleep_helper(spares, us);
 	bool stopping = spares->stopping;
 	pthread_mutex_unlock(&spares->lock);
 	return !stopping;
 }
 
-static int write_zeros_beforehand(const struct journal *journal, int fd)
+/* What commits may write until they need the segment that is being made: none of the others is
+ * free, or none would be made. */
+static uint64_t room_size(struct journal *journal)
 {
+	struct journal_spares *spares = &journal->spares;
+
+	pthread_mutex_lock(&spares->lock);
+	uint64_t count = atomic_load(&journal->segment_count) + spares->ready_count;
+	bool awaited = spares->awaited;
+	pthread_mutex_unlock(&spares->lock);
+	uint64_t size = count * journal->segment_size, used = used_total(journal);
+	return awaited || used > size ? 0 : size - used;
+}
+
+static int write_zeros_beforehand(struct journal *journal, int fd)
+{
+	struct journal_zeroing *zeroing = &journal->spares.zeroing;
+	uint64_t left = journal->segment_size;
+
 	/* In one large page, and touched: one piece of memory for the disk, not 128. */
 	uint8_t *zeros = alloc_map_huge(HUGE_SIZE);
 	memset(zeros, 0, JOURNAL_ZERO_SIZE);
 	/* Past the page cache where the file system can: nobody will read them. */
 	bool direct = fcntl(fd, F_SETFL, O_DIRECT) == 0;
 	MAYBE(!direct);
-	int code = write_zeros(journal, fd, bytes_of(zeros, JOURNAL_ZERO_SIZE), pause_helper);
+	zeroing->since_us = store_clock_us();
+	zeroing->used_total = used_total(journal);
+	zeroing->size = 0;
+	int code = 0;
+	while (left > 0 && code == 0) {
+		struct journal_zero_step step =
+			journal_zeroing_step(zeroing, left, room_size(journal));
+		uint64_t at = journal->segment_size - left;
+		if (journal_write_at(fd, zeros, step.size, at) != RESULT_OK) code = ENOSPC;
+		if (code == 0 && !pause_helper(journal, step.pause_us)) code = ECANCELED;
+		journal_zeroing_note(zeroing, step.size, used_total(journal), store_clock_us());
+		left -= step.size;
+	}
 	alloc_unmap(zeros, HUGE_SIZE);
 	return code;
 }
@@ -74,11 +141,19 @@ static int write_zeros_beforehand(const struct journal *journal, int fd)
 static int write_zeros_now(const struct journal *journal, int fd)
 {
 	static const uint8_t zeros[ZERO_NOW_SIZE];
-	return write_zeros(journal, fd, bytes_of(zeros, sizeof zeros), NULL);
+
+	for (uint64_t at = 0; at < journal->segment_size; at += sizeof zeros) {
+		uint64_t left = journal->segment_size - at;
+		size_t size = left < sizeof zeros ? (size_t)left : sizeof zeros;
+		if (journal_write_at(fd, zeros, size, at) != RESULT_OK) return ENOSPC;
+	}
+	return 0;
 }
 
+/* ---- A file --------------------------------------------------------------------------------- */
+
 /* So that running out of space shows here: without fallocate() the zeros do it. */
-static int fill_file(const struct journal *journal, int fd, bool with_zeros)
+static int fill_file(struct journal *journal, int fd, bool with_zeros)
 {
 	int code = fallocate(fd, 0, 0, (off_t)journal->segment_size) == 0 ? 0 : errno;
 	bool unknown = code == EOPNOTSUPP || code == ENOSYS;
@@ -95,7 +170,7 @@ static int fill_file(const struct journal *journal, int fd, bool with_zeros)
 /* Makes file `file`: with zeros in it (the helper), or only allocated when it is wanted at once
  * (the writer). It has its name when it is whole, and each thread another one until then: what one
  * has finished the other never has open. 0 or errno. */
-static int make_file(const struct journal *journal, uint32_t file, bool with_zeros)
+static int make_file(struct journal *journal, uint32_t file, bool with_zeros)
 {
 	const char *new_name = with_zeros ? "journal.new" : "journal.now";
 	char name[JOURNAL_FILE_NAME_SIZE];
@@ -203,13 +278,15 @@ static struct journal_segment *take_spare(struct journal *journal, bool *ret_idl
 
 	pthread_mutex_lock(&spares->lock);
 	while (spares->wanted && spares->ready_count == 0) {
+		spares->awaited = true;
+		pthread_cond_broadcast(&spares->wake);
 		pthread_cond_wait(&spares->wake, &spares->lock);
 	}
+	spares->awaited = false;
 	*ret_idle = spares->ready_count == 0;
 	if (spares->ready_count > 0) {
 		segment = journal_segment_add(journal, atomic_load(&journal->segment_count));
 		spares->ready_count -= segment != NULL;
-		if (spares->ready_count == 0) pthread_cond_broadcast(&spares->wake);
 	}
 	pthread_mutex_unlock(&spares->lock);
 	return segment;
