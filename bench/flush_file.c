@@ -18,7 +18,9 @@ enum { FILL_SIZE = 1 << 20 };
 static enum result write_whole(int fd, const uint8_t *data, size_t size, uint64_t position)
 {
 	ssize_t written = pwrite(fd, data, size, (off_t)position);
-	return written == (ssize_t)size ? RESULT_OK : RESULT_DISK;
+	if (written == (ssize_t)size) return RESULT_OK;
+	if (written >= 0) errno = ENOSPC; /* it was cut short */
+	return RESULT_DISK;
 }
 
 /* ---- The thread ------------------------------------------------------------------------------ */
@@ -117,6 +119,11 @@ bool flush_file_add(struct flush_file *file, struct bytes bytes)
 bool flush_file_busy(const struct flush_file *file)
 {
 	return file->busy;
+}
+
+bool flush_file_gathered(const struct flush_file *file)
+{
+	return file->open_size > 0;
 }
 
 void flush_file_begin(struct flush_file *file)

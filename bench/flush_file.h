@@ -50,8 +50,10 @@ MUST_USE enum result flush_file_open(struct flush_file *file, const char *folder
  * has. */
 MUST_USE bool flush_file_add(struct flush_file *file, struct bytes bytes);
 bool flush_file_busy(const struct flush_file *file);
+/* Whether anything is in the open batch. */
+bool flush_file_gathered(const struct flush_file *file);
 /* What was added goes to the disk; `flushed` says when it is there, or that it never will be. Not
- * while busy. */
+ * while busy, nor when nothing was added. */
 void flush_file_begin(struct flush_file *file);
 /* Not while busy. */
 void flush_file_close(struct flush_file *file);

@@ -234,7 +234,8 @@ static void sink_flush(void *owner)
 {
 	struct sink *sink = owner;
 
-	if (flush_file_busy(&sink->file) || list_empty(&sink->gathered)) return;
+	/* Those who brought it may have gone. */
+	if (flush_file_busy(&sink->file) || !flush_file_gathered(&sink->file)) return;
 	list_splice(&sink->flushing, &sink->gathered);
 	flush_file_begin(&sink->file);
 }

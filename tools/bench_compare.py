@@ -97,7 +97,8 @@ class Comparison:
                       if r['round'] == self.round and r['server'] == 'penstock' and r['load'].startswith('ack-'))
         rate = round(highest / 2, 1)
         # nginx answers the same load and writes nothing: its latency is the generator's and the machine's.
-        for start in (self.lab.penstock, self.lab.nginx, self.lab.flusher):
+        starts = (self.lab.penstock, self.lab.nginx, self.lab.flusher)
+        for start in starts if self.round % 2 else reversed(starts):
             result = self.measure(start(), 'half-rate', 'send', '--connections', max(self.options.connections),
                                   '--no-retry', '--rate', rate)
             result['rate'] = rate
