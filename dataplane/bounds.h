@@ -148,6 +148,7 @@ BOUND(STORE_EVENT_VALUE_SIZE_MAX <= JOURNAL_SEGMENT_SIZE_MIN / 8);
 #define JOURNAL_ZERO_SIZE (1024u * 1024u)
 #define JOURNAL_ZERO_PAUSE_US 8000u
 #define JOURNAL_ZERO_PAUSE_MIN_US 500u
+#define JOURNAL_ZERO_RESERVE_US 50000u /* ready so long before: what flushes it takes time, too */
 #define JOURNAL_ZERO_SIZE_SMALL (JOURNAL_ZERO_SIZE / 4u)
 #define JOURNAL_ZERO_BUSY_RATE (100u * 1024u * 1024u) /* bytes per second */
 /* 2 TiB a shard; a map and a name each. */

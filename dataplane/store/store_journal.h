@@ -64,7 +64,11 @@ struct journal_zeroing {
 	uint64_t since_us;
 	uint64_t used_total; /* of the journal, at that time */
 	uint32_t size;       /* zeros written since; up to JOURNAL_ZERO_SIZE */
-	uint64_t rate;       /* bytes per second, an average; 0: not known yet */
+	uint64_t writing_us; /* and how long that took, without the pauses */
+	/* Averages: bytes per second that commits write (0: none, or not known yet), and how long
+	 * JOURNAL_ZERO_SIZE of zeros takes. */
+	uint64_t rate;
+	uint64_t write_us;
 };
 
 /* A piece, and how long to wait behind it. */
@@ -242,11 +246,13 @@ MUST_USE enum result journal_write_at(int fd, const uint8_t *bytes, size_t size,
 struct journal_segment *journal_segment_make(struct journal *journal);
 /* Has the next ones made, by the helper, in time. */
 void journal_want_spares(struct journal *journal);
-/* A piece of `size` zeros has been written; what the journal has in use by now. */
-void journal_zeroing_note(struct journal_zeroing *zeroing, uint32_t size, uint64_t used_total,
-	uint64_t now_us);
+/* Begins to measure; what was known before is kept. */
+void journal_zeroing_begin(struct journal_zeroing *zeroing, uint64_t used_total, uint64_t now_us);
+/* A piece of `size` zeros has been written, in `writing_us`; what the journal has in use by now. */
+void journal_zeroing_note(struct journal_zeroing *zeroing, uint32_t size, uint64_t writing_us,
+	uint64_t used_total, uint64_t now_us);
 /* `left_size`: zeros until the segment is ready, not 0; `room_size`: what commits may write until
- * they need it. */
+ * they need it, 0 when the writer waits for it. */
 struct journal_zero_step journal_zeroing_step(const struct journal_zeroing *zeroing,
 	uint64_t left_size, uint64_t room_size);
 /* Whether there was space for more when it was last tried. */

@@ -29,38 +29,62 @@ BOUND(JOURNAL_ZERO_SIZE <= HUGE_SIZE);
 
 /* ---- Zeros ---------------------------------------------------------------------------------- */
 
-void journal_zeroing_note(struct journal_zeroing *zeroing, uint32_t size, uint64_t used_total,
-	uint64_t now_us)
+void journal_zeroing_begin(struct journal_zeroing *zeroing, uint64_t used_total, uint64_t now_us)
+{
+	zeroing->since_us = now_us;
+	zeroing->used_total = used_total;
+	zeroing->size = 0;
+	zeroing->writing_us = 0;
+}
+
+static uint64_t average(uint64_t before, uint64_t last)
+{
+	return before == 0 ? last : (3 * before + last) / 4;
+}
+
+void journal_zeroing_note(struct journal_zeroing *zeroing, uint32_t size, uint64_t writing_us,
+	uint64_t used_total, uint64_t now_us)
 {
 	zeroing->size += size;
+	zeroing->writing_us += writing_us;
 	if (zeroing->size < JOURNAL_ZERO_SIZE || now_us <= zeroing->since_us) return;
 	/* Less than before when segments were given back. */
 	uint64_t taken = used_total > zeroing->used_total ? used_total - zeroing->used_total : 0;
 	uint64_t rate = taken * US_PER_SECOND / (now_us - zeroing->since_us);
-	zeroing->rate = zeroing->rate == 0 ? rate : (3 * zeroing->rate + rate) / 4;
-	zeroing->since_us = now_us;
-	zeroing->used_total = used_total;
-	zeroing->size = 0;
+	zeroing->rate = average(zeroing->rate, rate);
+	zeroing->write_us =
+		average(zeroing->write_us, zeroing->writing_us * JOURNAL_ZERO_SIZE / zeroing->size);
+	journal_zeroing_begin(zeroing, used_total, now_us);
+}
+
+/* Its part of the time left, without what writing it takes. */
+static uint64_t pause_share_us(const struct journal_zeroing *zeroing, uint32_t size,
+	uint64_t left_size, uint64_t room_size)
+{
+	if (zeroing->rate == 0) return PLENTY_US;
+	uint64_t left_us = room_size * US_PER_SECOND / zeroing->rate;
+	if (left_us > PLENTY_US) left_us = PLENTY_US;
+	left_us = left_us > JOURNAL_ZERO_RESERVE_US ? left_us - JOURNAL_ZERO_RESERVE_US : 0;
+	uint64_t share_us = left_us * size / left_size;
+	uint64_t write_us = zeroing->write_us * size / JOURNAL_ZERO_SIZE;
+	return share_us > write_us ? share_us - write_us : 0;
 }
 
 struct journal_zero_step journal_zeroing_step(const struct journal_zeroing *zeroing,
 	uint64_t left_size, uint64_t room_size)
 {
-	bool busy = zeroing->rate >= JOURNAL_ZERO_BUSY_RATE;
-	uint32_t size = busy ? JOURNAL_ZERO_SIZE : JOURNAL_ZERO_SIZE_SMALL;
-	struct journal_zero_step step = {
-		.size = left_size < size ? (uint32_t)left_size : size,
-		.pause_us = JOURNAL_ZERO_PAUSE_US / (JOURNAL_ZERO_SIZE / size),
-	};
-	if (zeroing->rate == 0) return step;
-	/* Half of its share of the time left: the other half is for writing it. */
-	uint64_t left_us = room_size * US_PER_SECOND / zeroing->rate;
-	if (left_us > PLENTY_US) left_us = PLENTY_US;
-	uint64_t pause_us = left_us * step.size / left_size / 2;
-	if (pause_us < step.pause_us) step.pause_us = (uint32_t)pause_us;
-	/* And all of it when that is little. */
-	if (step.pause_us < JOURNAL_ZERO_PAUSE_MIN_US) step.pause_us = 0;
-	return step;
+	bool large = room_size == 0 || zeroing->rate >= JOURNAL_ZERO_BUSY_RATE;
+	uint32_t size = large ? JOURNAL_ZERO_SIZE : JOURNAL_ZERO_SIZE_SMALL;
+	uint32_t pause_us = JOURNAL_ZERO_PAUSE_US / (JOURNAL_ZERO_SIZE / size);
+
+	if (room_size == 0 || left_size <= size) {
+		return (struct journal_zero_step){ left_size < size ? (uint32_t)left_size : size,
+			0 };
+	}
+	uint64_t share_us = pause_share_us(zeroing, size, left_size, room_size);
+	if (share_us < pause_us) pause_us = (uint32_t)share_us;
+	if (pause_us < JOURNAL_ZERO_PAUSE_MIN_US) pause_us = 0;
+	return (struct journal_zero_step){ size, pause_us };
 }
 
 static uint64_t used_total(const struct journal *journal)
@@ -95,17 +119,18 @@ static bool pause_helper(struct journal *journal, uint32_t us)
 	return !stopping;
 }
 
-/* What commits may write until they need the segment that is being made: none of the others is
- * free, or none would be made. */
+/* What commits may write until they need the segment that is being made: what is left of the files,
+ * those included that have become free meanwhile. */
 static uint64_t room_size(struct journal *journal)
 {
 	struct journal_spares *spares = &journal->spares;
 
 	pthread_mutex_lock(&spares->lock);
-	uint64_t count = atomic_load(&journal->segment_count) + spares->ready_count;
+	uint64_t size = atomic_load(&journal->file_size) +
+		(uint64_t)spares->ready_count * journal->segment_size;
 	bool awaited = spares->awaited;
 	pthread_mutex_unlock(&spares->lock);
-	uint64_t size = count * journal->segment_size, used = used_total(journal);
+	uint64_t used = used_total(journal);
 	return awaited || used > size ? 0 : size - used;
 }
 
@@ -120,18 +145,24 @@ static int write_zeros_beforehand(struct journal *journal, int fd)
 	/* Past the page cache where the file system can: nobody will read them. */
 	bool direct = fcntl(fd, F_SETFL, O_DIRECT) == 0;
 	MAYBE(!direct);
-	zeroing->since_us = store_clock_us();
-	zeroing->used_total = used_total(journal);
-	zeroing->size = 0;
+	journal_zeroing_begin(zeroing, used_total(journal), store_clock_us());
 	int code = 0;
 	while (left > 0 && code == 0) {
-		struct journal_zero_step step =
-			journal_zeroing_step(zeroing, left, room_size(journal));
+		uint64_t room = room_size(journal);
+		struct journal_zero_step step = journal_zeroing_step(zeroing, left, room);
+		uint64_t begun_us = store_clock_us();
 		uint64_t at = journal->segment_size - left;
 		if (journal_write_at(fd, zeros, step.size, at) != RESULT_OK) code = ENOSPC;
+		uint64_t writing_us = store_clock_us() - begun_us;
 		if (code == 0 && !pause_helper(journal, step.pause_us)) code = ECANCELED;
-		journal_zeroing_note(zeroing, step.size, used_total(journal), store_clock_us());
 		left -= step.size;
+		if (room == 0) {
+			/* Who waits writes nothing: that says nothing of how fast he is. */
+			journal_zeroing_begin(zeroing, used_total(journal), store_clock_us());
+		} else {
+			journal_zeroing_note(zeroing, step.size, writing_us, used_total(journal),
+				store_clock_us());
+		}
 	}
 	alloc_unmap(zeros, HUGE_SIZE);
 	return code;
