@@ -10,7 +10,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
-#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/bytes.h"

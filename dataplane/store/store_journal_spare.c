@@ -4,7 +4,9 @@
  *
  * Writing into space that was only allocated makes the file system note, at each flush, that it
  * holds data now: a commit of its own beside ours. So the helper thread writes zeros first; later
- * the file is used again and again. (PostgreSQL's wal_init_zero and wal_recycle.)
+ * the file is used again and again. (PostgreSQL's wal_init_zero and wal_recycle.) How gently is
+ * journal_zeroing_step()'s decision, from what commits take and what the disk gives; the figures
+ * are in bounds.h.
  */
 #include <errno.h>
 #include <fcntl.h>

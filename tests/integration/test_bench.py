@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import resource
 import signal
 import socket
 import ssl
@@ -607,6 +608,22 @@ def test_a_sink_that_keeps_and_waits(tmp_path):
     counted = json.loads((tmp_path / 'sink.json').read_text())
     assert found['acked'] + found['rejected'] == 200 and found['ack']['p50_ms'] >= 30, found
     assert counted['sink_errors'] == found['rejected'] > 50, (counted, found)
+
+
+def test_a_sink_whose_disk_refuses(tmp_path):
+    """What is not on disk is answered 500; and so is all that comes later, even when the disk would take it again."""
+    sink, port = start_sink(tmp_path, '--keep', tmp_path)
+    try:
+        resource.prlimit(sink.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        found = alone(tmp_path, port, '--count', 50, '--connections', 5, endpoint='/:github')
+        assert (found['acked'], found['rejected']) == (0, 50), found
+        resource.prlimit(sink.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        found = alone(tmp_path, port, '--count', 50, '--connections', 5, endpoint='/:github')
+        assert (found['acked'], found['rejected']) == (0, 50), found
+    finally:
+        sink.terminate()
+        assert sink.wait(10) == 0
+    assert json.loads((tmp_path / 'sink.json').read_text())['sink_not_kept'] == 100
 
 
 def test_a_sink_that_cannot_keep(tmp_path):

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <dirent.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
