@@ -151,6 +151,10 @@ BOUND(STORE_EVENT_VALUE_SIZE_MAX <= JOURNAL_SEGMENT_SIZE_MIN / 8);
 #define JOURNAL_ZERO_RESERVE_US 50000u /* ready so long before: what flushes it takes time, too */
 #define JOURNAL_ZERO_SIZE_SMALL (JOURNAL_ZERO_SIZE / 4u)
 #define JOURNAL_ZERO_BUSY_RATE (100u * 1024u * 1024u) /* bytes per second */
+/* How many inodes ext4 keeps in a block (256 bytes each, in 4 KiB), and how many are taken and
+ * given back at most for a file that is to have no neighbours: what is left of two blocks. */
+#define JOURNAL_INODES_PER_BLOCK 16u
+#define JOURNAL_INODES_ASIDE_MAX (2u * JOURNAL_INODES_PER_BLOCK)
 /* 2 TiB a shard; a map and a name each. */
 #define JOURNAL_SEGMENTS_MAX 32768u
 /* The journal since the last checkpoint, and before it, stays in memory: what is delivered at once

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -183,7 +184,7 @@ static int write_zeros_now(const struct journal *journal, int fd)
 	return 0;
 }
 
-/* ---- A file --------------------------------------------------------------------------------- */
+/* ---- Its content ---------------------------------------------------------------------------- */
 
 /* So that running out of space shows here: without fallocate() the zeros do it. */
 static int fill_file(struct journal *journal, int fd, bool with_zeros)
@@ -200,6 +201,58 @@ static int fill_file(struct journal *journal, int fd, bool with_zeros)
 	return code == 0 && fsync(fd) != 0 ? errno : code;
 }
 
+/* ---- Its inode ------------------------------------------------------------------------------ */
+
+static bool are_neighbours(ino_t one, ino_t other)
+{
+	return (one - 1) / JOURNAL_INODES_PER_BLOCK == (other - 1) / JOURNAL_INODES_PER_BLOCK;
+}
+
+/* Whether its inode is next to that of a file that is written while this one is filled: the last
+ * one in use, or the spare that follows it. */
+static bool is_beside_commits(const struct journal *journal, uint32_t file, int fd)
+{
+	uint32_t count = atomic_load(&journal->segment_count);
+	char name[JOURNAL_FILE_NAME_SIZE];
+	struct stat own, other;
+
+	if (fstat(fd, &own) != 0) return false;
+	for (uint32_t i = count > 0 ? count - 1 : 0; i <= count && i < file; i++) {
+		journal_file_name(i, name);
+		if (fstatat(journal->folder_fd, name, &other, 0) != 0) continue;
+		if (are_neighbours(own.st_ino, other.st_ino)) return true;
+	}
+	return false;
+}
+
+static int create(const struct journal *journal, const char *name)
+{
+	return openat(journal->folder_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+}
+
+/* A file whose inode is in another block than those of the files that commits write meanwhile:
+ * ext4 without a journal of its own writes that block, too, at a flush, when any inode in it has
+ * changed, and zeros change theirs all the time (decision 11 has the figures). Any inode will do
+ * where none is found: too few descriptors, or other numbers than ext4's. */
+static int create_apart(const struct journal *journal, uint32_t file, const char *name)
+{
+	int aside[JOURNAL_INODES_ASIDE_MAX];
+	unsigned aside_count = 0;
+
+	int fd = create(journal, name);
+	while (fd >= 0 && aside_count < ARRAY_COUNT(aside) &&
+		is_beside_commits(journal, file, fd)) {
+		/* Without its name, but there, so that the next one is another. */
+		unlinkat(journal->folder_fd, name, 0);
+		aside[aside_count++] = fd;
+		fd = create(journal, name);
+	}
+	while (aside_count > 0) close(aside[--aside_count]);
+	return fd >= 0 ? fd : create(journal, name);
+}
+
+/* ---- The whole file ------------------------------------------------------------------------- */
+
 /* Makes file `file`: with zeros in it (the helper), or only allocated when it is wanted at once
  * (the writer). It has its name when it is whole, and each thread another one until then: what one
  * has finished the other never has open. 0 or errno. */
@@ -213,7 +266,7 @@ static int make_file(struct journal *journal, uint32_t file, bool with_zeros)
 		return ENOSPC;
 	}
 	journal_file_name(file, name);
-	int fd = openat(journal->folder_fd, new_name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd = with_zeros ? create_apart(journal, file, new_name) : create(journal, new_name);
 	if (fd < 0) return errno;
 	int code = fill_file(journal, fd, with_zeros);
 	close(fd);
@@ -231,7 +284,7 @@ static void warn_full(const struct journal *journal, int code)
 		strerror(code));
 }
 
-/* ---- The helper thread ----------------------------------------------------------------------- */
+/* ---- The helper thread ---------------------------------------------------------------------- */
 
 /* Beyond what the quota has room for only the next one, which may be needed. */
 static bool is_spare_wanted(const struct journal *journal)
@@ -300,7 +353,7 @@ void journal_stop_helper(struct journal *journal)
 	spares->running = false;
 }
 
-/* ---- The writer's side ----------------------------------------------------------------------- */
+/* ---- The writer's side ---------------------------------------------------------------------- */
 
 /* One the helper has made, waiting for it when it is at it. *ret_idle: there is none, and none is
  * being made. One that cannot be opened now is there the next time. */

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -349,7 +350,9 @@ static uint32_t ready_spares(struct journal_spares *spares)
 {
 	pthread_mutex_lock(&spares->lock);
 	uint32_t count = spares->ready_count;
+	uint64_t refused_at = spares->refused_at;
 	pthread_mutex_unlock(&spares->lock);
+	assert_int_equal(refused_at, 0);
 	return count;
 }
 
@@ -381,6 +384,60 @@ static void test_no_descriptor_for_a_spare(void **state)
 	assert_true(journal->segment_count > count);
 	journal_rig_reopen(rig);
 	journal_rig_assert_events(rig, 1);
+}
+
+static ino_t inode_block(const struct journal_rig *rig, uint32_t file)
+{
+	char path[FOLDER_PATH_SIZE];
+	struct stat status;
+
+	journal_rig_path(rig, file, path);
+	assert_int_equal(stat(path, &status), 0);
+	return (status.st_ino - 1) / JOURNAL_INODES_PER_BLOCK;
+}
+
+/* While zeros are written to a spare, commits write the segment in use and then the next spare:
+ * neither has its inode in the same block. */
+static void test_spares_have_no_neighbours(void **state)
+{
+	struct journal_rig *rig = *state;
+	struct journal *journal = &rig->store->journal;
+
+	journal_rig_commit(rig, 1);
+	assert_int_equal(journal->segment_count, 1);
+	journal_start_helper(journal, -1);
+	journal_want_spares(journal);
+	while (ready_spares(&journal->spares) < JOURNAL_SPARES) sched_yield();
+	for (uint32_t file = 1; file <= JOURNAL_SPARES; file++) {
+		assert_int_not_equal(inode_block(rig, file), inode_block(rig, 0));
+		if (file > 1) assert_int_not_equal(inode_block(rig, file), inode_block(rig, 1));
+	}
+}
+
+static rlim_t lowest_free_descriptor(void)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	close(fd);
+	return (rlim_t)fd;
+}
+
+/* Then spares have neighbours, and are there. */
+static void test_few_descriptors_for_spares(void **state)
+{
+	struct journal_rig *rig = *state;
+	struct journal *journal = &rig->store->journal;
+	struct rlimit before, few;
+
+	journal_rig_commit(rig, 1);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = lowest_free_descriptor() + 2;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	journal_start_helper(journal, -1);
+	journal_want_spares(journal);
+	while (ready_spares(&journal->spares) < JOURNAL_SPARES) sched_yield();
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 /* No memory to map a new segment: that batch finds no space, the next one is on the disk. */
@@ -433,6 +490,8 @@ int main(void)
 		TEST(test_a_meta_page_with_an_error_on_a_full_disk),
 		TEST(test_no_descriptor_at_a_change_of_segment),
 		TEST(test_no_descriptor_for_a_spare),
+		TEST(test_spares_have_no_neighbours),
+		TEST(test_few_descriptors_for_spares),
 		TEST(test_a_segment_cannot_be_mapped),
 		TEST(test_a_file_system_without_fallocate),
 	};
