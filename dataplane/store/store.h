@@ -91,6 +91,9 @@ void store_write_through(struct store_txn *txn);
 /* LMDB takes over what only the journal has; by itself now and then. Writer thread, between
  * transactions. RESULT_SPACE: not now, nothing is lost. */
 MUST_USE enum result store_checkpoint(struct store *store);
+/* Does of the next one what can be done before, once there is enough of it. Writer thread, between
+ * transactions. */
+void store_checkpoint_prepare(struct store *store);
 /* Whether there is something to take over, or the last one found no space. Any thread. */
 bool store_checkpoint_wanted(const struct store *store);
 /* Whether it should be done now: enough has gathered, or for long enough. Writer thread. */

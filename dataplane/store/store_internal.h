@@ -89,9 +89,9 @@ void store_pending_note(struct store *store, uint32_t touched);
 
 /* store_txn.c: the row of a value that is in the journal. */
 void store_put_place(struct store_txn *txn, struct bytes key, struct journal_place place);
-/* LMDB's pending transaction gets the places of the recent events, all at once: at a checkpoint, or
- * because the writer asks LMDB for events. Cheaper than one at a time as they come, and until then
- * nobody misses them there: readers have the recent rows. */
+/* LMDB's pending transaction gets the places of the recent events: when many have gathered, at a
+ * checkpoint, or because the writer asks LMDB for events. Cheaper than one at a time as they come,
+ * and until then nobody misses them there: readers have the recent rows. */
 void store_take_over(struct store_txn *txn);
 
 /* store_space.c; writer thread (or store_open). */

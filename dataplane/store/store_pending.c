@@ -2,9 +2,10 @@
 /* store_pending — LMDB's transaction from one checkpoint to the next, and opening the journal.
  *
  * Batches are applied to one open transaction of LMDB as they come, but for the places of events,
- * and are durable in the journal. A checkpoint puts these places and commits it. Should it be lost
- * before (a batch that must be undone takes all of it along, or LMDB finds no space), what it had
- * is done again from the journal, as at a start.
+ * and are durable in the journal. These places are put some hundred at a time between batches, the
+ * rest by the checkpoint, which commits it all. Should it be lost before (a batch that must be
+ * undone takes all of it along, or LMDB finds no space), what it had is done again from the
+ * journal, as at a start.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -151,6 +152,22 @@ enum result store_checkpoint(struct store *store)
 	/* Nothing comes in until one finds space, so it is tried again for its own sake. */
 	atomic_store(&store->checkpoint_wanted, true);
 	return txn.result;
+}
+
+void store_checkpoint_prepare(struct store *store)
+{
+	const struct recents *recents = &store->recents;
+
+	if (store->pending == NULL) return;
+	if (recents->added_count - recents->taken_count < STORE_TAKE_OVER_ROWS) return;
+	struct store_txn txn = {
+		.store = store,
+		.handle = store->pending,
+		.writable = true,
+		.unlogged = true,
+	};
+	store_take_over(&txn);
+	if (txn.result != RESULT_OK) store_pending_lose(store);
 }
 
 bool store_checkpoint_wanted(const struct store *store)

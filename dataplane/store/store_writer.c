@@ -240,6 +240,8 @@ static unsigned run_batch(struct store_writer *writer)
 	atomic_fetch_add_explicit(&writer->done_count, may_wait, memory_order_release);
 	complete_jobs(writer);
 	if (writer->job_count > 0) store_space_note_room(writer->store);
+	/* When they have been answered. */
+	if (!writer->failed) store_checkpoint_prepare(writer->store);
 	return writer->job_count;
 }
 

@@ -32,6 +32,42 @@ static void test_what_the_log_has_comes_back(void **state)
 	assert_int_equal(journal_rig_row_count(rig, STORE_EVENTS), rig->next - 1);
 }
 
+static uint32_t places_left(const struct journal_rig *rig)
+{
+	const struct recents *recents = &rig->store->recents;
+	return recents->added_count - recents->taken_count;
+}
+
+/* Once many places have gathered LMDB's transaction gets them, before a checkpoint; who reads finds
+ * each event once all the time. */
+static void test_places_are_put_between_batches(void **state)
+{
+	struct journal_rig *rig = *state;
+
+	store_checkpoint_prepare(rig->store); /* nothing there at all */
+	journal_rig_commit(rig, STORE_TAKE_OVER_ROWS - 1);
+	store_checkpoint_prepare(rig->store);
+	assert_int_equal(places_left(rig), STORE_TAKE_OVER_ROWS - 1);
+	journal_rig_commit(rig, 1);
+	store_checkpoint_prepare(rig->store);
+	assert_int_equal(places_left(rig), 0);
+	assert_int_equal(journal_rig_row_count(rig, STORE_EVENTS), 0);
+	journal_rig_commit(rig, 3);
+	store_checkpoint_prepare(rig->store);
+	assert_int_equal(places_left(rig), 3);
+	journal_rig_assert_events(rig, 1);
+	journal_rig_checkpoint(rig);
+	journal_rig_assert_events(rig, 1);
+	assert_int_equal(journal_rig_row_count(rig, STORE_EVENTS), STORE_TAKE_OVER_ROWS + 3);
+
+	/* What was put and not committed comes again from the journal. */
+	journal_rig_commit(rig, STORE_TAKE_OVER_ROWS);
+	store_checkpoint_prepare(rig->store);
+	assert_int_equal(places_left(rig), 0);
+	journal_rig_reopen(rig);
+	journal_rig_assert_events(rig, 1);
+}
+
 /* A batch that is given up leaves no trace, in either place, also when it went on to a segment. */
 static void test_a_batch_given_up(void **state)
 {
@@ -346,6 +382,8 @@ static void test_all_files_count_over_gaps(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_places_are_put_between_batches,
+			journal_rig_begin, journal_rig_end),
 		cmocka_unit_test_setup_teardown(test_what_the_log_has_comes_back, journal_rig_begin,
 			journal_rig_end),
 		cmocka_unit_test_setup_teardown(test_a_batch_given_up, journal_rig_begin,

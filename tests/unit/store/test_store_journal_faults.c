@@ -242,8 +242,9 @@ static unsigned count_events(struct journal_rig *rig)
 	return count;
 }
 
-/* Places of events that were acknowledged long ago find none, when the writer looks for events or a
- * checkpoint puts them: nothing is missed meanwhile, and all is there when there is space again. */
+/* Places of events that were acknowledged long ago find none, when the writer looks for events, a
+ * checkpoint puts them, or they are put before it: nothing is missed meanwhile, and all is there
+ * when there is space again. */
 static void test_no_space_for_places(void **state)
 {
 	struct journal_rig *rig = *state;
@@ -272,8 +273,19 @@ static void test_no_space_for_places(void **state)
 	assert_int_equal(add_small(rig, 1), RESULT_OK);
 	journal_rig_checkpoint(rig);
 	assert_int_equal(journal_rig_row_count(rig, STORE_EVENTS), 4001);
+
+	limit_map(rig->store, 12);
+	assert_int_equal(add_small(rig, 2000), RESULT_OK);
+	store_checkpoint_prepare(rig->store);
+	assert_null(rig->store->pending);
+	assert_int_equal(add_small(rig, 1), RESULT_SPACE);
+	assert_int_equal(count_events(rig), 6001);
+	limit_map(rig->store, 0);
+	assert_int_equal(add_small(rig, 1), RESULT_OK);
+	journal_rig_checkpoint(rig);
+	assert_int_equal(journal_rig_row_count(rig, STORE_EVENTS), 6002);
 	journal_rig_reopen(rig);
-	assert_int_equal(count_events(rig), 4001);
+	assert_int_equal(count_events(rig), 6002);
 }
 
 /* ---- LMDB's meta page fails ---------------------------------------------------------------- */

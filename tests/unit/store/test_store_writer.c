@@ -77,6 +77,17 @@ static void row_apply(struct store_job *job, struct store_txn *txn)
 	}
 }
 
+static void event_apply(struct store_job *job, struct store_txn *txn)
+{
+	const struct row_job *row = CONTAINER_OF(job, struct row_job, job);
+	uint8_t memory[8];
+	struct writer key = writer_of(memory, sizeof memory);
+	struct bytes value = BYTES_LITERAL("an event");
+
+	write_u64_be(&key, row->number);
+	store_append(txn, STORE_EVENTS, writer_bytes(&key), &value, 1);
+}
+
 static void row_complete(struct store_job *job)
 {
 	struct row_job *row = CONTAINER_OF(job, struct row_job, job);
@@ -170,6 +181,29 @@ static struct store_writer *start(struct hook_calls *calls, bool threaded)
 }
 
 /* ---- Tests --------------------------------------------------------------------------------- */
+
+/* A batch of many events leaves no places of theirs to the checkpoint, one of few does. */
+static void test_much_is_put_after_a_batch(void **state)
+{
+	(void)state;
+	struct hook_calls calls;
+	static struct row_job jobs[STORE_TAKE_OVER_ROWS];
+	open_store(UINT64_C(64) << 20);
+	struct store_writer *writer = start(&calls, false);
+	for (unsigned i = 0; i < ARRAY_COUNT(jobs); i++) {
+		jobs[i] = row_job(i + 1, false);
+		jobs[i].job.apply = event_apply;
+		store_writer_submit(writer, &jobs[i].job);
+		if (i > 0) continue;
+		assert_int_equal(store_writer_step(writer), 1);
+		assert_int_equal(store->recents.taken_count, 0);
+	}
+	assert_int_equal(store_writer_step(writer), ARRAY_COUNT(jobs) - 1);
+	assert_int_equal(store->recents.added_count, ARRAY_COUNT(jobs));
+	assert_int_equal(store->recents.taken_count, ARRAY_COUNT(jobs));
+	assert_non_null(store->pending);
+	store_writer_stop(writer);
+}
 
 /* What has queued up becomes one commit; jobs complete in the order they were given. */
 static void test_what_queued_up_is_one_commit(void **state)
@@ -436,6 +470,7 @@ static void test_stop_finishes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_much_is_put_after_a_batch, begin, end),
 		cmocka_unit_test_setup_teardown(test_what_queued_up_is_one_commit, begin, end),
 		cmocka_unit_test_setup_teardown(test_batches_are_bounded_in_bytes, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_space_in_a_transaction, begin, end),
