@@ -171,8 +171,8 @@ BOUND(JOURNAL_BUFFER_SIZE >= 2 * STORE_EVENT_VALUE_SIZE_MAX && JOURNAL_BUFFER_SI
 #define STORE_CHECKPOINT_US 1000000u
 #define STORE_CHECKPOINT_IDLE_US 50000u
 BOUND(JOURNAL_TAIL_SIZE > STORE_CHECKPOINT_SIZE);
-/* Places of events that LMDB's transaction gets between two batches, which takes 15 µs, so that a
- * checkpoint, which holds all commits up, has few left. */
+/* As many places of events and more are put into LMDB's transaction between two batches, 256 in
+ * 15 µs, so that a checkpoint, which holds all commits up, has few left. */
 #define STORE_TAKE_OVER_ROWS 256u
 BOUND(STORE_TAKE_OVER_ROWS <= STORE_BATCH_JOBS_MAX);
 /* Values between two checkpoints. */

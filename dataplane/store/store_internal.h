@@ -84,6 +84,8 @@ enum result store_pending_begin(struct store *store);
 /* What the transaction of a batch did is to be forgotten: all since the last checkpoint is, and
  * comes again from the journal. */
 void store_pending_lose(struct store *store);
+/* store_checkpoint_prepare(), however little there is. */
+void store_prepare(struct store *store);
 /* A batch is in the journal, LMDB's part of it is pending. */
 void store_pending_note(struct store *store, uint32_t touched);
 

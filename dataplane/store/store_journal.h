@@ -230,6 +230,9 @@ struct journal_segment *journal_segment_add(struct journal *journal, uint32_t fi
 /* One that is not in use, or NULL. */
 struct journal_segment *journal_segment_find_free(const struct journal *journal);
 void journal_file_name(uint32_t file, char name[static JOURNAL_FILE_NAME_SIZE]);
+/* Files that only hold an inode for a moment, with a number behind; who opens the journal removes
+ * what a kill has left of them. */
+#define JOURNAL_ASIDE_PREFIX "journal.aside-"
 /* It is full: only read from now on. */
 void journal_segment_done(struct journal_segment *segment);
 /* Takes the number out of the file, if it is there already. RESULT_DISK: it stays, be it for lack

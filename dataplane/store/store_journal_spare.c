@@ -208,8 +208,8 @@ static bool are_neighbours(ino_t one, ino_t other)
 	return (one - 1) / JOURNAL_INODES_PER_BLOCK == (other - 1) / JOURNAL_INODES_PER_BLOCK;
 }
 
-/* Whether its inode is next to that of a file that is written while this one is filled: the last
- * one in use, or the spare that follows it. */
+/* Whether its inode is next to that of a file that commits write while this one is filled: the
+ * newest in use, which a store that grows is in, or the spare that follows it. */
 static bool is_beside_commits(const struct journal *journal, uint32_t file, int fd)
 {
 	uint32_t count = atomic_load(&journal->segment_count);
@@ -230,25 +230,42 @@ static int create(const struct journal *journal, const char *name)
 	return openat(journal->folder_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 }
 
-/* A file whose inode is in another block than those of the files that commits write meanwhile:
- * ext4 without a journal of its own writes that block, too, at a flush, when any inode in it has
- * changed, and zeros change theirs all the time (decision 11 has the figures). Any inode will do
- * where none is found: too few descriptors, or other numbers than ext4's. */
+static void name_aside(char name[static JOURNAL_FILE_NAME_SIZE], unsigned number)
+{
+	snprintf(name, JOURNAL_FILE_NAME_SIZE, JOURNAL_ASIDE_PREFIX "%u", number);
+}
+
+/* Gives the file another name, so that its inode stays taken. */
+static bool put_aside(const struct journal *journal, const char *name, unsigned number)
+{
+	char aside[JOURNAL_FILE_NAME_SIZE];
+	name_aside(aside, number);
+	return renameat(journal->folder_fd, name, journal->folder_fd, aside) == 0;
+}
+
+/* A file whose inode is in another block than those of the files that commits of this shard write
+ * meanwhile: ext4 without a journal of its own writes that block, too, at a flush, when any inode
+ * in it has changed, and zeros change theirs all the time (decision 11 has the figures). Any inode
+ * will do where none is found. */
 static int create_apart(const struct journal *journal, uint32_t file, const char *name)
 {
-	int aside[JOURNAL_INODES_ASIDE_MAX];
+	char aside[JOURNAL_FILE_NAME_SIZE];
 	unsigned aside_count = 0;
 
 	int fd = create(journal, name);
-	while (fd >= 0 && aside_count < ARRAY_COUNT(aside) &&
-		is_beside_commits(journal, file, fd)) {
-		/* Without its name, but there, so that the next one is another. */
-		unlinkat(journal->folder_fd, name, 0);
-		aside[aside_count++] = fd;
+	while (fd >= 0 && aside_count < JOURNAL_INODES_ASIDE_MAX &&
+		is_beside_commits(journal, file, fd) && put_aside(journal, name, aside_count)) {
+		aside_count++;
+		close(fd);
 		fd = create(journal, name);
 	}
-	while (aside_count > 0) close(aside[--aside_count]);
-	return fd >= 0 ? fd : create(journal, name);
+	int code = errno;
+	while (aside_count > 0) {
+		name_aside(aside, --aside_count);
+		unlinkat(journal->folder_fd, aside, 0);
+	}
+	errno = code;
+	return fd;
 }
 
 /* ---- The whole file ------------------------------------------------------------------------- */

@@ -121,12 +121,24 @@ static void checkpoint_done(struct store *store, const uint64_t *tree_pages)
 	journal_reclaim(&store->journal, recents_oldest(&store->recents));
 }
 
+/* It has found no space, or failed. */
+static enum result refuse_checkpoint(struct store *store, enum result result)
+{
+	store_pending_lose(store);
+	store->checkpoint_refused_us = store_clock_us();
+	atomic_store(&store->checkpoint_refused, true);
+	/* Nothing comes in until one finds space, so it is tried again for its own sake. */
+	atomic_store(&store->checkpoint_wanted, true);
+	return result;
+}
+
 enum result store_checkpoint(struct store *store)
 {
 	uint64_t tree_pages[STORE_TABLE_COUNT + STORE_LMDB_TREES];
 
 	if (atomic_load(&store->failed)) return RESULT_DISK;
-	TRY(store_pending_begin(store));
+	enum result result = store_pending_begin(store);
+	if (result != RESULT_OK) return refuse_checkpoint(store, result);
 	struct store_txn txn = {
 		.store = store,
 		.handle = store->pending,
@@ -142,24 +154,14 @@ enum result store_checkpoint(struct store *store)
 		store->pending = NULL;
 		if (code != 0) store_txn_fail(&txn, "commit", commit_error(store, code));
 	}
-	if (txn.result == RESULT_OK) {
-		checkpoint_done(store, tree_pages);
-		return RESULT_OK;
-	}
-	store_pending_lose(store);
-	store->checkpoint_refused_us = store_clock_us();
-	atomic_store(&store->checkpoint_refused, true);
-	/* Nothing comes in until one finds space, so it is tried again for its own sake. */
-	atomic_store(&store->checkpoint_wanted, true);
-	return txn.result;
+	if (txn.result != RESULT_OK) return refuse_checkpoint(store, txn.result);
+	checkpoint_done(store, tree_pages);
+	return RESULT_OK;
 }
 
-void store_checkpoint_prepare(struct store *store)
+void store_prepare(struct store *store)
 {
-	const struct recents *recents = &store->recents;
-
 	if (store->pending == NULL) return;
-	if (recents->added_count - recents->taken_count < STORE_TAKE_OVER_ROWS) return;
 	struct store_txn txn = {
 		.store = store,
 		.handle = store->pending,
@@ -167,7 +169,18 @@ void store_checkpoint_prepare(struct store *store)
 		.unlogged = true,
 	};
 	store_take_over(&txn);
-	if (txn.result != RESULT_OK) store_pending_lose(store);
+	if (txn.result == RESULT_OK) return;
+	enum result result = refuse_checkpoint(store, txn.result);
+	MAYBE(result != RESULT_OK); /* the next batch or checkpoint meets it again */
+}
+
+void store_checkpoint_prepare(struct store *store)
+{
+	const struct recents *recents = &store->recents;
+
+	if (recents->added_count - recents->taken_count >= STORE_TAKE_OVER_ROWS) {
+		store_prepare(store);
+	}
 }
 
 bool store_checkpoint_wanted(const struct store *store)

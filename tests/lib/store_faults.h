@@ -37,6 +37,12 @@ static struct {
 	unsigned killing_sync;  /* of the journal: the n-th from now; 0: none */
 	unsigned opens_to_fail; /* of journal files */
 	unsigned maps_to_fail;
+	/* 0: inodes are numbered as the kernel does it. Otherwise that of "journal.new", one more
+	 * each time it is asked for; those of the first two files of the journal lie
+	 * in the first two blocks. */
+	ino_t new_inode;
+	bool same_inode; /* that of "journal.new" is the first file's, however often it is made */
+	unsigned files_aside;
 	/* Of those past the page cache to the journal, the n-th from now, 0: none, … */
 	unsigned refused_direct_write; /* has EINVAL */
 	unsigned cut_direct_write;     /* ends in the middle of a sector */
@@ -59,6 +65,33 @@ static bool has_name(int fd, const char *name)
 	if (size < 0) return false;
 	path[size] = '\0';
 	return strstr(path, name) != NULL;
+}
+
+enum { FIRST_INODE = JOURNAL_INODES_PER_BLOCK / 2, NEXT_INODE = 3 * JOURNAL_INODES_PER_BLOCK / 2 };
+
+int fstat(int fd, struct stat *ret)
+{
+	int code = (int)syscall(SYS_newfstatat, fd, "", ret, AT_EMPTY_PATH);
+	if (!has_name(fd, "/journal.new")) return code;
+	if (fault.new_inode > 0) ret->st_ino = fault.new_inode++;
+	if (fault.same_inode) ret->st_ino = FIRST_INODE;
+	return code;
+}
+
+int fstatat(int fd, const char *path, struct stat *ret, int flags)
+{
+	int code = (int)syscall(SYS_newfstatat, fd, path, ret, flags);
+	if (fault.new_inode == 0 && !fault.same_inode) return code;
+	if (strcmp(path, "journal-0") == 0) ret->st_ino = FIRST_INODE;
+	if (strcmp(path, "journal-1") == 0) ret->st_ino = NEXT_INODE;
+	return code;
+}
+
+int renameat(int from_fd, const char *from, int to_fd, const char *to)
+{
+	fault.files_aside += strncmp(to, JOURNAL_ASIDE_PREFIX, sizeof JOURNAL_ASIDE_PREFIX - 1) ==
+		0;
+	return (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, 0);
 }
 
 static int fails_with(int code)

@@ -43,6 +43,7 @@ static uint32_t places_left(const struct journal_rig *rig)
 static void test_places_are_put_between_batches(void **state)
 {
 	struct journal_rig *rig = *state;
+	struct store_txn txn;
 
 	store_checkpoint_prepare(rig->store); /* nothing there at all */
 	journal_rig_commit(rig, STORE_TAKE_OVER_ROWS - 1);
@@ -64,8 +65,19 @@ static void test_places_are_put_between_batches(void **state)
 	journal_rig_commit(rig, STORE_TAKE_OVER_ROWS);
 	store_checkpoint_prepare(rig->store);
 	assert_int_equal(places_left(rig), 0);
+	uint64_t next = rig->next;
+	store_write_begin(&txn, rig->store);
+	journal_rig_add(rig, &txn, JOURNAL_RIG_VALUE_SIZE);
+	store_write_abort(&txn);
+	rig->next = next;
+	journal_rig_assert_events(rig, 1);
+	journal_rig_checkpoint(rig);
+	assert_int_equal(journal_rig_row_count(rig, STORE_EVENTS), rig->next - 1);
+	journal_rig_commit(rig, STORE_TAKE_OVER_ROWS);
+	store_checkpoint_prepare(rig->store);
 	journal_rig_reopen(rig);
 	journal_rig_assert_events(rig, 1);
+	assert_int_equal(journal_rig_row_count(rig, STORE_EVENTS), rig->next - 1);
 }
 
 /* A batch that is given up leaves no trace, in either place, also when it went on to a segment. */

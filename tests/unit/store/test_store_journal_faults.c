@@ -7,7 +7,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -276,9 +275,15 @@ static void test_no_space_for_places(void **state)
 
 	limit_map(rig->store, 12);
 	assert_int_equal(add_small(rig, 2000), RESULT_OK);
+	assert_false(store_checkpoint_refused(rig->store));
 	store_checkpoint_prepare(rig->store);
 	assert_null(rig->store->pending);
+	assert_true(store_checkpoint_refused(rig->store));
+	assert_false(store_has_room(rig->store, 100));
 	assert_int_equal(add_small(rig, 1), RESULT_SPACE);
+	atomic_store(&rig->store->checkpoint_refused, false);
+	assert_int_equal(store_checkpoint(rig->store), RESULT_SPACE);
+	assert_true(store_checkpoint_refused(rig->store));
 	assert_int_equal(count_events(rig), 6001);
 	limit_map(rig->store, 0);
 	assert_int_equal(add_small(rig, 1), RESULT_OK);
@@ -398,21 +403,8 @@ static void test_no_descriptor_for_a_spare(void **state)
 	journal_rig_assert_events(rig, 1);
 }
 
-static ino_t inode_block(const struct journal_rig *rig, uint32_t file)
+static void make_spares(struct journal_rig *rig)
 {
-	char path[FOLDER_PATH_SIZE];
-	struct stat status;
-
-	journal_rig_path(rig, file, path);
-	assert_int_equal(stat(path, &status), 0);
-	return (status.st_ino - 1) / JOURNAL_INODES_PER_BLOCK;
-}
-
-/* While zeros are written to a spare, commits write the segment in use and then the next spare:
- * neither has its inode in the same block. */
-static void test_spares_have_no_neighbours(void **state)
-{
-	struct journal_rig *rig = *state;
 	struct journal *journal = &rig->store->journal;
 
 	journal_rig_commit(rig, 1);
@@ -420,36 +412,63 @@ static void test_spares_have_no_neighbours(void **state)
 	journal_start_helper(journal, -1);
 	journal_want_spares(journal);
 	while (ready_spares(&journal->spares) < JOURNAL_SPARES) sched_yield();
-	for (uint32_t file = 1; file <= JOURNAL_SPARES; file++) {
-		assert_int_not_equal(inode_block(rig, file), inode_block(rig, 0));
-		if (file > 1) assert_int_not_equal(inode_block(rig, file), inode_block(rig, 1));
-	}
 }
 
-static rlim_t lowest_free_descriptor(void)
+/* While zeros are written to a spare, commits write the segment in use and then the next spare:
+ * neither has its inode in the same block. */
+static void test_spares_have_no_neighbours(void **state)
 {
-	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	fault.new_inode = 1;
+	make_spares(*state);
+	/* The first block is that of the segment in use, the second one that of the first spare,
+	 * which is not to have the first; the other three find a third. */
+	assert_int_equal(fault.new_inode, 2 * JOURNAL_INODES_PER_BLOCK + 1 + 3);
+}
+
+static bool is_aside(const struct journal_rig *rig, unsigned number)
+{
+	char path[FOLDER_PATH_SIZE];
+	char name[JOURNAL_FILE_NAME_SIZE];
+	struct stat status;
+
+	snprintf(name, sizeof name, JOURNAL_ASIDE_PREFIX "%u", number);
+	folder_path(path, rig->folder, name);
+	return stat(path, &status) == 0;
+}
+
+static void leave_aside(const struct journal_rig *rig, unsigned number)
+{
+	char name[JOURNAL_FILE_NAME_SIZE];
+
+	snprintf(name, sizeof name, JOURNAL_ASIDE_PREFIX "%u", number);
+	int fd = openat(rig->store->folder_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	close(fd);
-	return (rlim_t)fd;
 }
 
-/* Then spares have neighbours, and are there. */
-static void test_few_descriptors_for_spares(void **state)
+/* All inodes are in one block: one of them it is, and the others are given back. */
+static void test_spares_with_neighbours(void **state)
 {
 	struct journal_rig *rig = *state;
-	struct journal *journal = &rig->store->journal;
-	struct rlimit before, few;
+
+	fault.same_inode = true;
+	make_spares(rig);
+	assert_int_equal(fault.files_aside, JOURNAL_SPARES * JOURNAL_INODES_ASIDE_MAX);
+	for (unsigned i = 0; i < JOURNAL_INODES_ASIDE_MAX; i++) assert_false(is_aside(rig, i));
+}
+
+/* What a kill has left of them is removed at the next start. */
+static void test_no_file_stays_aside(void **state)
+{
+	struct journal_rig *rig = *state;
 
 	journal_rig_commit(rig, 1);
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-	few = before;
-	few.rlim_cur = lowest_free_descriptor() + 2;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-	journal_start_helper(journal, -1);
-	journal_want_spares(journal);
-	while (ready_spares(&journal->spares) < JOURNAL_SPARES) sched_yield();
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	leave_aside(rig, 0);
+	leave_aside(rig, JOURNAL_INODES_ASIDE_MAX - 1);
+	journal_rig_reopen(rig);
+	assert_false(is_aside(rig, 0));
+	assert_false(is_aside(rig, JOURNAL_INODES_ASIDE_MAX - 1));
+	journal_rig_assert_events(rig, 1);
 }
 
 /* No memory to map a new segment: that batch finds no space, the next one is on the disk. */
@@ -503,7 +522,8 @@ int main(void)
 		TEST(test_no_descriptor_at_a_change_of_segment),
 		TEST(test_no_descriptor_for_a_spare),
 		TEST(test_spares_have_no_neighbours),
-		TEST(test_few_descriptors_for_spares),
+		TEST(test_spares_with_neighbours),
+		TEST(test_no_file_stays_aside),
 		TEST(test_a_segment_cannot_be_mapped),
 		TEST(test_a_file_system_without_fallocate),
 	};

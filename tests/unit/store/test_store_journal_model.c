@@ -545,6 +545,7 @@ static void step(struct run *run)
 	}
 	assert_end(run);
 	if (chance(run, 8)) look_only(run);
+	if (chance(run, 4)) store_prepare(run->store);
 	if (chance(run, run->rarity)) checkpoint(run);
 	readers_step(run);
 }
@@ -581,8 +582,7 @@ static void test_random_runs(void **state)
 	(void)state;
 	log_set_level(LOG_ERROR);
 	signal(SIGXFSZ, SIG_IGN);
-	for (uint64_t i = 0; i < seed_count; i++) {
-		seed_now = seed_first + i;
+	for (seed_now = seed_first; seed_now < seed_first + seed_count; seed_now++) {
 		random_run(seed_now);
 	}
 }
