@@ -76,6 +76,25 @@ def test_builds_are_compared_in_pairs():
         script('bench_pairs.py', '/nowhere')
     with pytest.raises(AssertionError, match='each build once'):
         script('bench_pairs.py', lab.BUILD, lab.BUILD)
+    with pytest.raises(AssertionError, match='deliver nothing'):
+        script('bench_pairs.py', '--end-to-end', 'flusher', lab.BUILD)
+
+
+@pytest.mark.skipif(os.cpu_count() < 2, reason='one CPU for the server, one for the generator')
+def test_builds_are_compared_at_a_rate():
+    """An open loop beside both peers: what came out is the rate, and the 99th percentile is over the round's flushes."""
+    out = script('bench_pairs.py', '--rate', 500, '--rounds', 1, '--seconds', 0.5, '--warmup', 0.1, 'nginx', 'flusher',
+                 lab.BUILD)
+    rows = {name: list(map(float, rest)) for name, *rest in
+            re.findall(r'^(\S+)' + r' +([\d.]+)' * 6 + r' \(', out, re.M)}
+    flush = float(re.search(r'^two flushes of the disk +([\d.]+) ms', out, re.M)[1])
+    assert set(rows) == {'nginx', 'flusher', str(lab.BUILD)}, out
+    for rate, cpu_us, p50, p90, p99, over_flushes in rows.values():
+        assert rate == pytest.approx(500, rel=0.1), out
+        assert 0 < cpu_us and 0 < p50 <= p90 <= p99, out
+        assert over_flushes == pytest.approx(p99 / flush, rel=0.03, abs=0.05), out
+    with pytest.raises(AssertionError, match='more than 0'):
+        script('bench_pairs.py', '--rate', 0, 'nginx')
 
 
 @pytest.mark.skipif(os.cpu_count() < 2, reason='one CPU for the server, one for the generator')
