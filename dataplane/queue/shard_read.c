@@ -8,7 +8,8 @@
 
 void shard_read_begin(struct shard *shard, struct store_txn *txn)
 {
-	store_writer_flush(shard->writer);
+	enum result result = store_writer_flush(shard->writer);
+	MAYBE(result != RESULT_OK); /* then what was there before is seen */
 	store_read_begin(txn, shard->store);
 }
 

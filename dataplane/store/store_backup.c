@@ -307,18 +307,17 @@ enum result store_backup(struct store *store, struct store_writer *writer,
 	backup->error = error;
 	backup->error_size = error_size;
 
-	store_writer_flush(writer);
-	if (atomic_load(&store->failed) || store_checkpoint_refused(store)) {
+	enum result result = store_writer_flush(writer);
+	if (result != RESULT_OK) {
 		snprintf(error, error_size, "%s",
-			atomic_load(&store->failed)
-				? "the store has failed"
-				: "there is no space for what was committed last");
+			result == RESULT_SPACE ? "there is no space for what was committed last"
+					       : "the store has failed");
 		alloc_free(backup);
-		return RESULT_SPACE;
+		return result;
 	}
 	struct store_epochs epochs = recents_acquire_begin(&store->recents);
 	recents_acquire_end(&store->recents);
-	enum result result = copy_data(backup);
+	result = copy_data(backup);
 	if (result == RESULT_OK) result = copy_journal(backup);
 	recents_release(&store->recents, epochs);
 	if (result == RESULT_OK && fsync(wanted->folder_fd) != 0) {

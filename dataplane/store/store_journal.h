@@ -31,7 +31,7 @@
 
 enum {
 	JOURNAL_PAGE_SIZE = 4096,
-	JOURNAL_FILE_NAME_SIZE = 24,
+	JOURNAL_FILE_NAME_SIZE = 28, /* "journal.aside-", and digits */
 	JOURNAL_SECTOR_SIZE = 512,
 	JOURNAL_HEADER_SIZE = JOURNAL_PAGE_SIZE,
 	JOURNAL_RECORD_HEAD_SIZE = 16,
@@ -230,9 +230,13 @@ struct journal_segment *journal_segment_add(struct journal *journal, uint32_t fi
 /* One that is not in use, or NULL. */
 struct journal_segment *journal_segment_find_free(const struct journal *journal);
 void journal_file_name(uint32_t file, char name[static JOURNAL_FILE_NAME_SIZE]);
-/* Files that only hold an inode for a moment, with a number behind; who opens the journal removes
- * what a kill has left of them. */
-#define JOURNAL_ASIDE_PREFIX "journal.aside-"
+/* Files that are no segment: one being made by the helper and by the writer, and, with a number
+ * behind, those that only hold an inode for a moment. Who opens the journal removes what a kill
+ * has left of them. */
+#define JOURNAL_UNFINISHED_PREFIX "journal."
+#define JOURNAL_NEW_NAME JOURNAL_UNFINISHED_PREFIX "new"
+#define JOURNAL_NOW_NAME JOURNAL_UNFINISHED_PREFIX "now"
+#define JOURNAL_ASIDE_PREFIX JOURNAL_UNFINISHED_PREFIX "aside-"
 /* It is full: only read from now on. */
 void journal_segment_done(struct journal_segment *segment);
 /* Takes the number out of the file, if it is there already. RESULT_DISK: it stays, be it for lack

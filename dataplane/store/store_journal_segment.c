@@ -254,7 +254,7 @@ static DIR *open_listing(int folder_fd)
 
 enum result journal_open(struct journal *journal, bool new, char *error, size_t error_size)
 {
-	static const char aside[] = JOURNAL_ASIDE_PREFIX;
+	static const char unfinished[] = JOURNAL_UNFINISHED_PREFIX;
 	enum result result = RESULT_OK;
 	pthread_condattr_t attributes;
 
@@ -281,7 +281,7 @@ enum result journal_open(struct journal *journal, bool new, char *error, size_t 
 		uint32_t file = file_of_name(entry->d_name);
 		if (file < JOURNAL_SEGMENTS_MAX) {
 			result = open_file(journal, file, new, error, error_size);
-		} else if (strncmp(entry->d_name, aside, sizeof aside - 1) == 0) {
+		} else if (strncmp(entry->d_name, unfinished, sizeof unfinished - 1) == 0) {
 			unlinkat(journal->folder_fd, entry->d_name, 0);
 		}
 	}

@@ -208,8 +208,9 @@ static bool are_neighbours(ino_t one, ino_t other)
 	return (one - 1) / JOURNAL_INODES_PER_BLOCK == (other - 1) / JOURNAL_INODES_PER_BLOCK;
 }
 
-/* Whether its inode is next to that of a file that commits write while this one is filled: the
- * newest in use, which a store that grows is in, or the spare that follows it. */
+/* Whether its inode is next to that of a file that commits of a store that grows write while this
+ * one is filled: the newest in use, or the spare that follows it. One that uses its segments again
+ * is in an older one now and then, and makes hardly any. */
 static bool is_beside_commits(const struct journal *journal, uint32_t file, int fd)
 {
 	uint32_t count = atomic_load(&journal->segment_count);
@@ -243,10 +244,10 @@ static bool put_aside(const struct journal *journal, const char *name, unsigned 
 	return renameat(journal->folder_fd, name, journal->folder_fd, aside) == 0;
 }
 
-/* A file whose inode is in another block than those of the files that commits of this shard write
- * meanwhile: ext4 without a journal of its own writes that block, too, at a flush, when any inode
- * in it has changed, and zeros change theirs all the time (decision 11 has the figures). Any inode
- * will do where none is found. */
+/* A file whose inode is not beside those of the files that commits of this shard write: ext4
+ * without a journal of its own writes their block, too, at a flush, when any inode in it has
+ * changed, and zeros change theirs all the time (decision 11 has the figures). Any inode will do
+ * where none is found. */
 static int create_apart(const struct journal *journal, uint32_t file, const char *name)
 {
 	char aside[JOURNAL_FILE_NAME_SIZE];
@@ -260,12 +261,13 @@ static int create_apart(const struct journal *journal, uint32_t file, const char
 		fd = create(journal, name);
 	}
 	int code = errno;
+	bool refused = fd < 0 && aside_count > 0; /* with all these in the way */
 	while (aside_count > 0) {
 		name_aside(aside, --aside_count);
 		unlinkat(journal->folder_fd, aside, 0);
 	}
 	errno = code;
-	return fd;
+	return refused ? create(journal, name) : fd;
 }
 
 /* ---- The whole file ------------------------------------------------------------------------- */
@@ -275,7 +277,7 @@ static int create_apart(const struct journal *journal, uint32_t file, const char
  * has finished the other never has open. 0 or errno. */
 static int make_file(struct journal *journal, uint32_t file, bool with_zeros)
 {
-	const char *new_name = with_zeros ? "journal.new" : "journal.now";
+	const char *new_name = with_zeros ? JOURNAL_NEW_NAME : JOURNAL_NOW_NAME;
 	char name[JOURNAL_FILE_NAME_SIZE];
 
 	if (file >= JOURNAL_SEGMENTS_MAX) return ENOSPC;

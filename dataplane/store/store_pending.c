@@ -121,12 +121,11 @@ static void checkpoint_done(struct store *store, const uint64_t *tree_pages)
 	journal_reclaim(&store->journal, recents_oldest(&store->recents));
 }
 
-/* It has found no space, or failed. */
-static enum result refuse_checkpoint(struct store *store, enum result result)
+enum result store_refuse_checkpoint(struct store *store, enum result result)
 {
 	store_pending_lose(store);
 	store->checkpoint_refused_us = store_clock_us();
-	atomic_store(&store->checkpoint_refused, true);
+	atomic_store(&store->checkpoint_refused, result == RESULT_SPACE);
 	/* Nothing comes in until one finds space, so it is tried again for its own sake. */
 	atomic_store(&store->checkpoint_wanted, true);
 	return result;
@@ -138,7 +137,7 @@ enum result store_checkpoint(struct store *store)
 
 	if (atomic_load(&store->failed)) return RESULT_DISK;
 	enum result result = store_pending_begin(store);
-	if (result != RESULT_OK) return refuse_checkpoint(store, result);
+	if (result != RESULT_OK) return store_refuse_checkpoint(store, result);
 	struct store_txn txn = {
 		.store = store,
 		.handle = store->pending,
@@ -154,7 +153,7 @@ enum result store_checkpoint(struct store *store)
 		store->pending = NULL;
 		if (code != 0) store_txn_fail(&txn, "commit", commit_error(store, code));
 	}
-	if (txn.result != RESULT_OK) return refuse_checkpoint(store, txn.result);
+	if (txn.result != RESULT_OK) return store_refuse_checkpoint(store, txn.result);
 	checkpoint_done(store, tree_pages);
 	return RESULT_OK;
 }
@@ -170,7 +169,7 @@ void store_prepare(struct store *store)
 	};
 	store_take_over(&txn);
 	if (txn.result == RESULT_OK) return;
-	enum result result = refuse_checkpoint(store, txn.result);
+	enum result result = store_refuse_checkpoint(store, txn.result);
 	MAYBE(result != RESULT_OK); /* the next batch or checkpoint meets it again */
 }
 

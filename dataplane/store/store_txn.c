@@ -50,6 +50,8 @@ void store_write_begin(struct store_txn *txn, struct store *store)
 		MAYBE(result != RESULT_OK); /* what needs room for events finds none */
 	}
 	txn->result = store_pending_begin(store);
+	/* Each further try would do again all that the journal has. */
+	if (txn->result != RESULT_OK) txn->result = store_refuse_checkpoint(store, txn->result);
 	store_space_extend(store);
 	journal_batch(&store->journal);
 	txn->handle = store->pending;

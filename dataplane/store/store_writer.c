@@ -239,9 +239,9 @@ static unsigned run_batch(struct store_writer *writer)
 	for (unsigned i = 0; i < writer->job_count; i++) may_wait += writer->jobs[i]->may_wait;
 	atomic_fetch_add_explicit(&writer->done_count, may_wait, memory_order_release);
 	complete_jobs(writer);
-	if (writer->job_count > 0) store_space_note_room(writer->store);
 	/* When they have been answered. */
 	if (!writer->failed) store_checkpoint_prepare(writer->store);
+	if (writer->job_count > 0) store_space_note_room(writer->store);
 	return writer->job_count;
 }
 
@@ -496,7 +496,7 @@ static void flush_complete(struct store_job *job)
 	sem_post(&CONTAINER_OF(job, struct flush, job)->done);
 }
 
-void store_writer_flush(struct store_writer *writer)
+enum result store_writer_flush(struct store_writer *writer)
 {
 	struct flush flush = {
 		.job = {
@@ -506,7 +506,8 @@ void store_writer_flush(struct store_writer *writer)
 		},
 	};
 
-	if (!store_checkpoint_wanted(writer->store)) return;
+	if (atomic_load(&writer->store->failed)) return RESULT_DISK;
+	if (!store_checkpoint_wanted(writer->store)) return RESULT_OK;
 	CHECK(sem_init(&flush.done, 0, 0) == 0);
 	store_writer_submit(writer, &flush.job);
 	while (sem_trywait(&flush.done) != 0) {
@@ -517,6 +518,7 @@ void store_writer_flush(struct store_writer *writer)
 		}
 	}
 	sem_destroy(&flush.done);
+	return flush.job.result;
 }
 
 bool store_writer_waiting(struct store_writer *writer)

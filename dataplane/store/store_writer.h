@@ -74,8 +74,8 @@ uint64_t store_writer_rest(struct store_writer *writer, bool looked, uint32_t co
 	uint64_t now_us);
 
 /* Waits until LMDB has all that was committed, for a reader who wants the present: people's, and
- * tests. Cold thread. When the store has failed, it has not. */
-void store_writer_flush(struct store_writer *writer);
+ * tests. Cold thread. SPACE or DISK: it has not. */
+MUST_USE enum result store_writer_flush(struct store_writer *writer);
 
 /* Simulation: one batch, on the calling thread. Returns the number of jobs done. */
 unsigned store_writer_step(struct store_writer *writer);

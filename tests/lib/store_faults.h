@@ -38,11 +38,12 @@ static struct {
 	unsigned opens_to_fail; /* of journal files */
 	unsigned maps_to_fail;
 	/* 0: inodes are numbered as the kernel does it. Otherwise that of "journal.new", one more
-	 * each time it is asked for; those of the first two files of the journal lie
-	 * in the first two blocks. */
+	 * each time it is asked for, and 1 again when it has become a segment; those of the first
+	 * two files of the journal lie in the first two blocks. */
 	ino_t new_inode;
 	bool same_inode; /* that of "journal.new" is the first file's, however often it is made */
 	unsigned files_aside;
+	unsigned refused_new_open; /* of "journal.new", the n-th from now; 0: none */
 	/* Of those past the page cache to the journal, the n-th from now, 0: none, … */
 	unsigned refused_direct_write; /* has EINVAL */
 	unsigned cut_direct_write;     /* ends in the middle of a sector */
@@ -91,7 +92,13 @@ int renameat(int from_fd, const char *from, int to_fd, const char *to)
 {
 	fault.files_aside += strncmp(to, JOURNAL_ASIDE_PREFIX, sizeof JOURNAL_ASIDE_PREFIX - 1) ==
 		0;
+	if (fault.new_inode > 0 && strncmp(to, "journal-", 8) == 0) fault.new_inode = 1;
 	return (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, 0);
+}
+
+static bool counts_down(unsigned *count)
+{
+	return *count > 0 && --*count == 0;
 }
 
 static int fails_with(int code)
@@ -130,6 +137,9 @@ int openat(int fd, const char *path, int flags, ...)
 		fault.opens_to_fail--;
 		return fails_with(EMFILE);
 	}
+	if (strcmp(path, JOURNAL_NEW_NAME) == 0 && counts_down(&fault.refused_new_open)) {
+		return fails_with(ENOSPC);
+	}
 	return (int)syscall(SYS_openat, fd, path, flags, 0600);
 }
 
@@ -163,11 +173,6 @@ static bool is_direct(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
 	return flags >= 0 && (flags & O_DIRECT) != 0;
-}
-
-static bool counts_down(unsigned *count)
-{
-	return *count > 0 && --*count == 0;
 }
 
 /* As at a limit of the file's size: what is before it is written. */

@@ -101,7 +101,7 @@ static void live_a_past(struct world *world)
 		shard_expire(world->shard, (wall_t){ world->now_us });
 		world_run(world);
 	}
-	store_writer_flush(shard_writer(world->shard));
+	assert_int_equal(store_writer_flush(shard_writer(world->shard)), RESULT_OK);
 	assert_int_equal(shard_counters(world->shard).events_expired, PAST_EVENTS);
 }
 

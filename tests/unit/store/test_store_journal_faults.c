@@ -257,7 +257,9 @@ static void test_no_space_for_places(void **state)
 	assert_int_equal(store_row_count(&txn, STORE_EVENTS), 0);
 	assert_int_equal(store_write_commit(&txn), RESULT_SPACE);
 	assert_null(rig->store->pending);
+	assert_false(store_checkpoint_refused(rig->store));
 	assert_int_equal(add_small(rig, 1), RESULT_SPACE);
+	assert_true(store_checkpoint_refused(rig->store));
 	assert_int_equal(count_events(rig), 2000);
 
 	limit_map(rig->store, 0);
@@ -420,27 +422,23 @@ static void test_spares_have_no_neighbours(void **state)
 {
 	fault.new_inode = 1;
 	make_spares(*state);
-	/* The first block is that of the segment in use, the second one that of the first spare,
-	 * which is not to have the first; the other three find a third. */
-	assert_int_equal(fault.new_inode, 2 * JOURNAL_INODES_PER_BLOCK + 1 + 3);
+	/* The first block is that of the segment in use, and for the other three spares the second
+	 * one that of the first. */
+	assert_int_equal(fault.files_aside,
+		JOURNAL_INODES_PER_BLOCK + 3 * 2 * JOURNAL_INODES_PER_BLOCK);
 }
 
-static bool is_aside(const struct journal_rig *rig, unsigned number)
+static bool is_there(const struct journal_rig *rig, const char *name)
 {
 	char path[FOLDER_PATH_SIZE];
-	char name[JOURNAL_FILE_NAME_SIZE];
 	struct stat status;
 
-	snprintf(name, sizeof name, JOURNAL_ASIDE_PREFIX "%u", number);
 	folder_path(path, rig->folder, name);
 	return stat(path, &status) == 0;
 }
 
-static void leave_aside(const struct journal_rig *rig, unsigned number)
+static void leave(const struct journal_rig *rig, const char *name)
 {
-	char name[JOURNAL_FILE_NAME_SIZE];
-
-	snprintf(name, sizeof name, JOURNAL_ASIDE_PREFIX "%u", number);
 	int fd = openat(rig->store->folder_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	close(fd);
@@ -454,20 +452,38 @@ static void test_spares_with_neighbours(void **state)
 	fault.same_inode = true;
 	make_spares(rig);
 	assert_int_equal(fault.files_aside, JOURNAL_SPARES * JOURNAL_INODES_ASIDE_MAX);
-	for (unsigned i = 0; i < JOURNAL_INODES_ASIDE_MAX; i++) assert_false(is_aside(rig, i));
+	for (unsigned i = 0; i < JOURNAL_INODES_ASIDE_MAX; i++) {
+		char name[JOURNAL_FILE_NAME_SIZE];
+		snprintf(name, sizeof name, JOURNAL_ASIDE_PREFIX "%u", i);
+		assert_false(is_there(rig, name));
+	}
 }
 
-/* What a kill has left of them is removed at the next start. */
-static void test_no_file_stays_aside(void **state)
+/* The file system has no inode for one more than two: without those that are held it does. */
+static void test_no_inode_to_hold(void **state)
 {
 	struct journal_rig *rig = *state;
 
+	fault.same_inode = true;
+	fault.refused_new_open = 3;
+	make_spares(rig);
+	assert_int_equal(fault.refused_new_open, 0);
+	assert_int_equal(fault.files_aside, 2 + (JOURNAL_SPARES - 1) * JOURNAL_INODES_ASIDE_MAX);
+	assert_false(is_there(rig, JOURNAL_ASIDE_PREFIX "0"));
+	assert_false(is_there(rig, JOURNAL_ASIDE_PREFIX "1"));
+}
+
+/* What a kill has left of files that were being made is removed at the next start. */
+static void test_no_unfinished_file_stays(void **state)
+{
+	static const char *const names[] = { JOURNAL_NEW_NAME, JOURNAL_NOW_NAME,
+		JOURNAL_ASIDE_PREFIX "0", JOURNAL_ASIDE_PREFIX "31" };
+	struct journal_rig *rig = *state;
+
 	journal_rig_commit(rig, 1);
-	leave_aside(rig, 0);
-	leave_aside(rig, JOURNAL_INODES_ASIDE_MAX - 1);
+	for (unsigned i = 0; i < ARRAY_COUNT(names); i++) leave(rig, names[i]);
 	journal_rig_reopen(rig);
-	assert_false(is_aside(rig, 0));
-	assert_false(is_aside(rig, JOURNAL_INODES_ASIDE_MAX - 1));
+	for (unsigned i = 0; i < ARRAY_COUNT(names); i++) assert_false(is_there(rig, names[i]));
 	journal_rig_assert_events(rig, 1);
 }
 
@@ -523,7 +539,8 @@ int main(void)
 		TEST(test_no_descriptor_for_a_spare),
 		TEST(test_spares_have_no_neighbours),
 		TEST(test_spares_with_neighbours),
-		TEST(test_no_file_stays_aside),
+		TEST(test_no_inode_to_hold),
+		TEST(test_no_unfinished_file_stays),
 		TEST(test_a_segment_cannot_be_mapped),
 		TEST(test_a_file_system_without_fallocate),
 	};

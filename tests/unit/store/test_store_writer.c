@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/cursor.h"
 #include "lib/folder.h"
+#include "store/store_backup.h"
 #include "store/store_internal.h"
 
 static struct store *store;
@@ -133,6 +134,7 @@ struct hook_calls {
 	unsigned committed;
 	unsigned failed;
 	enum result result;
+	bool no_space; /* for what is written with each commit */
 };
 
 static void hook_begin(void *owner)
@@ -142,8 +144,11 @@ static void hook_begin(void *owner)
 
 static void hook_finish(void *owner, struct store_txn *txn)
 {
+	struct hook_calls *calls = owner;
+
 	assert_true(txn->writable);
-	((struct hook_calls *)owner)->finished++;
+	calls->finished++;
+	if (calls->no_space) store_txn_fail(txn, "test", MDB_MAP_FULL);
 }
 
 static void hook_abort(void *owner)
@@ -287,6 +292,34 @@ static void test_no_space_in_a_transaction(void **state)
 	store_writer_stop(writer);
 }
 
+/* LMDB has not what was acknowledged, and no checkpoint was refused: who asked for it learns it,
+ * and no backup is made without it. */
+static void test_a_flush_finds_no_space(void **state)
+{
+	(void)state;
+	const struct store_backup backup = { .folder_fd = -1 };
+	struct hook_calls calls;
+	char error[256] = "";
+	open_store(UINT64_C(64) << 20);
+	struct store_writer *writer = start(&calls, false);
+	struct row_job job = row_job(1, false);
+	job.job.apply = event_apply;
+	store_writer_submit(writer, &job.job);
+	assert_int_equal(store_writer_step(writer), 1);
+	assert_int_equal(job.job.result, RESULT_OK);
+
+	calls.no_space = true;
+	assert_int_equal(store_writer_flush(writer), RESULT_SPACE);
+	assert_int_equal(store_backup(store, writer, &backup, error, sizeof error), RESULT_SPACE);
+	assert_string_equal(error, "there is no space for what was committed last");
+	assert_false(store_checkpoint_refused(store));
+	calls.no_space = false;
+	assert_int_equal(store_writer_flush(writer), RESULT_OK);
+	assert_false(store_checkpoint_wanted(store));
+	assert_int_equal(store_writer_flush(writer), RESULT_OK);
+	store_writer_stop(writer);
+}
+
 /* Any other error ends it: nothing of the batch is done, everything later is refused. */
 static void test_an_error_is_the_end(void **state)
 {
@@ -313,6 +346,7 @@ static void test_an_error_is_the_end(void **state)
 	assert_int_equal(later.applied_count, 0);
 	assert_int_equal(calls.failed, 1);
 	assert_int_equal(calls.result, RESULT_DISK);
+	assert_int_equal(store_writer_flush(writer), RESULT_DISK);
 	store_writer_stop(writer);
 }
 
@@ -474,6 +508,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_what_queued_up_is_one_commit, begin, end),
 		cmocka_unit_test_setup_teardown(test_batches_are_bounded_in_bytes, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_space_in_a_transaction, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_flush_finds_no_space, begin, end),
 		cmocka_unit_test_setup_teardown(test_an_error_is_the_end, begin, end),
 		cmocka_unit_test_setup_teardown(test_quota, begin, end),
 		cmocka_unit_test_setup_teardown(test_used_size_is_exact, begin, end),
