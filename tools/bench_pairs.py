@@ -104,6 +104,14 @@ def print_latency(builds, found, flushes_ms):
           f'({min(flushes_ms):.3f}–{max(flushes_ms):.3f})')
 
 
+def print_warnings(found):
+    for build, rows in found.items():
+        bound = sum(r['generator_bound'] for r in rows)
+        if bound > 0:
+            print(f'warning: {build}: in {bound} of {len(rows)} rounds the generator had no CPU left; '
+                  'throughput and latency are its own')
+
+
 def main():
     options = arguments()
     builds = options.builds
@@ -127,6 +135,7 @@ def main():
         print_latency(builds, found, flushes_ms)
     else:
         print_cost(builds, found)
+    print_warnings(found)
 
 
 if __name__ == '__main__':
