@@ -14,7 +14,7 @@
 #include "base/hash.h"
 #include "store/store_writer.h"
 
-enum { STORE_BACKUP_NAME_SIZE = 28 };
+enum { STORE_BACKUP_NAME_SIZE = 24 };
 
 /* A file of the copy, on disk. A segment is cut off where it ends; restored it has full_size. */
 struct store_backup_file {

@@ -87,8 +87,8 @@ void store_pending_lose(struct store *store);
 /* store_checkpoint_prepare(), however little there is. */
 void store_prepare(struct store *store);
 /* A checkpoint, or what goes before it, has found no space, or failed: it is tried again a second
- * later, and until then nothing comes in. Returns `result`. */
-enum result store_refuse_checkpoint(struct store *store, enum result result);
+ * later, and until then nothing comes in. */
+void store_refuse_checkpoint(struct store *store, enum result result);
 /* A batch is in the journal, LMDB's part of it is pending. */
 void store_pending_note(struct store *store, uint32_t touched);
 

@@ -4,7 +4,8 @@
  *
  * Writing into space that was only allocated makes the file system note, at each flush, that it
  * holds data now: a commit of its own beside ours. So the helper thread writes zeros first; later
- * the file is used again and again. (PostgreSQL's wal_init_zero and wal_recycle.) How gently is
+ * the file is used again and again. (PostgreSQL's wal_init_zero and wal_recycle.) The file's inode
+ * is chosen, so that commits need not write it along with their own. How gently zeros come is
  * journal_zeroing_step()'s decision, from what commits take and what the disk gives; the figures
  * are in bounds.h.
  */
@@ -208,10 +209,10 @@ static bool are_neighbours(ino_t one, ino_t other)
 	return (one - 1) / JOURNAL_INODES_PER_BLOCK == (other - 1) / JOURNAL_INODES_PER_BLOCK;
 }
 
-/* Whether its inode is next to that of a file that commits of a store that grows write while this
- * one is filled: the newest in use, or the spare that follows it. One that uses its segments again
- * is in an older one now and then, and makes hardly any. */
-static bool is_beside_commits(const struct journal *journal, uint32_t file, int fd)
+/* Whether its inode is a neighbour of that of a file that commits of a store that grows write while
+ * this one is filled: the newest in use, or the spare that follows it. One that uses its segments
+ * again is in an older one now and then, and makes hardly any. */
+static bool has_neighbours(const struct journal *journal, uint32_t file, int fd)
 {
 	uint32_t count = atomic_load(&journal->segment_count);
 	char name[JOURNAL_FILE_NAME_SIZE];
@@ -244,7 +245,7 @@ static bool put_aside(const struct journal *journal, const char *name, unsigned 
 	return renameat(journal->folder_fd, name, journal->folder_fd, aside) == 0;
 }
 
-/* A file whose inode is not beside those of the files that commits of this shard write: ext4
+/* A file whose inode is no neighbour of those of the files that commits of this shard write: ext4
  * without a journal of its own writes their block, too, at a flush, when any inode in it has
  * changed, and zeros change theirs all the time (decision 11 has the figures). Any inode will do
  * where none is found. */
@@ -255,7 +256,7 @@ static int create_apart(const struct journal *journal, uint32_t file, const char
 
 	int fd = create(journal, name);
 	while (fd >= 0 && aside_count < JOURNAL_INODES_ASIDE_MAX &&
-		is_beside_commits(journal, file, fd) && put_aside(journal, name, aside_count)) {
+		has_neighbours(journal, file, fd) && put_aside(journal, name, aside_count)) {
 		aside_count++;
 		close(fd);
 		fd = create(journal, name);

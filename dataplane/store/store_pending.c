@@ -31,14 +31,20 @@ static enum result redo_record(void *owner, const struct journal_record *record)
 	return txn->result;
 }
 
-static enum result redo(struct store *store, uint64_t until, char *error, size_t error_size)
+/* LMDB's transaction, for what is in the journal already. */
+static struct store_txn pending_txn(struct store *store)
 {
-	struct store_txn txn = {
+	return (struct store_txn){
 		.store = store,
 		.handle = store->pending,
 		.writable = true,
 		.unlogged = true,
 	};
+}
+
+static enum result redo(struct store *store, uint64_t until, char *error, size_t error_size)
+{
+	struct store_txn txn = pending_txn(store);
 
 	journal_restore(&store->journal);
 	/* They come again from the journal, each as it was. */
@@ -121,14 +127,13 @@ static void checkpoint_done(struct store *store, const uint64_t *tree_pages)
 	journal_reclaim(&store->journal, recents_oldest(&store->recents));
 }
 
-enum result store_refuse_checkpoint(struct store *store, enum result result)
+void store_refuse_checkpoint(struct store *store, enum result result)
 {
 	store_pending_lose(store);
 	store->checkpoint_refused_us = store_clock_us();
 	atomic_store(&store->checkpoint_refused, result == RESULT_SPACE);
 	/* Nothing comes in until one finds space, so it is tried again for its own sake. */
 	atomic_store(&store->checkpoint_wanted, true);
-	return result;
 }
 
 enum result store_checkpoint(struct store *store)
@@ -137,14 +142,12 @@ enum result store_checkpoint(struct store *store)
 
 	if (atomic_load(&store->failed)) return RESULT_DISK;
 	enum result result = store_pending_begin(store);
-	if (result != RESULT_OK) return store_refuse_checkpoint(store, result);
-	struct store_txn txn = {
-		.store = store,
-		.handle = store->pending,
-		.writable = true,
-		.unlogged = true,
-		.touched = store->pending_touched,
-	};
+	if (result != RESULT_OK) {
+		store_refuse_checkpoint(store, result);
+		return result;
+	}
+	struct store_txn txn = pending_txn(store);
+	txn.touched = store->pending_touched;
 	store_take_over(&txn);
 	journal_save(&store->journal, &txn);
 	store_space_count(store, &txn, tree_pages);
@@ -153,24 +156,21 @@ enum result store_checkpoint(struct store *store)
 		store->pending = NULL;
 		if (code != 0) store_txn_fail(&txn, "commit", commit_error(store, code));
 	}
-	if (txn.result != RESULT_OK) return store_refuse_checkpoint(store, txn.result);
-	checkpoint_done(store, tree_pages);
-	return RESULT_OK;
+	if (txn.result == RESULT_OK) {
+		checkpoint_done(store, tree_pages);
+	} else {
+		store_refuse_checkpoint(store, txn.result);
+	}
+	return txn.result;
 }
 
 void store_prepare(struct store *store)
 {
 	if (store->pending == NULL) return;
-	struct store_txn txn = {
-		.store = store,
-		.handle = store->pending,
-		.writable = true,
-		.unlogged = true,
-	};
+	struct store_txn txn = pending_txn(store);
 	store_take_over(&txn);
-	if (txn.result == RESULT_OK) return;
-	enum result result = store_refuse_checkpoint(store, txn.result);
-	MAYBE(result != RESULT_OK); /* the next batch or checkpoint meets it again */
+	/* The next batch or checkpoint meets it again. */
+	if (txn.result != RESULT_OK) store_refuse_checkpoint(store, txn.result);
 }
 
 void store_checkpoint_prepare(struct store *store)
@@ -244,12 +244,7 @@ enum result store_journal_open(struct store *store, char *error, size_t error_si
 	journal->folder_fd = store->folder_fd;
 	journal->shard = store->shard;
 	TRY(store_pending_begin(store));
-	struct store_txn txn = {
-		.store = store,
-		.handle = store->pending,
-		.writable = true,
-		.unlogged = true,
-	};
+	struct store_txn txn = pending_txn(store);
 	enum result result = journal_settings_read(&txn, journal);
 	bool new = result == RESULT_NOT_FOUND;
 	if (new) result = new_settings(store);

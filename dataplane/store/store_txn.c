@@ -51,7 +51,7 @@ void store_write_begin(struct store_txn *txn, struct store *store)
 	}
 	txn->result = store_pending_begin(store);
 	/* Each further try would do again all that the journal has. */
-	if (txn->result != RESULT_OK) txn->result = store_refuse_checkpoint(store, txn->result);
+	if (txn->result != RESULT_OK) store_refuse_checkpoint(store, txn->result);
 	store_space_extend(store);
 	journal_batch(&store->journal);
 	txn->handle = store->pending;
