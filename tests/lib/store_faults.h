@@ -42,7 +42,8 @@ static struct {
 	 * two files of the journal lie in the first two blocks. */
 	ino_t new_inode;
 	bool same_inode; /* that of "journal.new" is the first file's, however often it is made */
-	unsigned files_aside;
+	unsigned files_aside; /* how often one was to get such a name */
+	bool refuses_aside;
 	unsigned refused_new_open; /* of "journal.new", the n-th from now; 0: none */
 	/* Of those past the page cache to the journal, the n-th from now, 0: none, … */
 	unsigned refused_direct_write; /* has EINVAL */
@@ -88,10 +89,18 @@ int fstatat(int fd, const char *path, struct stat *ret, int flags)
 	return code;
 }
 
+static int fails_with(int code)
+{
+	errno = code;
+	return -1;
+}
+
 int renameat(int from_fd, const char *from, int to_fd, const char *to)
 {
-	fault.files_aside += strncmp(to, JOURNAL_ASIDE_PREFIX, sizeof JOURNAL_ASIDE_PREFIX - 1) ==
-		0;
+	if (strncmp(to, JOURNAL_ASIDE_PREFIX, sizeof JOURNAL_ASIDE_PREFIX - 1) == 0) {
+		fault.files_aside++;
+		if (fault.refuses_aside) return fails_with(EIO);
+	}
 	if (fault.new_inode > 0 && strncmp(to, "journal-", 8) == 0) fault.new_inode = 1;
 	return (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, 0);
 }
@@ -99,12 +108,6 @@ int renameat(int from_fd, const char *from, int to_fd, const char *to)
 static bool counts_down(unsigned *count)
 {
 	return *count > 0 && --*count == 0;
-}
-
-static int fails_with(int code)
-{
-	errno = code;
-	return -1;
 }
 
 int fallocate(int fd, int mode, off_t offset, off_t size)

@@ -295,6 +295,26 @@ static void test_no_space_for_places(void **state)
 	assert_int_equal(count_events(rig), 6002);
 }
 
+/* LMDB fails before a checkpoint, and not for lack of space: the store has failed, and who would
+ * wait a second for space does not. */
+static void test_lmdb_fails_before_a_checkpoint(void **state)
+{
+	struct journal_rig *rig = *state;
+	MDB_txn *child;
+
+	journal_rig_commit(rig, STORE_TAKE_OVER_ROWS);
+	/* With a child its transaction takes nothing any more: MDB_BAD_TXN. */
+	assert_int_equal(mdb_txn_begin(rig->store->env, rig->store->pending, 0, &child), 0);
+	store_checkpoint_prepare(rig->store);
+	assert_null(rig->store->pending);
+	assert_true(rig->store->failed);
+	assert_false(store_checkpoint_refused(rig->store));
+	assert_true(store_checkpoint_wanted(rig->store));
+	assert_int_equal(store_checkpoint(rig->store), RESULT_DISK);
+	journal_rig_reopen(rig);
+	journal_rig_assert_events(rig, 1);
+}
+
 /* ---- LMDB's meta page fails ---------------------------------------------------------------- */
 
 /* A commit over two segments that LMDB has an error for, although it is on the disk: nothing is
@@ -473,6 +493,15 @@ static void test_no_inode_to_hold(void **state)
 	assert_false(is_there(rig, JOURNAL_ASIDE_PREFIX "1"));
 }
 
+/* No file can get another name: each spare is made at once, where its inode happens to be. */
+static void test_no_name_to_hold_an_inode(void **state)
+{
+	fault.same_inode = true;
+	fault.refuses_aside = true;
+	make_spares(*state);
+	assert_int_equal(fault.files_aside, JOURNAL_SPARES);
+}
+
 /* What a kill has left of files that were being made is removed at the next start. */
 static void test_no_unfinished_file_stays(void **state)
 {
@@ -533,6 +562,7 @@ int main(void)
 		TEST(test_no_space_at_the_end_of_a_segment),
 		TEST(test_a_refused_commit_is_asked_for_again),
 		TEST(test_no_space_for_places),
+		TEST(test_lmdb_fails_before_a_checkpoint),
 		TEST(test_a_meta_page_with_an_error_on_disk),
 		TEST(test_a_meta_page_with_an_error_on_a_full_disk),
 		TEST(test_no_descriptor_at_a_change_of_segment),
@@ -540,6 +570,7 @@ int main(void)
 		TEST(test_spares_have_no_neighbours),
 		TEST(test_spares_with_neighbours),
 		TEST(test_no_inode_to_hold),
+		TEST(test_no_name_to_hold_an_inode),
 		TEST(test_no_unfinished_file_stays),
 		TEST(test_a_segment_cannot_be_mapped),
 		TEST(test_a_file_system_without_fallocate),

@@ -210,6 +210,33 @@ static void test_much_is_put_after_a_batch(void **state)
 	store_writer_stop(writer);
 }
 
+/* When these places find no space, people are told so at once. */
+static void test_no_space_after_a_batch(void **state)
+{
+	(void)state;
+	struct hook_calls calls;
+	static struct row_job jobs[STORE_TAKE_OVER_ROWS];
+	MDB_envinfo info;
+	open_store(UINT64_C(64) << 20);
+	struct store_writer *writer = start(&calls, false);
+	for (unsigned i = 0; i < ARRAY_COUNT(jobs); i++) {
+		jobs[i] = row_job(i + 1, false);
+		jobs[i].job.apply = event_apply;
+		store_writer_submit(writer, &jobs[i].job);
+	}
+	assert_int_equal(mdb_env_info(store->env, &info), 0);
+	size_t size = (info.me_last_pgno + 1) * store->page_size;
+	assert_int_equal(mdb_env_set_mapsize(store->env, size), 0);
+	assert_true(store_had_room(store));
+	assert_int_equal(store_writer_step(writer), ARRAY_COUNT(jobs));
+	assert_int_equal(jobs[0].job.result, RESULT_OK);
+	assert_true(store_checkpoint_refused(store));
+	assert_false(store_had_room(store));
+	assert_int_equal(mdb_env_set_mapsize(store->env, store_map_size(store)), 0);
+	store_writer_stop(writer);
+	assert_int_equal(calls.failed, 0);
+}
+
 /* What has queued up becomes one commit; jobs complete in the order they were given. */
 static void test_what_queued_up_is_one_commit(void **state)
 {
@@ -505,6 +532,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_much_is_put_after_a_batch, begin, end),
+		cmocka_unit_test_setup_teardown(test_no_space_after_a_batch, begin, end),
 		cmocka_unit_test_setup_teardown(test_what_queued_up_is_one_commit, begin, end),
 		cmocka_unit_test_setup_teardown(test_batches_are_bounded_in_bytes, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_space_in_a_transaction, begin, end),
