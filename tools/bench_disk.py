@@ -3,6 +3,7 @@
 
 Everything in a folder of the file system that the store is on; the files are removed again.
 """
+import contextlib
 import mmap
 import os
 import statistics
@@ -18,53 +19,56 @@ def percentile_99(values):
     return sorted(values)[len(values) * 99 // 100]
 
 
-def two_flushes_ms(folder, seconds):
-    """How long write, flush, write, flush took each time, with nothing else under way."""
+@contextlib.contextmanager
+def scratch_file(folder, flags=0):
+    """A file that has its blocks, on the disk; with `flags` where the file system can."""
     path = folder / 'flush'
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    took_ms = []
+    path.write_bytes(bytes(FILE_SIZE))
     try:
-        os.pwrite(file, bytes(FILE_SIZE), 0)
+        file = os.open(path, os.O_RDWR | flags)
+    except OSError:
+        file = os.open(path, os.O_RDWR)
+    try:
         os.fsync(file)
-        batch, page = os.urandom(BATCH_SIZE), os.urandom(PAGE_SIZE)
-        until = time.monotonic() + seconds
-        while time.monotonic() < until or not took_ms:
-            begin = time.perf_counter()
-            os.pwrite(file, batch, BATCH_SIZE * (1 + len(took_ms) % (FILE_SIZE // BATCH_SIZE - 1)))
-            os.fdatasync(file)
-            os.pwrite(file, page, 0)
-            os.fdatasync(file)
-            took_ms.append(1000 * (time.perf_counter() - begin))
+        yield file
     finally:
         os.close(file)
         path.unlink()
+
+
+def times_ms(seconds, least, step):
+    """How long step(number) takes each time, for that long and at least so often."""
+    took_ms = []
+    until = time.monotonic() + seconds
+    while time.monotonic() < until or len(took_ms) < least:
+        begin = time.perf_counter()
+        step(len(took_ms))
+        took_ms.append(1000 * (time.perf_counter() - begin))
     return took_ms
+
+
+def two_flushes_ms(folder, seconds):
+    """How long write, flush, write, flush took each time, with nothing else under way."""
+    batch, page = os.urandom(BATCH_SIZE), os.urandom(PAGE_SIZE)
+    with scratch_file(folder) as file:
+        def commit(number):
+            os.pwrite(file, batch, BATCH_SIZE * (1 + number % (FILE_SIZE // BATCH_SIZE - 1)))
+            os.fdatasync(file)
+            os.pwrite(file, page, 0)
+            os.fdatasync(file)
+        return times_ms(seconds, 1, commit)
 
 
 def commits_alone_ms(folder, seconds):
     """How long the commits of a store take that does nothing else: one write past the page cache into a file that has
     its blocks and one flush, one after the other."""
-    path = folder / 'commits'
-    path.write_bytes(bytes(FILE_SIZE))
-    try:
-        file = os.open(path, os.O_RDWR | os.O_DIRECT)
-    except OSError:  # a file system that cannot
-        file = os.open(path, os.O_RDWR)
-    took_ms = []
-    try:
-        os.fsync(file)
-        batch = mmap.mmap(-1, COMMIT_SIZE)
-        batch.write(os.urandom(COMMIT_SIZE))
-        until = time.monotonic() + seconds
-        while time.monotonic() < until or len(took_ms) < 2:
-            begin = time.perf_counter()
-            os.pwrite(file, batch, COMMIT_SIZE * (len(took_ms) % (FILE_SIZE // COMMIT_SIZE)))
+    batch = mmap.mmap(-1, COMMIT_SIZE)  # whole pages: O_DIRECT wants them
+    batch.write(os.urandom(COMMIT_SIZE))
+    with scratch_file(folder, os.O_DIRECT) as file:
+        def commit(number):
+            os.pwrite(file, batch, COMMIT_SIZE * (number % (FILE_SIZE // COMMIT_SIZE)))
             os.fdatasync(file)
-            took_ms.append(1000 * (time.perf_counter() - begin))
-    finally:
-        os.close(file)
-        path.unlink()
-    return took_ms
+        return times_ms(seconds, 2, commit)
 
 
 def waits_ms(commits_ms):
