@@ -194,19 +194,28 @@ metrics: {{ address: 127.0.0.1:{self.metrics_port} }}
     def connect(self, tls=True):
         if not tls:
             return http.client.HTTPConnection('127.0.0.1', self.plain_port, timeout=20)
-        context = ssl.create_default_context(cafile=certificates() / 'ca.pem')
-        return http.client.HTTPSConnection('localhost', self.port, timeout=20, context=context)
+        return connect(self.port)
 
     def post(self, path, headers, body, connection=None, tls=True):
         own = connection is None
         connection = connection or self.connect(tls)
         try:
-            connection.request('POST', path, body, {'Content-Type': 'application/json', **headers})
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read() or b'null'), answer.headers
+            return post(connection, path, headers, body)
         finally:
             if own:
                 connection.close()
+
+
+def connect(port):
+    """Over TLS, to a server with the lab's certificate."""
+    context = ssl.create_default_context(cafile=certificates() / 'ca.pem')
+    return http.client.HTTPSConnection('localhost', port, timeout=20, context=context)
+
+
+def post(connection, path, headers, body):
+    connection.request('POST', path, body, {'Content-Type': 'application/json', **headers})
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read() or b'null'), answer.headers
 
 
 # ---- Signing, written anew on purpose: the tests must not share the daemon's code ----

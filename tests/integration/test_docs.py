@@ -98,9 +98,8 @@ def test_the_first_webhook_as_it_is_written(tmp_path):
 
         # 4. GitHub sends its ping.
         path = re.search(r'https://hooks\.example\.org(/\w+)', FIRST_WEBHOOK)[1]
-        sender = lab.Daemon.__new__(lab.Daemon)
-        sender.port = reader.https
-        code, answer, _ = sender.post(path, lab.github(PING, secret=key, event='ping'), PING)
+        with contextlib.closing(lab.connect(reader.https)) as github:
+            code, answer, _ = lab.post(github, path, lab.github(PING, secret=key, event='ping'), PING)
         assert code == 200, answer
 
         # 5. It is there; nobody takes it; a program for the time being does.
